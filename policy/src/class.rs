@@ -1,0 +1,158 @@
+//! Classes: what statements share a limit, and which limits there are.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::rule::{Facts, RuleSet};
+
+/// Index of a class in [`Policy::classes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ClassId(pub u16);
+
+impl ClassId {
+    /// The class of every statement that no rule matches.
+    pub const DEFAULT: Self = Self(0);
+}
+
+/// Index of a database with limits of its own in [`Policy::databases`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DatabaseId(pub u16);
+
+/// How far a feature may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Mode {
+    /// Nothing is decided; only what is in flight is counted.
+    Off,
+    /// Everything is admitted; what would have happened is counted.
+    Observe,
+    /// Limits hold.
+    #[default]
+    Enforce,
+}
+
+/// At most so many transactions a second, after an initial burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rate {
+    /// Transactions a second in the long run.
+    pub per_second: NonZeroU32,
+    /// Transactions that may start at once after a quiet period.
+    pub burst: NonZeroU32,
+}
+
+/// The limits of one class, of one database, or of everything together. `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Transactions admitted and not finished.
+    pub in_flight: Option<u32>,
+    /// Upstream connections in use, those of pinned sessions included.
+    pub connections: Option<u32>,
+    /// Transactions a second. A transaction above it is refused, it does not wait.
+    pub rate: Option<Rate>,
+    /// Tickets that may wait; 0 refuses instead of waiting.
+    pub queue_length: u32,
+    /// Longest wait of a ticket; 0 refuses instead of waiting.
+    pub queue_time: Duration,
+}
+
+/// How long a transaction and its parts may take. `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeLimits {
+    /// One statement, from the moment it is sent upstream to the end of its reply.
+    pub statement: Option<Duration>,
+    /// One transaction, from its first statement to the end of COMMIT or ROLLBACK.
+    pub transaction: Option<Duration>,
+    /// Silence of the client inside a transaction.
+    pub idle_in_transaction: Option<Duration>,
+    /// Waiting for one row lock, kept by the server (`innodb_lock_wait_timeout`).
+    pub lock_wait: Option<Duration>,
+}
+
+/// What shares one set of limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Class {
+    /// Name in configuration, metrics and refusals.
+    pub name: String,
+    /// How far its limits may go; never further than [`Policy::mode`].
+    pub mode: Mode,
+    /// Limits on how many.
+    pub limits: Limits,
+    /// Limits on how long.
+    pub times: TimeLimits,
+}
+
+impl Class {
+    /// The class called "default", without limits.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self {
+            name: "default".to_owned(),
+            mode: Mode::Enforce,
+            limits: Limits::default(),
+            times: TimeLimits::default(),
+        }
+    }
+}
+
+/// Everything the operator decided. Built once from the configuration and swapped whole.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Ceiling for the mode of every class, and the mode of the database and overall limits.
+    pub mode: Mode,
+    /// Classes by [`ClassId`]; the first is "default" and always there.
+    pub classes: Vec<Class>,
+    /// Databases (schemas) with limits of their own, by [`DatabaseId`].
+    pub databases: Vec<(String, Limits)>,
+    /// Limits of everything together. Its queue length bounds all queues together when it is not 0.
+    pub overall: Limits,
+    /// Which statement belongs to which class.
+    pub rules: RuleSet,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Enforce,
+            classes: vec![Class::unlimited()],
+            databases: Vec::new(),
+            overall: Limits::default(),
+            rules: RuleSet::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// The class of a statement, and the index of the rule that chose it.
+    #[must_use]
+    pub fn classify(&self, facts: &Facts<'_>) -> (ClassId, Option<usize>) {
+        self.rules.classify(facts)
+    }
+
+    /// The class with this id, or the default class when the id is of an older policy.
+    ///
+    /// # Panics
+    /// When there is no class at all, which the configuration cannot express.
+    #[must_use]
+    pub fn class(&self, id: ClassId) -> &Class {
+        self.classes.get(usize::from(id.0)).unwrap_or(&self.classes[0])
+    }
+
+    /// The id of the class with this name.
+    #[must_use]
+    pub fn class_named(&self, name: &str) -> Option<ClassId> {
+        let index = self.classes.iter().position(|class| class.name == name)?;
+        u16::try_from(index).ok().map(ClassId)
+    }
+
+    /// The id of a database that has limits of its own.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<DatabaseId> {
+        let index = self.databases.iter().position(|(known, _)| known == name)?;
+        u16::try_from(index).ok().map(DatabaseId)
+    }
+
+    /// How far the limits of this class go: its own mode, at most the policy's.
+    #[must_use]
+    pub fn mode_of(&self, id: ClassId) -> Mode {
+        self.class(id).mode.min(self.mode)
+    }
+}

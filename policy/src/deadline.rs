@@ -1,0 +1,84 @@
+//! Deadlines: which time limit ends a statement or a transaction next, and when.
+
+use std::time::{Duration, Instant};
+
+use crate::class::TimeLimits;
+use crate::refusal::Reason;
+
+/// A time limit that the guard keeps by cancelling.
+///
+/// [`TimeLimits::lock_wait`] is absent: the server keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TimeLimit {
+    /// When one statement has run long enough.
+    Statement,
+    /// When the transaction as a whole has taken long enough.
+    Transaction,
+    /// When the client has been silent inside its transaction for long enough.
+    IdleInTransaction,
+}
+
+impl TimeLimit {
+    /// The reason in the refusal the client gets.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Statement => Reason::StatementTime,
+            Self::Transaction => Reason::TransactionTime,
+            Self::IdleInTransaction => Reason::IdleInTransaction,
+        }
+    }
+
+    /// The configured duration.
+    #[must_use]
+    pub const fn of(self, limits: &TimeLimits) -> Option<Duration> {
+        match self {
+            Self::Statement => limits.statement,
+            Self::Transaction => limits.transaction,
+            Self::IdleInTransaction => limits.idle_in_transaction,
+        }
+    }
+}
+
+/// Since when what runs has been running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Since {
+    /// The running statement was sent; `None` when none runs.
+    pub statement: Option<Instant>,
+    /// The transaction's first statement was sent; `None` outside a transaction.
+    pub transaction: Option<Instant>,
+    /// The last reply inside the transaction ended and the client has been silent since.
+    pub idle: Option<Instant>,
+}
+
+/// The instant at which a limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// When.
+    pub at: Instant,
+    /// Which limit.
+    pub limit: TimeLimit,
+    /// Its value.
+    pub allowed: Duration,
+}
+
+impl TimeLimits {
+    /// The next deadline, or `None` when nothing that is limited runs.
+    ///
+    /// Of two limits at the same instant the narrower one is named. A limit too far away for the
+    /// clock to express is no limit.
+    #[must_use]
+    pub fn next(&self, since: Since) -> Option<Deadline> {
+        [
+            (TimeLimit::Statement, since.statement),
+            (TimeLimit::IdleInTransaction, since.idle),
+            (TimeLimit::Transaction, since.transaction),
+        ]
+        .into_iter()
+        .filter_map(|(limit, began)| {
+            let allowed = limit.of(self)?;
+            Some(Deadline { at: began?.checked_add(allowed)?, limit, allowed })
+        })
+        .min_by_key(|deadline| deadline.at)
+    }
+}

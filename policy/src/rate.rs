@@ -1,0 +1,1 @@
+//! Rates: at most so many a second, on the time that is passed.

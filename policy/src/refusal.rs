@@ -1,0 +1,149 @@
+//! What a client is told when its statement may not run.
+//!
+//! A refusal names the limit, its value, what was measured and what changes it, and it carries a
+//! retry hint. Which error code goes with it is the protocol's business, not decided here.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why a statement was refused or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No room, and waiting is not configured (`queue_length` or `queue_time` is 0).
+    InFlight,
+    /// No upstream connection within the limit, and waiting is not configured.
+    Connections,
+    /// The queue is as long as it may be.
+    QueueFull,
+    /// The ticket waited as long as it may.
+    QueueTime,
+    /// More transactions a second than allowed.
+    Rate,
+    /// A switch turns this traffic off or down.
+    Switch,
+    /// The statement ran as long as it may and was cancelled.
+    StatementTime,
+    /// The transaction took as long as it may and was rolled back.
+    TransactionTime,
+    /// The client was silent inside its transaction for as long as it may be.
+    IdleInTransaction,
+    /// The statement waited for a lock as long as it may.
+    LockWait,
+    /// The guard is shutting down.
+    Draining,
+    /// No upstream can be reached.
+    Upstream,
+}
+
+impl Reason {
+    /// Every reason, for metrics that make one handle each.
+    pub const ALL: [Self; 12] = [
+        Self::InFlight,
+        Self::Connections,
+        Self::QueueFull,
+        Self::QueueTime,
+        Self::Rate,
+        Self::Switch,
+        Self::StatementTime,
+        Self::TransactionTime,
+        Self::IdleInTransaction,
+        Self::LockWait,
+        Self::Draining,
+        Self::Upstream,
+    ];
+
+    /// The name in refusals, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Connections => "connections",
+            Self::QueueFull => "queue_full",
+            Self::QueueTime => "queue_time",
+            Self::Rate => "rate",
+            Self::Switch => "switch",
+            Self::StatementTime => "statement_time",
+            Self::TransactionTime => "transaction_time",
+            Self::IdleInTransaction => "idle_in_transaction",
+            Self::LockWait => "lock_wait",
+            Self::Draining => "draining",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// Whose limit it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The limit of the class of this name.
+    Class(Box<str>),
+    /// The limit of the database of this name.
+    Database(Box<str>),
+    /// The limit of everything together.
+    Overall,
+    /// The switch described like this, e.g. `tag job=reminders`.
+    Switch(Box<str>),
+}
+
+/// Why a statement may not run, in numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// The class of the statement.
+    pub class: Box<str>,
+    /// Whose limit it was; not always the class's.
+    pub scope: Scope,
+    /// The setting that was reached, e.g. `queue_length`; part of the key that changes it.
+    pub limit_name: &'static str,
+    /// Its value, in the unit of the setting; durations in seconds.
+    pub limit: f64,
+    /// What was measured, in the same unit.
+    pub measured: f64,
+    /// When to try again.
+    pub retry_after: Duration,
+    /// Who set the switch and why, for [`Reason::Switch`].
+    pub note: Option<Box<str>>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "tidegate: shed class={} reason={} limit={} measured={} retry_after_ms={} \
+             changed_by=",
+            self.class,
+            self.reason.as_str(),
+            self.limit,
+            self.measured,
+            self.retry_after.as_millis(),
+        )?;
+        match &self.scope {
+            Scope::Class(name) => write!(f, "class.{name}.{}", self.limit_name)?,
+            Scope::Database(name) => write!(f, "database.{name}.{}", self.limit_name)?,
+            Scope::Overall => write!(f, "overall.{}", self.limit_name)?,
+            Scope::Switch(target) => write!(f, "switch {target}")?,
+        }
+        match &self.note {
+            Some(note) => write!(f, " ({note})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lower bound of [`retry_after`].
+pub const RETRY_AFTER_MIN: Duration = Duration::from_millis(50);
+/// Upper bound of [`retry_after`].
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// When a refused client should come back, so that retried load is about the capacity.
+///
+/// `rejection_ratio` is refused over offered during the last second, `dice` is uniform in 0..1 and
+/// keeps clients that were refused together from coming back together. Both are clamped.
+#[must_use]
+pub fn retry_after(rejection_ratio: f64, dice: f64) -> Duration {
+    let admitted = (1.0 - rejection_ratio.clamp(0.0, 1.0)).max(f64::EPSILON);
+    let middle =
+        (0.2 / admitted).clamp(RETRY_AFTER_MIN.as_secs_f64(), RETRY_AFTER_MAX.as_secs_f64());
+    Duration::from_secs_f64(middle * (0.5 + dice.clamp(0.0, 1.0)))
+}

@@ -1,0 +1,112 @@
+//! What a statement does to its session: why the session may have to keep its connection.
+
+use std::fmt;
+use std::ops::{BitOr, BitOrAssign};
+
+/// A set of effects.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Effects(u32);
+
+macro_rules! effects {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal,)*) => {
+        impl Effects {
+            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
+
+            const NAMES: &[(Self, &'static str)] = &[$((Self::$name, stringify!($name))),*];
+        }
+    };
+}
+
+effects! {
+    /// The text holds more than one statement.
+    MULTI = 0,
+    /// Reads or assigns a user variable (`@x`).
+    USER_VARIABLE = 1,
+    /// Assigns a user variable.
+    ASSIGNS_USER_VARIABLE = 2,
+    /// Creates a temporary table.
+    CREATES_TEMPORARY = 3,
+    /// Drops a temporary table.
+    DROPS_TEMPORARY = 4,
+    /// Calls `GET_LOCK`.
+    GET_LOCK = 5,
+    /// Calls `RELEASE_LOCK`.
+    RELEASE_LOCK = 6,
+    /// Calls `RELEASE_ALL_LOCKS`.
+    RELEASE_ALL_LOCKS = 7,
+    /// Reads `LAST_INSERT_ID()`, `@@last_insert_id` or `@@identity`.
+    LAST_INSERT_ID = 8,
+    /// Reads `ROW_COUNT()`.
+    ROW_COUNT = 9,
+    /// Reads `FOUND_ROWS()`.
+    FOUND_ROWS = 10,
+    /// Asks for `FOUND_ROWS()` of the next statement (`SQL_CALC_FOUND_ROWS`).
+    CALC_FOUND_ROWS = 11,
+    /// Reads the warnings of the statement before: SHOW WARNINGS or ERRORS, GET DIAGNOSTICS,
+    /// `@@warning_count`, `@@error_count`.
+    WARNINGS = 12,
+    /// Reads `CONNECTION_ID()` or `@@pseudo_thread_id`.
+    CONNECTION_ID = 13,
+    /// Sets characteristics of the next transaction only.
+    NEXT_TRANSACTION = 14,
+    /// Commits the transaction it runs in (DDL and others).
+    IMPLICIT_COMMIT = 15,
+    /// Selects into variables.
+    INTO_VARIABLE = 16,
+    /// Sets a global or persisted variable.
+    SETS_GLOBAL = 17,
+    /// Sets `autocommit`.
+    SETS_AUTOCOMMIT = 18,
+    /// Asks the client for a file (LOAD DATA LOCAL).
+    INFILE_LOCAL = 19,
+    /// Ends a transaction and begins the next (AND CHAIN).
+    CHAINS = 20,
+    /// Begins a transaction with its snapshot taken at once.
+    SERIAL_SNAPSHOT = 21,
+    /// The text is longer than is read; the rest may do anything.
+    TRUNCATED = 22,
+}
+
+impl Effects {
+    /// No effect.
+    pub const NONE: Self = Self(0);
+
+    /// Whether every effect of `other` is in this set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether some effect of `other` is in this set.
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for Effects {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Effects {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl fmt::Debug for Effects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Self::NAMES.iter().filter(|(effect, _)| self.contains(*effect));
+        f.debug_set().entries(names.map(|(_, name)| name)).finish()
+    }
+}

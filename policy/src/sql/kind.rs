@@ -1,0 +1,117 @@
+//! The kinds of statements, and how a transaction begins.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+        /// What a statement does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kind { $($(#[$doc])* $kind,)* }
+
+        impl Kind {
+            /// Every kind, from the most harmless to the most dangerous: of several statements in
+            /// one text, the last in this order names the kind of all.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$kind),*];
+
+            /// The name in configuration and metrics.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Nothing but space and comments.
+    Empty = "empty",
+    /// USE.
+    Use = "use",
+    /// SHOW.
+    Show = "show",
+    /// EXPLAIN, DESCRIBE.
+    Explain = "explain",
+    /// SET.
+    Set = "set",
+    /// DO.
+    Do = "do",
+    /// DEALLOCATE PREPARE, DROP PREPARE.
+    Deallocate = "deallocate",
+    /// BEGIN, START TRANSACTION.
+    Begin = "begin",
+    /// SAVEPOINT, RELEASE SAVEPOINT, ROLLBACK TO.
+    Savepoint = "savepoint",
+    /// COMMIT.
+    Commit = "commit",
+    /// ROLLBACK.
+    Rollback = "rollback",
+    /// UNLOCK TABLES.
+    UnlockTables = "unlock_tables",
+    /// SELECT, TABLE, VALUES, WITH … SELECT without locking.
+    Select = "select",
+    /// HANDLER.
+    Handler = "handler",
+    /// PREPARE.
+    Prepare = "prepare",
+    /// SELECT … FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE.
+    LockingSelect = "locking_select",
+    /// INSERT.
+    Insert = "insert",
+    /// REPLACE.
+    Replace = "replace",
+    /// UPDATE.
+    Update = "update",
+    /// DELETE.
+    Delete = "delete",
+    /// LOAD DATA, LOAD XML.
+    Load = "load",
+    /// EXECUTE, EXECUTE IMMEDIATE.
+    Execute = "execute",
+    /// CALL.
+    Call = "call",
+    /// XA.
+    Xa = "xa",
+    /// Everything that is not known.
+    Other = "other",
+    /// LOCK TABLES, FLUSH TABLES WITH READ LOCK.
+    LockTables = "lock_tables",
+    /// KILL.
+    Kill = "kill",
+    /// ANALYZE, CHECK, OPTIMIZE, REPAIR, FLUSH, RESET, replication and server control.
+    Admin = "admin",
+    /// CREATE, ALTER, DROP, RENAME, TRUNCATE, GRANT, REVOKE.
+    Ddl = "ddl",
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Not the name of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such kind of statement")]
+pub struct UnknownKind;
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(UnknownKind)
+    }
+}
+
+/// How a transaction begins that may be answered without the server.
+///
+/// WITH CONSISTENT SNAPSHOT and combinations are absent: they do something at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Begin {
+    /// BEGIN, BEGIN WORK, START TRANSACTION.
+    Plain,
+    /// START TRANSACTION READ ONLY.
+    ReadOnly,
+    /// START TRANSACTION READ WRITE.
+    ReadWrite,
+}

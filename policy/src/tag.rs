@@ -1,0 +1,1 @@
+//! Tags: key=value pairs in SQL comments.
