@@ -9,6 +9,11 @@
 pub mod frame;
 
 pub mod capability;
+pub mod command;
+
+pub mod response;
+
+pub mod result;
 
 pub mod code;
 
