@@ -1,0 +1,127 @@
+//! What the guard costs, measured beside a bare forwarder, HAProxy and no proxy at all.
+//!
+//! Every comparison is paired: the contestants face the same private server in the same run, in
+//! turns (A B C D, A B C D …), so that a machine that gets slower half-way through slows all of
+//! them. Numbers are reported, never asserted: a shared machine can hold no promise about time.
+//! `docs/benchmarks.md` says what each number means and how far it can be trusted.
+
+mod client;
+mod forwarder;
+mod guard;
+mod haproxy;
+mod idle;
+mod machine;
+mod process;
+mod refusal;
+mod report;
+mod server;
+mod stage;
+mod statistics;
+mod storm;
+mod sysbench;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+
+/// Measures what the guard costs, beside a bare forwarder, HAProxy and no proxy at all.
+#[derive(Parser)]
+#[command(name = "tidegate-benches")]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Runs everything below, then the allocation count and the micro benches.
+    All(sysbench::Options),
+    /// Point selects and read-write transactions, text and binary, at 1, 8, 64 and 256 threads.
+    Sysbench(sysbench::Options),
+    /// Memory per idle client connection, at 10,000 of them.
+    Idle(idle::Options),
+    /// A storm of short connections: how many of them reach the server?
+    Storm(storm::Options),
+    /// What it costs the guard to refuse a statement.
+    Refusal(refusal::Options),
+    /// Counts allocations per statement, in a process of its own.
+    Allocations,
+    /// Times single steps of the policy and of the wire codec.
+    Micro,
+    /// Runs the bare forwarder in the foreground; the other benches start it as a child.
+    Forward {
+        /// Where to listen; a loopback address.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// Where every connection is forwarded to.
+        #[arg(long)]
+        upstream: SocketAddr,
+        /// Worker threads.
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
+    },
+}
+
+/// What every bench needs to know.
+#[derive(Args)]
+struct Shared {
+    /// Folder for the JSON and Markdown reports.
+    #[arg(long, global = true, default_value = "target/bench")]
+    out: PathBuf,
+    /// First of the ports that the server and the proxies listen on, all on loopback.
+    #[arg(long, global = true, default_value_t = 26_300)]
+    port: u16,
+    /// The `tidegate` binary to measure; built from this workspace when absent.
+    #[arg(long, global = true)]
+    tidegate: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let Cli { bench, shared } = Cli::parse();
+    match bench {
+        Bench::Forward { listen, upstream, workers } => {
+            return forwarder::run(listen, upstream, workers);
+        }
+        Bench::Allocations => return cargo_bench("allocations"),
+        Bench::Micro => return ["policy", "wire"].into_iter().try_for_each(cargo_bench),
+        _ => {}
+    }
+
+    let stage = stage::Stage::open(&shared)?;
+    match bench {
+        Bench::Sysbench(options) => sysbench::run(&stage, &options),
+        Bench::Idle(options) => idle::run(&stage, &options),
+        Bench::Storm(options) => storm::run(&stage, &options),
+        Bench::Refusal(options) => refusal::run(&stage, &options),
+        Bench::All(options) => all(&stage, &options),
+        Bench::Allocations | Bench::Micro | Bench::Forward { .. } => Ok(()),
+    }
+}
+
+/// Runs every bench, the ones that answer the most important questions first.
+fn all(stage: &stage::Stage, options: &sysbench::Options) -> Result<()> {
+    sysbench::run(stage, options)?;
+    idle::run(stage, &idle::Options::default())?;
+    storm::run(stage, &storm::Options::default())?;
+    refusal::run(stage, &refusal::Options::default())?;
+    ["allocations", "policy", "wire"].into_iter().try_for_each(cargo_bench)
+}
+
+/// Runs one bench target of this package.
+///
+/// They are targets of their own because the allocation count replaces the global allocator of
+/// its whole process, which must not be the process that is timed.
+fn cargo_bench(name: &str) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["bench", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--bench", name])
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "bench {name} ended with {status}");
+    Ok(())
+}

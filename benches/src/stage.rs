@@ -1,0 +1,171 @@
+//! One run's server and the ways to reach it.
+
+use std::env::{self, current_exe};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::machine::{Core, Machine};
+use crate::process::Process;
+use crate::report::Table;
+use crate::server::Server;
+use crate::{Shared, client, guard, haproxy};
+
+/// Worker threads of every proxy.
+pub(crate) const WORKERS: usize = 1;
+
+/// How long a proxy may take to serve its first statement.
+const START: Duration = Duration::from_secs(10);
+
+/// A private server, a folder that vanishes with it, and the ports of this run.
+pub(crate) struct Stage {
+    server: Server,
+    scratch: Scratch,
+    out: PathBuf,
+    port: u16,
+    tidegate: Option<PathBuf>,
+    machine: Machine,
+}
+
+impl Stage {
+    /// Starts the server; the proxies are started by those who need them.
+    pub(crate) fn open(shared: &Shared) -> Result<Self> {
+        fs::create_dir_all(&shared.out)
+            .with_context(|| format!("cannot create {}", shared.out.display()))?;
+        let machine = Machine::describe();
+        let scratch = Scratch::create()?;
+        let server = Server::start(&scratch.0, shared.port)?;
+        Ok(Self {
+            server,
+            scratch,
+            out: shared.out.clone(),
+            port: shared.port,
+            tidegate: shared.tidegate.clone(),
+            machine,
+        })
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(crate) fn scratch(&self) -> &Path {
+        &self.scratch.0
+    }
+
+    /// The `tidegate` binary named on the command line.
+    pub(crate) fn tidegate(&self) -> Option<&Path> {
+        self.tidegate.as_deref()
+    }
+
+    /// Prints a table, and writes it beside the numbers it was made from.
+    pub(crate) fn report(
+        &self,
+        name: &str,
+        title: &str,
+        table: &Table,
+        numbers: &impl Serialize,
+    ) -> Result<()> {
+        let machine = &self.machine;
+        println!("{title}\n\n{table}");
+        self.write(&format!("{name}.md"), &format!("# {title}\n\n{machine}\n\n{table}"))?;
+        let document = json!({ "machine": machine, "workers": WORKERS, "results": numbers });
+        self.write(&format!("{name}.json"), &serde_json::to_string_pretty(&document)?)
+    }
+
+    fn write(&self, file: &str, content: &str) -> Result<()> {
+        let path = self.out.join(file);
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {}", path.display());
+        Ok(())
+    }
+
+    /// No proxy: the server itself.
+    pub(crate) fn direct(&self) -> Target {
+        Target { name: "direct", addr: self.server.addr(), process: None }
+    }
+
+    /// The yardstick, as a child process of this same program.
+    pub(crate) fn forwarder(&self) -> Result<Target> {
+        let listen = self.addr(1);
+        let program = current_exe().context("cannot find this program")?;
+        let process = Process::start(
+            Core::Proxy,
+            &self.scratch().join("forwarder.log"),
+            &program.display().to_string(),
+            ["forward".into(), format!("--listen={listen}"), format!("--workers={WORKERS}")]
+                .into_iter()
+                .chain([format!("--upstream={}", self.server.addr())]),
+        )?;
+        Target::of("forwarder", listen, process)
+    }
+
+    /// HAProxy in TCP mode.
+    pub(crate) fn haproxy(&self) -> Result<Target> {
+        haproxy::start(self, self.addr(2))
+    }
+
+    /// The guard under `config`, or `None` and a loud line when it cannot be had: the other
+    /// contestants are still worth measuring.
+    pub(crate) fn guard(&self, config: guard::Config) -> Option<Target> {
+        match guard::start(self, self.addr(3), self.addr(4), config) {
+            Ok(target) => Some(target),
+            Err(error) => {
+                eprintln!("\n!!! SKIPPED: THE GUARD IS NOT MEASURED: {error:#}\n");
+                None
+            }
+        }
+    }
+
+    fn addr(&self, offset: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port + offset))
+    }
+}
+
+/// One contestant: where to connect, and the process whose time is counted.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) addr: SocketAddr,
+    /// `None` for direct access.
+    pub(crate) process: Option<Process>,
+}
+
+impl Target {
+    /// Waits until `process` serves statements at `addr`.
+    pub(crate) fn of(name: &'static str, addr: SocketAddr, mut process: Process) -> Result<Self> {
+        if let Err(error) = client::block_on(client::until_served(addr, START)) {
+            let fate =
+                process.ended()?.map_or("is running".into(), |status| format!("ended: {status}"));
+            return Err(error.context(format!("{name} {fate}")));
+        }
+        Ok(Self { name, addr, process: Some(process) })
+    }
+
+    /// CPU time of the proxy so far; zero for direct access.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        self.process.as_ref().map_or(Ok(Duration::ZERO), Process::cpu)
+    }
+}
+
+/// A folder of this run's own, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn create() -> Result<Self> {
+        let path = env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left behind is in the folder for temporary files, named after this program.
+        let _: std::io::Result<()> = fs::remove_dir_all(&self.0);
+    }
+}
