@@ -9,6 +9,10 @@
 pub mod frame;
 
 pub mod capability;
+
+pub mod handshake;
+
+pub mod auth;
 pub mod command;
 
 pub mod response;
