@@ -2,18 +2,36 @@
 //!
 //! [`Statements::judge`] lexes the text once, folds it into a [`Digest`], and notes where literals
 //! and tags are. What the digest tells (kind, tables, effects) is worked out when the digest is
-//! first seen and shared from then on.
+//! first seen and shared from then on. The bytes may be anything: nothing here panics, recurses or
+//! takes more than linear time, and a text longer than [`TEXT_BYTES_MAX`] says so in its effects.
+//!
+//! The dialect is that of MySQL and MariaDB. Deliberately absent: a grammar. A server decides what
+//! a statement means; this decides what a guard must assume.
 
+mod keyword;
+mod lexer;
+
+mod digest;
+
+mod classify;
+mod cursor;
 mod effects;
 mod kind;
+mod table;
+
+mod statements;
+
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
 
+pub use digest::{Digest, InvalidDigest};
 pub use effects::Effects;
-pub use kind::{Begin, Kind};
+pub use kind::{Begin, Kind, UnknownKind};
+pub use statements::{Statements, TEXT_BYTES_MAX};
+
+use crate::tag::{self, Tag};
 
 /// How the server reads quotes and backslashes; from the status flags of its replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -22,32 +40,6 @@ pub struct LexMode {
     pub no_backslash_escapes: bool,
     /// Double quotes enclose identifiers (`ANSI_QUOTES`).
     pub ansi_quotes: bool,
-}
-
-/// A statement with its literals, spelling and layout taken away, as a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Digest(pub u64);
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-/// Not 16 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a digest is 16 hexadecimal digits")]
-pub struct InvalidDigest;
-
-impl FromStr for Digest {
-    type Err = InvalidDigest;
-
-    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        if text.len() != 16 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(InvalidDigest);
-        }
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| InvalidDigest)
-    }
 }
 
 /// A table as the statement names it.
@@ -68,21 +60,37 @@ pub struct Shape {
     pub digest: Digest,
     /// Its normalised text, at most 1 KiB.
     pub text: Box<str>,
-    /// The tables it names, each once.
+    /// The tables it names, each once, at most 64.
     pub tables: Box<[Table]>,
     /// What it does to its session.
     pub effects: Effects,
     /// Set when it only begins a transaction and may be answered without the server.
     pub begin: Option<Begin>,
+    subject: Option<Subject>,
+}
+
+/// Where the name is that a statement is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Subject {
+    /// An identifier, the same in every text of the digest.
+    Name(Box<str>),
+    /// The first literal of the text.
+    FirstLiteral,
 }
 
 impl Shape {
-    /// The literal name that the statement is about: the lock of `GET_LOCK('name', 1)`, the
-    /// prepared statement, handler or temporary table of the others. `None` when it has none or
-    /// it is not literal.
+    /// The one name that the statement is about: the lock of GET_LOCK and RELEASE_LOCK, the
+    /// prepared statement of PREPARE, EXECUTE and DEALLOCATE, the table of HANDLER and of CREATE or
+    /// DROP TEMPORARY TABLE. Without quotes, escapes as they are written. `None` when there is no
+    /// such name, more than one, or it is computed.
     #[must_use]
-    pub fn subject<'a>(&self, _sql: &'a [u8], _scratch: &Scratch) -> Option<&'a [u8]> {
-        None
+    pub fn subject<'a>(&'a self, sql: &'a [u8], scratch: &Scratch) -> Option<&'a [u8]> {
+        match self.subject.as_ref()? {
+            Subject::Name(name) => Some(name.as_bytes()),
+            Subject::FirstLiteral => {
+                scratch.literals.first().map(|span| digest::unquote(span.of(sql)))
+            }
+        }
     }
 }
 
@@ -103,60 +111,45 @@ impl Span {
     }
 }
 
+/// Most literals whose place is kept of one text (2 KiB); more are ignored.
+pub const LITERALS_MAX: usize = 256;
+
 /// What one text tells beyond its digest. Reused from statement to statement, so that judging
 /// allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     literals: Vec<Span>,
+    tags: Vec<Tag>,
 }
 
 impl Scratch {
-    /// Where the literals are, in order: strings with their quotes, numbers.
+    /// Where the literals are, in order: strings with their quotes, numbers with their signs. At
+    /// most [`LITERALS_MAX`].
     #[must_use]
     pub fn literals(&self) -> &[Span] {
         &self.literals
     }
 
-    /// Keys and decoded values of the tags in the comments of `sql`.
+    /// Keys and decoded values of the tags in the comments of `sql`, the text judged last.
     pub fn tags<'a>(
         &'a self,
-        _sql: &'a [u8],
+        sql: &'a [u8],
     ) -> impl Iterator<Item = (&'a [u8], Cow<'a, [u8]>)> + 'a {
-        std::iter::empty()
-    }
-}
-
-/// The shapes seen so far: a bounded cache shared by all sessions.
-#[derive(Debug)]
-pub struct Statements {}
-
-impl Statements {
-    /// A cache of at most `capacity` digests.
-    #[must_use]
-    pub fn new(_capacity: usize) -> Self {
-        Self {}
+        self.tags.iter().map(|tag| (tag.key(sql), tag.value(sql)))
     }
 
-    /// Reads a statement: its shape, and its literals and tags into `scratch`.
-    pub fn judge(&self, sql: &[u8], _mode: LexMode, scratch: &mut Scratch) -> Arc<Shape> {
-        scratch.literals.clear();
-        let word: String = sql
-            .iter()
-            .map(u8::to_ascii_uppercase)
-            .take_while(u8::is_ascii_alphabetic)
-            .map(char::from)
-            .collect();
-        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word.to_ascii_lowercase());
-        let digest = sql.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        Arc::new(Shape {
-            kind: kind.unwrap_or(Kind::Other),
-            digest: Digest(digest),
-            text: String::from_utf8_lossy(&sql[..sql.len().min(1024)]).into(),
-            tables: Box::default(),
-            effects: Effects::NONE,
-            begin: None,
-        })
+    fn clear(&mut self) {
+        self.literals.clear();
+        self.tags.clear();
+    }
+
+    fn note_literal(&mut self, span: Span) {
+        if self.literals.len() < LITERALS_MAX {
+            self.literals.push(span);
+        }
+    }
+
+    fn note_comment(&mut self, sql: &[u8], span: Span) {
+        tag::read(sql, span, &mut self.tags);
     }
 }

@@ -1,0 +1,154 @@
+//! The words that are spelled in any case and mean something.
+//!
+//! Only these are folded in a digest: identifiers keep their case, because `T` and `t` are two
+//! tables on most servers. The list holds the words that decisions need and those that are common;
+//! a word that is missing costs one digest per spelling and nothing else.
+
+macro_rules! keywords {
+    ($($word:ident = $text:literal,)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(super) enum Keyword { $($word,)* }
+
+        const WORDS: [(Keyword, &str); [$($text),*].len()] = [$((Keyword::$word, $text)),*];
+    };
+}
+
+keywords! {
+    Add = "ADD", Admin = "ADMIN", After = "AFTER", All = "ALL", Alter = "ALTER",
+    Analyze = "ANALYZE", And = "AND", As = "AS", Asc = "ASC", Atomic = "ATOMIC", Avg = "AVG",
+    Backup = "BACKUP", Begin = "BEGIN", Between = "BETWEEN", Binary = "BINARY",
+    Binlog = "BINLOG", By = "BY", Cache = "CACHE", Call = "CALL", Case = "CASE", Cast = "CAST",
+    Chain = "CHAIN", Change = "CHANGE", Character = "CHARACTER", Check = "CHECK",
+    Checksum = "CHECKSUM", Clone = "CLONE", Coalesce = "COALESCE", Collate = "COLLATE",
+    Column = "COLUMN", Columns = "COLUMNS", Commit = "COMMIT", Concurrent = "CONCURRENT",
+    ConnectionId = "CONNECTION_ID", Consistent = "CONSISTENT", Convert = "CONVERT",
+    Count = "COUNT", Create = "CREATE", Cross = "CROSS", Current = "CURRENT",
+    CurrentDate = "CURRENT_DATE", CurrentTimestamp = "CURRENT_TIMESTAMP", Data = "DATA",
+    Database = "DATABASE", Databases = "DATABASES", Date = "DATE", Deallocate = "DEALLOCATE",
+    Default = "DEFAULT", Delayed = "DELAYED", Delete = "DELETE", Desc = "DESC",
+    Describe = "DESCRIBE", Diagnostics = "DIAGNOSTICS", Distinct = "DISTINCT", Do = "DO",
+    Drop = "DROP", Dual = "DUAL", Dumpfile = "DUMPFILE", Duplicate = "DUPLICATE", Else = "ELSE",
+    End = "END", Errors = "ERRORS", Event = "EVENT", Except = "EXCEPT", Execute = "EXECUTE",
+    Exists = "EXISTS", Explain = "EXPLAIN", Export = "EXPORT", Extended = "EXTENDED",
+    False = "FALSE", Fields = "FIELDS", Flush = "FLUSH", For = "FOR", Force = "FORCE",
+    Format = "FORMAT", FoundRows = "FOUND_ROWS", From = "FROM", Full = "FULL",
+    Function = "FUNCTION", Get = "GET", GetLock = "GET_LOCK", Global = "GLOBAL",
+    Grant = "GRANT", Group = "GROUP", GroupConcat = "GROUP_CONCAT", Handler = "HANDLER",
+    Having = "HAVING", Help = "HELP", HighPriority = "HIGH_PRIORITY", If = "IF",
+    IfNull = "IFNULL", Ignore = "IGNORE", Immediate = "IMMEDIATE", Import = "IMPORT", In = "IN",
+    Index = "INDEX", Infile = "INFILE", Inner = "INNER", Insert = "INSERT",
+    Install = "INSTALL", Instance = "INSTANCE", Intersect = "INTERSECT", Interval = "INTERVAL",
+    Into = "INTO", Is = "IS", Join = "JOIN", Key = "KEY", Keys = "KEYS", Kill = "KILL",
+    LastInsertId = "LAST_INSERT_ID", Lastval = "LASTVAL", Lateral = "LATERAL", Left = "LEFT",
+    Like = "LIKE", Limit = "LIMIT", Load = "LOAD", Local = "LOCAL", Lock = "LOCK",
+    Locked = "LOCKED", LowPriority = "LOW_PRIORITY", Max = "MAX", Min = "MIN", Mod = "MOD",
+    Mode = "MODE", Names = "NAMES", Natural = "NATURAL", No = "NO",
+    NoWriteToBinlog = "NO_WRITE_TO_BINLOG", Not = "NOT", Now = "NOW", Nowait = "NOWAIT",
+    Null = "NULL", Of = "OF", Offset = "OFFSET", On = "ON", Online = "ONLINE", Only = "ONLY",
+    Optimize = "OPTIMIZE", Or = "OR", Order = "ORDER", Outer = "OUTER", Outfile = "OUTFILE",
+    Over = "OVER", Partition = "PARTITION", Password = "PASSWORD", Persist = "PERSIST",
+    PersistOnly = "PERSIST_ONLY", Prepare = "PREPARE", Procedure = "PROCEDURE",
+    Processlist = "PROCESSLIST", Purge = "PURGE", Query = "QUERY", Quick = "QUICK",
+    Read = "READ", Recursive = "RECURSIVE", References = "REFERENCES", Release = "RELEASE",
+    ReleaseAllLocks = "RELEASE_ALL_LOCKS", ReleaseLock = "RELEASE_LOCK", Rename = "RENAME",
+    Repair = "REPAIR", Replace = "REPLACE", Replica = "REPLICA", Reset = "RESET",
+    Restart = "RESTART", Returning = "RETURNING", Revoke = "REVOKE", Right = "RIGHT",
+    Role = "ROLE", Rollback = "ROLLBACK", Row = "ROW", RowCount = "ROW_COUNT",
+    Savepoint = "SAVEPOINT", Select = "SELECT", Session = "SESSION", Set = "SET",
+    Share = "SHARE", Show = "SHOW", Shutdown = "SHUTDOWN", Signal = "SIGNAL", Skip = "SKIP",
+    Slave = "SLAVE", Snapshot = "SNAPSHOT", SqlCalcFoundRows = "SQL_CALC_FOUND_ROWS",
+    SqlNoCache = "SQL_NO_CACHE", Start = "START", Statement = "STATEMENT", Status = "STATUS",
+    Stop = "STOP", StraightJoin = "STRAIGHT_JOIN", Sum = "SUM", Table = "TABLE",
+    Tables = "TABLES", Temporary = "TEMPORARY", Then = "THEN", To = "TO",
+    Transaction = "TRANSACTION", Trigger = "TRIGGER", True = "TRUE", Truncate = "TRUNCATE",
+    Uninstall = "UNINSTALL", Union = "UNION", Unlock = "UNLOCK", Update = "UPDATE",
+    Use = "USE", Using = "USING", Value = "VALUE", Values = "VALUES", Variables = "VARIABLES",
+    View = "VIEW", Warnings = "WARNINGS", When = "WHEN", Where = "WHERE", Window = "WINDOW",
+    With = "WITH", Work = "WORK", Write = "WRITE", Xa = "XA", Xml = "XML", Xor = "XOR",
+}
+
+/// Slots of the hash table; a power of two, well above the number of words.
+const SLOTS: usize = 1024;
+const NONE: u8 = u8::MAX;
+const _: () = assert!(WORDS.len() < NONE as usize);
+
+/// Open addressing, built by the compiler.
+static TABLE: [u8; SLOTS] = {
+    let mut table = [NONE; SLOTS];
+    let mut index = 0;
+    while index < WORDS.len() {
+        let mut slot = slot(WORDS[index].1.as_bytes());
+        while table[slot] != NONE {
+            slot = (slot + 1) % SLOTS;
+        }
+        table[slot] = index as u8;
+        index += 1;
+    }
+    table
+};
+
+/// Where the search for a word begins, whatever its case: its length and four of its letters.
+const fn slot(word: &[u8]) -> usize {
+    let len = word.len();
+    let letters = [word[0], word[len - 1], word[len / 2], word[len / 4]];
+    let key = (u32::from_le_bytes(letters) | 0x2020_2020).wrapping_add(len as u32);
+    (key.wrapping_mul(0x9E37_79B1) >> 22) as usize % SLOTS
+}
+
+impl Keyword {
+    /// The keyword this word is, in any case.
+    pub(super) fn of(word: &[u8]) -> Option<Self> {
+        if word.is_empty() {
+            return None;
+        }
+        let mut at = slot(word);
+        while let Some((keyword, text)) = WORDS.get(usize::from(TABLE[at])) {
+            if text.as_bytes().eq_ignore_ascii_case(word) {
+                return Some(*keyword);
+            }
+            at = (at + 1) % SLOTS;
+        }
+        None
+    }
+
+    /// The keyword in capitals.
+    pub(super) const fn as_str(self) -> &'static str {
+        WORDS[self as usize].1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_keyword_is_found_in_any_case() {
+        for (keyword, text) in WORDS {
+            assert_eq!(Keyword::of(text.as_bytes()), Some(keyword), "{text}");
+            assert_eq!(Keyword::of(text.to_lowercase().as_bytes()), Some(keyword), "{text}");
+            assert_eq!(keyword.as_str(), text);
+        }
+    }
+
+    #[test]
+    fn other_words_are_not_keywords() {
+        for word in ["", "a", "selec", "selects", "sbtest1", "_", "caf\u{e9}"] {
+            assert_eq!(Keyword::of(word.as_bytes()), None, "{word}");
+        }
+    }
+
+    /// A search stays short: no word is further from its slot than this.
+    #[test]
+    fn no_search_is_long() {
+        for (_, text) in WORDS {
+            let mut at = slot(text.as_bytes());
+            let mut steps = 0;
+            while WORDS.get(usize::from(TABLE[at])).is_some_and(|(_, found)| *found != text) {
+                at = (at + 1) % SLOTS;
+                steps += 1;
+            }
+            assert!(steps <= 8, "{text} is {steps} steps away");
+        }
+    }
+}
