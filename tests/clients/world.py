@@ -1,0 +1,95 @@
+"""What a check works with: sessions of the client under test, in databases of its own."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from adapter import Refused
+
+# Longer than any statement of the checks may take, on a slow machine through a busy guard.
+PATIENCE_S = 60
+
+
+class World:
+    """Between `with world:` and its end a check opens sessions; the end closes them all."""
+
+    def __init__(self, settings, client, adapter):
+        self.settings = settings
+        self.adapter = adapter
+        self.home = f"{settings.database}_{client.replace('-', '_')}"
+        self.other = f"{self.home}_other"
+        self.sessions = []
+        self.is_new = True
+
+    def __enter__(self):
+        if self.is_new:
+            self.is_new = False
+            self.make_databases()
+        return self
+
+    def __exit__(self, *_):
+        while self.sessions:
+            try:
+                self.sessions.pop().close()
+            except Exception:
+                pass  # The check has judged the session; a dead one may refuse to be closed.
+
+    def make_databases(self):
+        with self.connect(database=self.settings.database) as session:
+            for name in (self.home, self.other):
+                session.run(f"DROP DATABASE IF EXISTS {name}")
+                session.run(f"CREATE DATABASE {name} DEFAULT CHARACTER SET utf8mb4")
+
+    def connect(self, **wishes):
+        return self.adapter(self.settings, **wishes)
+
+    def open(self, **wishes):
+        """A session in the home database, closed when the check ends."""
+        session = self.connect(**{"database": self.home, **wishes})
+        self.sessions.append(session)
+        return session
+
+    def table(self, name, columns):
+        """Makes a new table and returns a session to work with it."""
+        session = self.open()
+        session.run(f"DROP TABLE IF EXISTS {name}")
+        session.run(f"CREATE TABLE {name} ({columns}) ENGINE=InnoDB")
+        return session
+
+
+def expect(got, wanted):
+    if got != wanted:
+        raise AssertionError(f"got {shorten(got)}, expected {shorten(wanted)}")
+
+
+def expect_refused(code, action, *args):
+    """Runs the action, which the server must answer with this error."""
+    try:
+        result = action(*args)
+    except Refused as refused:
+        expect(refused.code, code)
+    else:
+        raise AssertionError(f"expected error {code}, got {shorten(result)}")
+
+
+def shorten(value):
+    shown = repr(value)
+    return shown if len(shown) <= 300 else f"{shown[:200]} … ({len(shown)} characters)"
+
+
+class Behind:
+    """Runs an action in a thread: a statement that is expected to wait."""
+
+    def __init__(self, action, *args):
+        self.pool = ThreadPoolExecutor(1)
+        self.outcome = self.pool.submit(action, *args)
+        self.pool.shutdown(wait=False)
+
+    def result(self):
+        return self.outcome.result(PATIENCE_S)
+
+
+class Checks(list):
+    """The checks of one module, in the order they are written."""
+
+    def __call__(self, check):
+        self.append(check)
+        return check
