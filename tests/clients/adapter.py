@@ -59,7 +59,10 @@ class Session:
     # Checks that the driver fails by a fault of its own, by the name of their function, with the fault.
     faults = {}
 
-    def __init__(self, settings, *, account=None, database=None, tls=False):
+    # Whether the client can prove a password to the plugin mysql_native_password.
+    speaks_native = True
+
+    def __init__(self, settings, *, account, database=None, tls=False):
         """Connects, or raises `Refused`."""
         raise NotImplementedError
 

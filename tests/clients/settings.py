@@ -1,11 +1,12 @@
 """Where the server under test is and who may log in, read from the environment.
 
-    TG_HOST TG_PORT            the endpoint: a server, or the guard in front of one
-    TG_USER TG_PASSWORD        an account with mysql_native_password that may create databases
-    TG_SHA2_USER, _PASSWORD    one with caching_sha2_password; unset where the server lacks it
-    TG_CA                      the certificate authority of the endpoint; unset where TLS is off
-    TG_DATABASE                an existing database; each client makes its own beside it
-    TG_ENGINE                  mariadb (the default) or mysql
+    TG_HOST TG_PORT                 the endpoint: a server, or the guard in front of one
+    TG_USER TG_PASSWORD             an account with mysql_native_password that may create databases
+    TG_SHA2_USER TG_SHA2_PASSWORD   one with caching_sha2_password
+                                    (either is unset where the endpoint lacks the plugin)
+    TG_CA                           the certificate authority of the endpoint; unset where TLS is off
+    TG_DATABASE                     an existing database; each client makes its own beside it
+    TG_ENGINE                       mariadb (the default) or mysql
 """
 
 import os
@@ -17,13 +18,19 @@ class Account:
     user: str
     password: str
 
+    @classmethod
+    def named(cls, prefix):
+        """The account in `<prefix>_USER` and `<prefix>_PASSWORD`, if there is one."""
+        user = os.environ.get(f"{prefix}_USER")
+        return cls(user, os.environ[f"{prefix}_PASSWORD"]) if user else None
+
 
 @dataclass(frozen=True)
 class Settings:
     host: str
     port: int
-    account: Account
-    sha2_account: Account | None
+    native: Account | None
+    sha2: Account | None
     ca: str | None
     database: str
     engine: str
@@ -31,12 +38,11 @@ class Settings:
     @classmethod
     def from_environment(cls):
         env = os.environ
-        sha2_user = env.get("TG_SHA2_USER")
         return cls(
             host=env.get("TG_HOST", "127.0.0.1"),
             port=int(env["TG_PORT"]),
-            account=Account(env["TG_USER"], env["TG_PASSWORD"]),
-            sha2_account=Account(sha2_user, env["TG_SHA2_PASSWORD"]) if sha2_user else None,
+            native=Account.named("TG"),
+            sha2=Account.named("TG_SHA2"),
             ca=env.get("TG_CA") or None,
             database=env["TG_DATABASE"],
             engine=env.get("TG_ENGINE", "mariadb"),

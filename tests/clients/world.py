@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from adapter import Refused
+from adapter import Absent, Refused
 
 # Longer than any statement of the checks may take, on a slow machine through a busy guard.
 PATIENCE_S = 60
@@ -38,8 +38,23 @@ class World:
                 session.run(f"DROP DATABASE IF EXISTS {name}")
                 session.run(f"CREATE DATABASE {name} DEFAULT CHARACTER SET utf8mb4")
 
+    @property
+    def account(self):
+        """The account of all checks but those that ask for another."""
+        return self.native if self.settings.native and self.adapter.speaks_native else self.sha2
+
+    @property
+    def native(self):
+        if not self.adapter.speaks_native:
+            raise Absent("it has no mysql_native_password")
+        return self.settings.native or absent("TG_USER is not set")
+
+    @property
+    def sha2(self):
+        return self.settings.sha2 or absent("TG_SHA2_USER is not set")
+
     def connect(self, **wishes):
-        return self.adapter(self.settings, **wishes)
+        return self.adapter(self.settings, **{"account": self.account, **wishes})
 
     def open(self, **wishes):
         """A session in the home database, closed when the check ends."""
@@ -53,6 +68,10 @@ class World:
         session.run(f"DROP TABLE IF EXISTS {name}")
         session.run(f"CREATE TABLE {name} ({columns}) ENGINE=InnoDB")
         return session
+
+
+def absent(why):
+    raise Absent(why)
 
 
 def expect(got, wanted):

@@ -1,73 +1,61 @@
 """Who gets in, by which plugin and over what."""
 
-from adapter import Absent
-from world import Checks, expect, expect_refused
+from settings import Account
+from world import Checks, absent, expect, expect_refused
 
 check = CHECKS = Checks()
 
 
 def with_tls(world):
-    if not world.settings.ca:
-        raise Absent("TG_CA is not set")
-    return {"tls": True}
+    return {"tls": True} if world.settings.ca else absent("TG_CA is not set")
 
 
-def with_sha2(world):
-    if not world.settings.sha2_account:
-        raise Absent("TG_SHA2_USER is not set")
-    return {"account": world.settings.sha2_account}
-
-
-def log_in(world, **wishes):
+def log_in(world, account, **wishes):
     """Logs in twice, since a server that has seen the password once may take a shorter path."""
-    account = wishes.get("account", world.settings.account)
     for _ in range(2):
-        session = world.open(**wishes)
+        session = world.open(account=account, **wishes)
         expect(session.run("SELECT DATABASE()").value, world.home)
         expect(session.run("SELECT SUBSTRING_INDEX(USER(), '@', 1)").value, account.user)
 
 
 @check
 def native_password_logs_in_over_plain_text(world):
-    log_in(world)
+    log_in(world, world.native)
 
 
 @check
 def native_password_logs_in_over_tls(world):
-    log_in(world, **with_tls(world))
+    log_in(world, world.native, **with_tls(world))
 
 
 @check
 def caching_sha2_password_logs_in_over_plain_text(world):
-    log_in(world, **with_sha2(world))
+    log_in(world, world.sha2)
 
 
 @check
 def caching_sha2_password_logs_in_over_tls(world):
-    log_in(world, **with_sha2(world), **with_tls(world))
+    log_in(world, world.sha2, **with_tls(world))
 
 
 def refuses_a_wrong_password(world, account):
-    wrong = type(account)(account.user, f"{account.password}?")
-    expect_refused(1045, lambda: world.open(account=wrong))
-    empty = type(account)(account.user, "")
-    expect_refused(1045, lambda: world.open(account=empty))
+    for password in (f"{account.password}?", ""):
+        expect_refused(1045, lambda: world.open(account=Account(account.user, password)))
 
 
 @check
 def a_wrong_password_is_refused(world):
-    refuses_a_wrong_password(world, world.settings.account)
+    refuses_a_wrong_password(world, world.native)
 
 
 @check
 def a_wrong_caching_sha2_password_is_refused(world):
-    refuses_a_wrong_password(world, with_sha2(world)["account"])
+    refuses_a_wrong_password(world, world.sha2)
 
 
 @check
 def an_unknown_user_is_refused(world):
-    account = world.settings.account
-    expect_refused(1045, lambda: world.open(account=type(account)("nobody_at_all", "x")))
+    expect_refused(1045, lambda: world.open(account=Account("nobody_at_all", "x")))
 
 
 @check
@@ -98,7 +86,7 @@ def change_user_starts_a_new_session(world):
     session = world.open()
     session.run("SET @kept = 1")
     session.run("CREATE TEMPORARY TABLE passing (id INT)")
-    session.change_user(world.settings.account, world.other)
+    session.change_user(world.account, world.other)
     expect(session.run("SELECT DATABASE()").value, world.other)
     expect(session.run("SELECT @kept").value, None)
     expect_refused(1146, session.run, f"SELECT * FROM {world.home}.passing")
@@ -106,9 +94,8 @@ def change_user_starts_a_new_session(world):
 
 @check
 def change_user_to_a_wrong_password_is_refused(world):
-    account = world.settings.account
     session = world.open()
-    wrong = type(account)(account.user, "wrong")
+    wrong = Account(world.account.user, "wrong")
     expect_refused(1045, session.change_user, wrong, world.other)
 
 

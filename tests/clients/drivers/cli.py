@@ -23,8 +23,7 @@ class Cli(Session):
     program = []
     without_tls = None
 
-    def __init__(self, settings, *, account=None, database=None, tls=False):
-        account = account or settings.account
+    def __init__(self, settings, *, account, database=None, tls=False):
         self.client = subprocess.Popen(
             [
                 *self.program,
@@ -94,6 +93,7 @@ class MariaDbCli(Cli):
 
 
 class MySqlCli(Cli):
+    speaks_native = False  # MySQL 9 has no such plugin.
     program = shlex.split(os.environ.get("TG_MYSQL_CLI", "mysql"))
     without_tls = "--ssl-mode=DISABLED"
 

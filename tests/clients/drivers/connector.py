@@ -17,12 +17,12 @@ class Connector(DbApi):
     cannot_carry = SETS | {
         "big_unsigned": "it binds a number over 2^63 as a negative one",
         "double_width": "it binds a DOUBLE with fewer digits than it read",
+        "time_long": "it binds a TIME of days as another than it read",
         "time_negative": "it binds a negative TIME as another than it read",
         "time_fine": "it binds a TIME without its microseconds",
     }
 
-    def __init__(self, settings, *, account=None, database=None, tls=False):
-        account = account or settings.account
+    def __init__(self, settings, *, account, database=None, tls=False):
         super().__init__(
             mysql.connector.connect,
             host=settings.host,

@@ -10,8 +10,7 @@ from drivers.dbapi import DbApi
 class MySqlClient(DbApi):
     error_type = MySQLdb.Error
 
-    def __init__(self, settings, *, account=None, database=None, tls=False):
-        account = account or settings.account
+    def __init__(self, settings, *, account, database=None, tls=False):
         options = {"ssl": {"ca": settings.ca}} if tls else {"ssl_mode": "DISABLED"}
         super().__init__(
             MySQLdb.connect,

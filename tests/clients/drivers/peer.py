@@ -23,8 +23,7 @@ class Peer(Session):
     # The command that starts the peer.
     program = []
 
-    def __init__(self, settings, *, account=None, database=None, tls=False):
-        account = account or settings.account
+    def __init__(self, settings, *, account, database=None, tls=False):
         self.child = subprocess.Popen(
             self.program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
         )

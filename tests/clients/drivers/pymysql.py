@@ -11,8 +11,7 @@ class PyMySql(DbApi):
     error_type = pymysql.Error
     cannot_carry = {"time_negative": "it writes negative times wrongly"}
 
-    def __init__(self, settings, *, account=None, database=None, tls=False):
-        account = account or settings.account
+    def __init__(self, settings, *, account, database=None, tls=False):
         super().__init__(
             pymysql.connect,
             host=settings.host,
