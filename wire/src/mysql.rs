@@ -13,6 +13,7 @@ pub mod capability;
 pub mod handshake;
 
 pub mod auth;
+
 pub mod command;
 
 pub mod response;
