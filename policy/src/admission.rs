@@ -2,13 +2,40 @@
 //!
 //! The caller owns time, lock and I/O. It says what happens (`arrive`, `finish`, `abandon`), asks
 //! until when it may sleep (`poll_timeout`) and drains what follows (`poll`).
+//!
+//! ```text
+//!   arrive ──► room in class, database and overall? ──yes──► Admitted ──► finish
+//!                 │ no                                          ▲
+//!                 ├─ queue there and not full ──► Ticket ───────┤ room
+//!                 │                                 ├── abandon │
+//!                 └─ else ──► Refusal ◄─ deadline ──┘
+//! ```
+//!
+//! Three things hold after every call. No ticket waits for which there is room. No class waits for
+//! another class's limit. A permit is in use until its holder says that the database has let go.
+//!
+//! Whether something may wait is up to the limit that is reached; a database or overall limit
+//! without a queue of its own leaves it to the class's. Of all queue lengths and times that are set
+//! for a ticket's class, for its database, and overall, the smallest holds.
+
+mod queue;
+mod room;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::class::{ClassId, DatabaseId, Mode, Policy};
-use crate::refusal::Refusal;
+pub use room::Counts;
+pub use snapshot::{Snapshot, Usage};
+
+use self::queue::{Line, Queue, Waiting};
+use self::room::{Lack, Room, Rooms};
+use crate::class::{ClassId, DatabaseId, Limits, Mode, Policy};
+use crate::refusal::{Reason, Refusal, Scope, retry_after};
 
 /// A transaction that asks to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,18 +51,25 @@ pub struct Arrival {
     pub may_hold_locks: bool,
 }
 
+/// Where a permit or a ticket counts: places among the rooms, which outlive the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Seat {
+    class: usize,
+    database: Option<usize>,
+}
+
 /// The permit of one transaction: give it back with [`Admission::finish`], once, when the
 /// database has confirmed the end.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not given back with `finish` is lost for ever"]
 pub struct Admitted {
     class: ClassId,
-    database: Option<DatabaseId>,
+    seat: Seat,
     connection: bool,
 }
 
 impl Admitted {
-    /// The class it counts against.
+    /// The class it counts against, by the configuration under which it was admitted.
     #[must_use]
     pub const fn class(&self) -> ClassId {
         self.class
@@ -47,8 +81,7 @@ impl Admitted {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a pin that is not given back with `unpin` is lost for ever"]
 pub struct Pinned {
-    class: ClassId,
-    database: Option<DatabaseId>,
+    seat: Seat,
 }
 
 /// A place in line.
@@ -86,76 +119,87 @@ pub enum Outcome {
     Ignored,
 }
 
-/// What one class is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassSnapshot {
-    /// Its name.
-    pub name: String,
-    /// How far its limits go.
-    pub mode: Mode,
-    /// Transactions admitted and not finished.
-    pub in_flight: u32,
-    /// Most transactions in flight; `None` is no limit.
-    pub limit: Option<u32>,
-    /// Upstream connections in use.
-    pub connections: u32,
-    /// Those of pinned sessions between transactions.
-    pub pinned: u32,
-    /// Tickets that wait.
-    pub queued: u32,
-    /// How long the oldest of them has waited.
-    pub oldest_wait: Duration,
-    /// Transactions admitted since start, after waiting or not.
-    pub admitted: u64,
-    /// Transactions refused since start.
-    pub shed: u64,
-    /// Transactions that would have waited since start, if the mode were enforce.
-    pub would_wait: u64,
-    /// Transactions that would have been refused since start, if the mode were enforce.
-    pub would_shed: u64,
+/// The three kinds of limits, from the narrowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Class,
+    Database,
+    Overall,
 }
 
-/// What admission is doing, for status and metrics.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Snapshot {
-    /// By class.
-    pub classes: Vec<ClassSnapshot>,
-    /// Transactions in flight, all together.
-    pub in_flight: u32,
-    /// Upstream connections in use, all together.
-    pub connections: u32,
-    /// Tickets that wait, all together.
-    pub queued: u32,
-}
+const LEVELS: [Level; 3] = [Level::Class, Level::Database, Level::Overall];
 
 /// Who may run.
 #[derive(Debug)]
 pub struct Admission {
-    policy: Arc<Policy>,
+    classes: Rooms,
+    databases: Rooms,
+    overall: Room,
+    queue: Queue,
+    /// The class that is offered room next.
+    turn: usize,
+    /// At most one for each ticket.
     events: VecDeque<Event>,
-    in_flight: u32,
+    dice: Dice,
 }
 
 impl Admission {
     /// Nothing runs yet.
     #[must_use]
-    pub fn new(_now: Instant, policy: Arc<Policy>) -> Self {
-        Self { policy, events: VecDeque::new(), in_flight: 0 }
+    pub fn new(now: Instant, policy: Arc<Policy>) -> Self {
+        let mut admission = Self {
+            classes: Rooms::default(),
+            databases: Rooms::default(),
+            overall: Room::new(now, "", policy.mode, policy.overall),
+            queue: Queue::default(),
+            turn: 0,
+            events: VecDeque::new(),
+            dice: Dice(0),
+        };
+        admission.reconfigure(now, policy);
+        admission
     }
 
-    /// Other limits from now on. What runs goes on; limits may be below it.
-    pub fn reconfigure(&mut self, _now: Instant, policy: Arc<Policy>) {
-        self.policy = policy;
+    /// Other limits from now on. What runs goes on, though limits may now be below it; what waits
+    /// keeps its deadline.
+    ///
+    /// Classes and databases are the same when they have the same name, whatever their ids.
+    pub fn reconfigure(&mut self, now: Instant, policy: Arc<Policy>) {
+        let classes = policy.classes.iter().enumerate().map(|(id, class)| {
+            let id = ClassId(u16::try_from(id).unwrap_or(u16::MAX));
+            (class.name.as_str(), policy.mode_of(id), class.limits)
+        });
+        let default = (policy.mode_of(ClassId::DEFAULT), policy.class(ClassId::DEFAULT).limits);
+        self.classes.reconfigure(now, classes, default);
+        let databases =
+            policy.databases.iter().map(|(name, limits)| (name.as_str(), policy.mode, *limits));
+        self.databases.reconfigure(now, databases, (policy.mode, Limits::default()));
+        self.overall.reconfigure(now, policy.mode, policy.overall);
+        self.pump();
     }
 
     /// A transaction asks to run.
-    pub fn arrive(&mut self, _now: Instant, arrival: Arrival) -> Verdict {
-        self.in_flight += 1;
-        Verdict::Admit(Admitted {
-            class: arrival.class,
-            database: arrival.database,
-            connection: arrival.needs_connection,
-        })
+    pub fn arrive(&mut self, now: Instant, arrival: Arrival) -> Verdict {
+        let seat = self.seat(arrival);
+        self.each(seat, |room| room.offered(now));
+        if arrival.may_hold_locks {
+            return Verdict::Admit(self.admit(arrival.class, seat, arrival.needs_connection));
+        }
+        let line = Line { class: arrival.class, seat, needs_connection: arrival.needs_connection };
+        self.observe(line);
+        let lack = self.lack(line, Mode::Enforce);
+        if let Some((level, lack)) = lack
+            && let Err(refusal) = self.may_wait(seat, level, lack)
+        {
+            return Verdict::Shed(self.refuse(now, seat, refusal));
+        }
+        if let Err(refusal) = self.check_rates(now, seat) {
+            return Verdict::Shed(self.refuse(now, seat, refusal));
+        }
+        match lack {
+            Some(_) => Verdict::Wait(self.wait(now, line)),
+            None => Verdict::Admit(self.admit(arrival.class, seat, arrival.needs_connection)),
+        }
     }
 
     /// A transaction's end has been confirmed by the database, after `service` of running.
@@ -163,37 +207,88 @@ impl Admission {
         &mut self,
         _now: Instant,
         admitted: Admitted,
-        _outcome: Outcome,
-        _service: Duration,
+        outcome: Outcome,
+        service: Duration,
     ) {
-        drop(admitted);
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.each(admitted.seat, |room| {
+            room.give_back(admitted.connection);
+            room.counts.service += service;
+            match outcome {
+                Outcome::Success => room.counts.succeeded += 1,
+                Outcome::Overload => room.counts.overloaded += 1,
+                Outcome::Ignored => room.counts.ignored += 1,
+            }
+        });
+        self.pump();
     }
 
-    /// A waiting client went away. A ticket that has left the line already is ignored; its event,
-    /// if still undelivered, is delivered all the same and an admission must be finished.
-    pub fn abandon(&mut self, _now: Instant, _ticket: Ticket) {}
+    /// A waiting client went away. A permit that its ticket was given but that was not polled yet
+    /// is taken back. A ticket whose end was polled is ignored.
+    pub fn abandon(&mut self, _now: Instant, ticket: Ticket) {
+        if let Some(waiting) = self.queue.remove(ticket) {
+            self.each(waiting.line.seat, |room| {
+                room.queued -= 1;
+                room.counts.abandoned += 1;
+            });
+            return;
+        }
+        let ended = |event: &Event| match event {
+            Event::Admitted(of, _) | Event::Shed(of, _) => *of == ticket,
+        };
+        let Some(index) = self.events.iter().position(ended) else { return };
+        if let Some(Event::Admitted(_, admitted)) = self.events.remove(index) {
+            self.each(admitted.seat, |room| {
+                room.give_back(admitted.connection);
+                room.counts.abandoned += 1;
+            });
+            self.pump();
+        }
+    }
 
     /// The session keeps its connection beyond the transaction: call before `finish`. `None` when
-    /// the permit holds no connection (it was pinned already).
+    /// the permit holds no connection, because its session was pinned already.
     pub fn pin(&mut self, admitted: &mut Admitted) -> Option<Pinned> {
-        std::mem::take(&mut admitted.connection)
-            .then_some(Pinned { class: admitted.class, database: admitted.database })
+        if !std::mem::take(&mut admitted.connection) {
+            return None;
+        }
+        self.each(admitted.seat, |room| room.pinned += 1);
+        Some(Pinned { seat: admitted.seat })
     }
 
-    /// A pinned session gives its connection back.
+    /// A pinned session gives its connection back, clean or closed.
     pub fn unpin(&mut self, _now: Instant, pinned: Pinned) {
-        drop(pinned);
+        self.each(pinned.seat, |room| {
+            room.pinned = room.pinned.saturating_sub(1);
+            room.connections = room.connections.saturating_sub(1);
+        });
+        self.pump();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.queue.next_deadline()
     }
 
-    /// Time has passed: sheds what has waited too long.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    /// Time has passed: sheds what has waited as long as it may.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(ticket) = self.queue.expired(now) {
+            let Some(waiting) = self.queue.remove(ticket) else { break };
+            let seat = waiting.line.seat;
+            self.each(seat, |room| room.queued -= 1);
+            let level = self.tightest(seat).map_or(Level::Class, |(level, _)| level);
+            let unmet = Unmet {
+                reason: Reason::QueueTime,
+                level,
+                limit_name: "queue_time",
+                limit: (waiting.deadline - waiting.since).as_secs_f64(),
+                measured: now.saturating_duration_since(waiting.since).as_secs_f64(),
+                at_least: Duration::ZERO,
+            };
+            let refusal = self.refuse(now, seat, unmet);
+            self.events.push_back(Event::Shed(ticket, refusal));
+        }
+    }
 
     /// The next thing that happened to a ticket. Call until `None` after every other call.
     pub fn poll(&mut self) -> Option<Event> {
@@ -202,7 +297,208 @@ impl Admission {
 
     /// What is going on.
     #[must_use]
-    pub fn snapshot(&self, _now: Instant) -> Snapshot {
-        Snapshot { in_flight: self.in_flight, ..Snapshot::default() }
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let class = |place: &usize| {
+            let oldest = self.queue.oldest(*place);
+            let wait = oldest.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+            Usage::of(self.classes.room(*place), wait)
+        };
+        let database = |place: &usize| Usage::of(self.databases.room(*place), Duration::ZERO);
+        Snapshot {
+            classes: self.classes.places().iter().map(class).collect(),
+            databases: self.databases.places().iter().map(database).collect(),
+            overall: Usage::of(&self.overall, Duration::ZERO),
+        }
+    }
+
+    /// Gives what has room to those that wait: one ticket of each class in turn, in each class the
+    /// one that has waited longest.
+    fn pump(&mut self) {
+        let mut passed_over = 0;
+        while passed_over < self.classes.len() && !self.queue.is_empty() {
+            self.turn = (self.turn + 1) % self.classes.len();
+            let fits = |line: &Line| self.lack(*line, Mode::Enforce).is_none();
+            let heads = self.queue.heads(self.turn).filter(|(line, _)| fits(line));
+            let Some((line, ticket)) = heads.min_by_key(|(_, ticket)| *ticket) else {
+                passed_over += 1;
+                continue;
+            };
+            passed_over = 0;
+            self.queue.remove(ticket);
+            self.each(line.seat, |room| room.queued -= 1);
+            let admitted = self.admit(line.class, line.seat, line.needs_connection);
+            self.events.push_back(Event::Admitted(ticket, admitted));
+        }
+    }
+
+    fn admit(&mut self, class: ClassId, seat: Seat, connection: bool) -> Admitted {
+        self.each(seat, |room| room.take(connection));
+        Admitted { class, seat, connection }
+    }
+
+    fn wait(&mut self, now: Instant, line: Line) -> Ticket {
+        self.each(line.seat, |room| room.queued += 1);
+        let time = self.tightest(line.seat).map_or(Duration::ZERO, |(_, time)| time);
+        // A wait too long for the clock to express is a configuration error that costs no panic.
+        let deadline = now.checked_add(time).unwrap_or(now);
+        self.queue.push(Waiting { line, since: now, deadline })
+    }
+
+    /// Counts what would have happened where the mode is observe.
+    fn observe(&mut self, line: Line) {
+        let Some((level, lack)) = self.lack(line, Mode::Observe) else { return };
+        let waits = self.may_wait(line.seat, level, lack).is_ok();
+        let counts = &mut self.classes.room_mut(line.seat.class).counts;
+        if waits {
+            counts.would_wait += 1;
+        } else {
+            counts.would_shed += 1;
+        }
+    }
+
+    /// Counts one against every rate; the first that is exceeded refuses.
+    fn check_rates(&mut self, now: Instant, seat: Seat) -> Result<(), Unmet> {
+        for level in LEVELS {
+            let Some(room) = self.room(seat, level) else { continue };
+            let (Some(rate), Err(wait)) = (room.limits.rate, room.check_rate(now)) else {
+                continue;
+            };
+            match room.mode {
+                Mode::Off => {}
+                Mode::Observe => self.classes.room_mut(seat.class).counts.would_shed += 1,
+                Mode::Enforce => {
+                    let limit = f64::from(rate.per_second.get());
+                    return Err(Unmet {
+                        reason: Reason::Rate,
+                        level,
+                        limit_name: "rate",
+                        limit,
+                        measured: limit + 1.0,
+                        at_least: wait,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, now: Instant, seat: Seat, unmet: Unmet) -> Refusal {
+        self.each(seat, |room| room.refused(now));
+        let dice = self.dice.throw();
+        let class = self.classes.room(seat.class);
+        let name = self.room(seat, unmet.level).map_or_else(Box::default, |room| room.name.clone());
+        Refusal {
+            reason: unmet.reason,
+            class: class.name.clone(),
+            scope: match unmet.level {
+                Level::Class => Scope::Class(name),
+                Level::Database => Scope::Database(name),
+                Level::Overall => Scope::Overall,
+            },
+            limit_name: unmet.limit_name,
+            limit: unmet.limit,
+            measured: unmet.measured,
+            retry_after: retry_after(class.rejection_ratio(), dice).max(unmet.at_least),
+            note: None,
+        }
+    }
+
+    /// Where an arrival counts. An id that the configuration does not know is the default's.
+    fn seat(&self, arrival: Arrival) -> Seat {
+        let class = self.classes.place(arrival.class.0).or_else(|| self.classes.place(0));
+        let database = arrival.database.and_then(|id| self.databases.place(id.0));
+        Seat { class: class.unwrap_or(0), database }
+    }
+
+    fn each(&mut self, seat: Seat, mut change: impl FnMut(&mut Room)) {
+        change(self.classes.room_mut(seat.class));
+        if let Some(database) = seat.database {
+            change(self.databases.room_mut(database));
+        }
+        change(&mut self.overall);
+    }
+
+    fn room(&self, seat: Seat, level: Level) -> Option<&Room> {
+        match level {
+            Level::Class => Some(self.classes.room(seat.class)),
+            Level::Database => seat.database.map(|place| self.databases.room(place)),
+            Level::Overall => Some(&self.overall),
+        }
+    }
+
+    /// The narrowest limit in this mode that leaves no room.
+    fn lack(&self, line: Line, mode: Mode) -> Option<(Level, Lack)> {
+        LEVELS.into_iter().find_map(|level| {
+            let room = self.room(line.seat, level).filter(|room| room.mode == mode)?;
+            Some((level, room.lack(line.needs_connection)?))
+        })
+    }
+
+    /// Whether one more may wait for a limit at this level.
+    fn may_wait(&self, seat: Seat, level: Level, lack: Lack) -> Result<(), Unmet> {
+        let class = self.classes.room(seat.class);
+        let has_queue = self.room(seat, level).is_some_and(Room::has_queue) || class.has_queue();
+        if !has_queue {
+            return Err(Unmet {
+                reason: if lack.limit_name == "connections" {
+                    Reason::Connections
+                } else {
+                    Reason::InFlight
+                },
+                level,
+                limit_name: lack.limit_name,
+                limit: f64::from(lack.limit),
+                measured: f64::from(lack.measured),
+                at_least: Duration::ZERO,
+            });
+        }
+        let full = |level: &Level| self.room(seat, *level).is_some_and(Room::queue_is_full);
+        let Some(level) = LEVELS.into_iter().find(full) else { return Ok(()) };
+        let (length, queued) =
+            self.room(seat, level).map_or((0, 0), |room| (room.limits.queue_length, room.queued));
+        Err(Unmet {
+            reason: Reason::QueueFull,
+            level,
+            limit_name: "queue_length",
+            limit: f64::from(length),
+            measured: f64::from(queued),
+            at_least: Duration::ZERO,
+        })
+    }
+
+    /// The shortest queue time that is set, and where.
+    fn tightest(&self, seat: Seat) -> Option<(Level, Duration)> {
+        LEVELS
+            .into_iter()
+            .filter_map(|level| Some((level, self.room(seat, level)?.limits.queue_time)))
+            .filter(|(_, time)| *time > Duration::ZERO)
+            .min_by_key(|(_, time)| *time)
+    }
+}
+
+/// A refusal before it has names and a retry hint.
+#[derive(Debug, Clone, Copy)]
+struct Unmet {
+    reason: Reason,
+    level: Level,
+    limit_name: &'static str,
+    limit: f64,
+    measured: f64,
+    /// The retry hint is not below this.
+    at_least: Duration,
+}
+
+/// Throws that spread retry hints; the same from every start, so that a run can be repeated.
+#[derive(Debug, Clone, Copy)]
+struct Dice(u64);
+
+impl Dice {
+    /// Uniform in 0..1 (splitmix64).
+    fn throw(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
