@@ -1,0 +1,128 @@
+//! Addresses, TLS files, and the bounds of what is done on the network.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::super::{Bytes, Config, Endpoint, Listener, ListenerTls, UpstreamTls};
+use super::{Findings, Key};
+
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    if config.listeners.is_empty() {
+        findings.error(&Key::of("listener"), "empty; expected at least one [[listener]]");
+    }
+    for (index, own) in config.listeners.iter().enumerate() {
+        listener(&Key::of("listener").item(index), own, findings);
+    }
+    upstream(config, findings);
+    let admin = Key::of("admin");
+    if !config.admin.address.ip().is_loopback() {
+        findings.error(
+            &admin.field("address"),
+            "open to other hosts, and it asks for no password; expected a loopback address, such as \
+             \"127.0.0.1:9307\" (metrics_address may be open)",
+        );
+    }
+    clashes(config, findings);
+}
+
+fn listener(key: &Key, own: &Listener, findings: &mut Findings<'_>) {
+    let files = (&own.certificate, &own.key);
+    match (own.tls, files) {
+        (ListenerTls::Off, (None, None)) | (_, (Some(_), Some(_))) => {}
+        (ListenerTls::Off, _) => {
+            findings.error(&key.field("tls"), "certificate and key must stand together");
+        }
+        (_, (None, _)) => findings.error(&key.field("certificate"), "required by tls, and missing"),
+        (_, (_, None)) => findings.error(&key.field("key"), "required by tls, and missing"),
+    }
+    if own.tls == ListenerTls::Off && own.certificate.is_some() && own.key.is_some() {
+        findings.warn(&key.field("tls"), "off: certificate and key are not used");
+    }
+    if own.tls != ListenerTls::Required && !own.address.ip().is_loopback() {
+        findings.warn(
+            &key.field("address"),
+            "open to other hosts without tls = \"required\": statements and results can be read on \
+             the way",
+        );
+    }
+    findings.readable(&key.field("certificate"), own.certificate.as_ref());
+    findings.readable(&key.field("key"), own.key.as_ref());
+    findings.within(&key.field("max_clients"), own.max_clients, 1..=1_000_000);
+    findings.within(&key.field("logins_at_once"), own.logins_at_once, 1..=10_000);
+    nonzero(&key.field("login_timeout"), own.login_timeout, findings);
+    nonzero(&key.field("write_timeout"), own.write_timeout, findings);
+    nonzero(&key.field("idle_timeout"), own.idle_timeout, findings);
+}
+
+fn upstream(config: &Config, findings: &mut Findings<'_>) {
+    let key = Key::of("upstream");
+    let own = &config.upstream;
+    if own.tls == UpstreamTls::Required && own.ca.is_none() {
+        findings.error(&key.field("ca"), "required by tls = \"required\", and missing");
+    }
+    if own.tls != UpstreamTls::Required && own.ca.is_some() {
+        findings.warn(&key.field("ca"), "not used: only tls = \"required\" checks the certificate");
+    }
+    if own.tls != UpstreamTls::Required && !is_local(&own.address) {
+        findings.warn(
+            &key.field("tls"),
+            "another host without tls = \"required\": statements and results can be read or changed \
+             on the way",
+        );
+    }
+    findings.readable(&key.field("ca"), own.ca.as_ref());
+    findings.within(&key.field("connections"), own.connections, 1..=10_000);
+    findings.within(&key.field("handshakes_at_once"), own.handshakes_at_once, 1..=1000);
+    findings.within(&key.field("handshakes_per_second"), own.handshakes_per_second, 1..=10_000);
+    findings.within(
+        &key.field("statements_per_connection"),
+        own.statements_per_connection,
+        1..=65_536,
+    );
+    findings.within(&key.field("statements_per_client"), own.statements_per_client, 1..=65_536);
+    if !(Bytes(1 << 20)..=Bytes(1 << 30)).contains(&own.max_packet) {
+        findings.error(&key.field("max_packet"), "out of range; expected 1MiB to 1GiB");
+    }
+    nonzero(&key.field("connect_timeout"), own.connect_timeout, findings);
+    nonzero(&key.field("idle_timeout"), own.idle_timeout, findings);
+}
+
+/// No two of our own addresses may be the same, and the upstream may not be the guard.
+fn clashes(config: &Config, findings: &mut Findings<'_>) {
+    let mut taken: Vec<(Key, SocketAddr)> = Vec::new();
+    let listeners = config.listeners.iter().enumerate();
+    let ours = listeners
+        .map(|(index, own)| (Key::of("listener").item(index).field("address"), own.address))
+        .chain([(Key::of("admin").field("address"), config.admin.address)])
+        .chain(
+            config.admin.metrics_address.map(|at| (Key::of("admin").field("metrics_address"), at)),
+        );
+    for (key, address) in ours {
+        if let Some((earlier, _)) = taken.iter().find(|(_, other)| overlap(*other, address)) {
+            findings.error(&key, format!("already taken by {earlier}; expected another port"));
+        }
+        if is_local(&config.upstream.address) && config.upstream.address.port == address.port() {
+            findings
+                .warn(&key, "the same port as upstream.address: the guard may connect to itself");
+        }
+        taken.push((key, address));
+    }
+}
+
+/// Port 0 is any free port, so it never clashes.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() != 0
+        && a.port() == b.port()
+        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+}
+
+fn is_local(endpoint: &Endpoint) -> bool {
+    endpoint.host == "localhost"
+        || endpoint.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn nonzero(key: &Key, duration: Duration, findings: &mut Findings<'_>) {
+    if duration.is_zero() {
+        findings.error(key, "0 would end everything at once; expected a duration above 0");
+    }
+}

@@ -1,0 +1,103 @@
+//! Limits of the whole guard, of a database and of a class.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Mode, value};
+
+/// `[overall]` for everything, `[database.NAME]` for one database.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Transactions that may run at once. Absent: only `upstream.connections` bounds them.
+    pub in_flight: Option<NonZeroU32>,
+    /// Upstream connections that may be held at once, pinned ones included. Absent: no bound here.
+    pub connections: Option<NonZeroU32>,
+    /// Transactions that may begin per second. Absent: no bound.
+    pub rate: Option<NonZeroU32>,
+    /// Transactions that may begin at once when none began for a while. Default: `rate`.
+    pub burst: Option<NonZeroU32>,
+    /// Transactions that may wait for their turn. 0: none waits, what cannot run now is refused.
+    pub queue_length: u32,
+    /// How long one may wait for its turn.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
+    pub queue_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            in_flight: None,
+            connections: None,
+            rate: None,
+            burst: None,
+            queue_length: QUEUE_LENGTH,
+            queue_time: QUEUE_TIME,
+        }
+    }
+}
+
+/// `[class.NAME]`: what a group of statements shares.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Class {
+    /// What this class's limits do. The milder of this and `guard.mode` holds.
+    pub mode: Mode,
+    /// Transactions that may run at once. Absent: only the overall limits bound them.
+    pub in_flight: Option<NonZeroU32>,
+    /// Upstream connections that may be held at once, pinned ones included. Absent: no bound here.
+    pub connections: Option<NonZeroU32>,
+    /// Transactions that may begin per second. Absent: no bound.
+    pub rate: Option<NonZeroU32>,
+    /// Transactions that may begin at once when none began for a while. Default: `rate`.
+    pub burst: Option<NonZeroU32>,
+    /// Transactions that may wait for their turn. 0: none waits, what cannot run now is refused.
+    pub queue_length: u32,
+    /// How long one may wait for its turn.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
+    pub queue_time: Duration,
+    /// How long a statement may run before it is cancelled, or `"off"`.
+    #[serde(with = "value::limit")]
+    #[schemars(with = "value::LimitText")]
+    pub statement_time: Option<Duration>,
+    /// How long a transaction may stay open before it is rolled back, or `"off"`.
+    #[serde(with = "value::limit")]
+    #[schemars(with = "value::LimitText")]
+    pub transaction_time: Option<Duration>,
+    /// How long an open transaction may do nothing before it is rolled back, or `"off"`.
+    #[serde(with = "value::limit")]
+    #[schemars(with = "value::LimitText")]
+    pub idle_in_transaction_time: Option<Duration>,
+    /// How long a statement may wait for a lock, or `"off"`.
+    #[serde(with = "value::limit")]
+    #[schemars(with = "value::LimitText")]
+    pub lock_wait_time: Option<Duration>,
+}
+
+impl Default for Class {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Enforce,
+            in_flight: None,
+            connections: None,
+            rate: None,
+            burst: None,
+            queue_length: QUEUE_LENGTH,
+            queue_time: QUEUE_TIME,
+            statement_time: Some(Duration::from_secs(30)),
+            transaction_time: Some(Duration::from_secs(60)),
+            idle_in_transaction_time: Some(Duration::from_secs(10)),
+            lock_wait_time: Some(Duration::from_secs(5)),
+        }
+    }
+}
+
+/// Enough for a burst, and short enough that its end is reached within [`QUEUE_TIME`].
+const QUEUE_LENGTH: u32 = 256;
+/// Longer, and most applications have given up on the answer.
+const QUEUE_TIME: Duration = Duration::from_secs(2);

@@ -1,0 +1,192 @@
+//! The database server, the control connections and the accounts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::value::{self, Bytes, Endpoint, Secret};
+
+/// `[upstream]`: the database server behind the guard.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// The protocol it speaks.
+    #[serde(default)]
+    pub engine: Engine,
+    /// `host:port`, or `host` for port 3306.
+    pub address: Endpoint,
+    /// Whether the guard uses TLS towards the server.
+    #[serde(default)]
+    pub tls: UpstreamTls,
+    /// PEM file with the authorities that may have signed the server's certificate. Needed when
+    /// `tls = "required"`.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The name that the server's certificate must carry. Default: the host of `address`.
+    #[serde(default)]
+    pub server_name: Option<String>,
+    /// Connections that serve clients. The control connections come on top. This bound is never
+    /// exceeded, and it bounds what runs at once as well.
+    #[serde(default = "default::connections")]
+    pub connections: u32,
+    /// How long connecting and logging in may take together.
+    #[serde(default = "default::connect_timeout", with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
+    pub connect_timeout: Duration,
+    /// How long a client keeps an upstream connection.
+    #[serde(default)]
+    pub pooling: Pooling,
+    /// Connections unused for this long are closed.
+    #[serde(default = "default::idle_timeout", with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
+    pub idle_timeout: Duration,
+    /// Logins to the server that may be under way at once.
+    #[serde(default = "default::handshakes_at_once")]
+    pub handshakes_at_once: u32,
+    /// Logins to the server that may be begun per second.
+    #[serde(default = "default::handshakes_per_second")]
+    pub handshakes_per_second: u32,
+    /// Prepared statements kept on one upstream connection; the one unused longest is closed first.
+    /// All connections together should stay below the server's `max_prepared_stmt_count`.
+    #[serde(default = "default::statements_per_connection")]
+    pub statements_per_connection: u32,
+    /// Prepared statements that one client may have open. One more is refused with the server's own
+    /// error 1461.
+    #[serde(default = "default::statements_per_client")]
+    pub statements_per_client: u32,
+    /// The largest command a client may send. A larger one is refused with error 1153, by its header.
+    #[serde(default = "default::max_packet")]
+    pub max_packet: Bytes,
+    /// Whether the server's own time limits are set on each connection, as a net a little wider than
+    /// the widest class (`max_statement_time`, `max_execution_time`, `innodb_lock_wait_timeout`,
+    /// `lock_wait_timeout`).
+    #[serde(default = "default::native_limits")]
+    pub native_limits: bool,
+}
+
+/// The protocol a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// MySQL 5.7 to 9.x and MariaDB 10.3 to 12.x; which of the two is found out when connecting.
+    #[default]
+    Mysql,
+}
+
+/// Whether the guard uses TLS towards the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpstreamTls {
+    /// Plain text.
+    #[default]
+    Off,
+    /// TLS, and the server's certificate must be valid for its name and signed by `ca`.
+    Required,
+    /// TLS, but whoever answers is believed. It keeps out listeners, not impostors.
+    Unverified,
+}
+
+/// How long a client keeps an upstream connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// For one transaction. What cannot move to another connection pins the client to this one.
+    #[default]
+    Transaction,
+    /// From login to disconnect: one upstream connection per client, limits as ever.
+    Session,
+}
+
+/// `[control]`: the reserved connections, opened at start and never lent to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// An account that may kill the clients' statements (`CONNECTION ADMIN`, or `CONNECTION_ADMIN`).
+    pub user: String,
+    /// Its password. Give this or `password_file`.
+    #[serde(default)]
+    pub password: Secret,
+    /// File that holds the password; a newline at its end is dropped.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// How many there are, at least 2: one may be stuck while the other is needed.
+    #[serde(default = "default::control_connections")]
+    pub connections: u32,
+    /// `host:port` of the server's extra door (`admin_port`, `extra_port`), which opens even when
+    /// the server has no connections left. Default: the address of `[upstream]`.
+    #[serde(default)]
+    pub address: Option<Endpoint>,
+}
+
+/// `[auth]`: how clients prove who they are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// Whether an account that is in neither `[[user]]` nor `file` is checked by logging in to the
+    /// database with what the client sent. So no list of passwords has to be written.
+    pub database: bool,
+    /// Password file: one `user:password` per line, `#` begins a comment.
+    pub file: Option<PathBuf>,
+    /// How long an account that the database confirmed is believed before it is asked again.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
+    pub ttl: Duration,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { database: true, file: None, ttl: Duration::from_secs(600) }
+    }
+}
+
+/// `[[user]]`: an account that the guard knows by itself. It must exist in the database as well.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The account's name, without a host.
+    pub name: String,
+    /// Its password. Give this or `password_file`.
+    #[serde(default)]
+    pub password: Secret,
+    /// File that holds the password; a newline at its end is dropped.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Defaults of sections that have required keys.
+mod default {
+    use super::{Bytes, Duration};
+
+    pub(super) fn connections() -> u32 {
+        32
+    }
+    pub(super) fn connect_timeout() -> Duration {
+        Duration::from_secs(5)
+    }
+    pub(super) fn idle_timeout() -> Duration {
+        Duration::from_secs(300)
+    }
+    pub(super) fn handshakes_at_once() -> u32 {
+        2
+    }
+    pub(super) fn handshakes_per_second() -> u32 {
+        20
+    }
+    pub(super) fn statements_per_connection() -> u32 {
+        256
+    }
+    pub(super) fn statements_per_client() -> u32 {
+        1024
+    }
+    pub(super) fn max_packet() -> Bytes {
+        Bytes(64 << 20)
+    }
+    pub(super) fn native_limits() -> bool {
+        true
+    }
+    pub(super) fn control_connections() -> u32 {
+        2
+    }
+}
