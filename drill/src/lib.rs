@@ -1,1 +1,25 @@
-//! Placeholder until the first module lands.
+//! Fire drills: private database servers, the guard in front of them, storms of clients, and what
+//! the server says of itself meanwhile. Used by `tidegate demo`, the tests and the benches.
+//!
+//! Everything here listens on loopback, lives in a temporary folder and ends with the process that
+//! started it, also when that one panics or is killed.
+
+pub mod server;
+
+pub mod guard;
+
+pub mod client;
+
+pub mod load;
+
+pub mod watch;
+
+pub mod demo;
+
+pub mod process;
+
+pub mod home;
+
+pub mod error;
+
+pub use error::Error;

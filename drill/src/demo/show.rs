@@ -1,0 +1,121 @@
+//! What the demo prints: a line per second while it runs, then a table. Colours only on a terminal.
+
+use std::io::{IsTerminal, stderr};
+
+use super::{Outcome, Report, Scene, Way};
+use crate::load::Second;
+use crate::server::probe::Gauges;
+
+/// How wide the bar of a second may be, in columns.
+const BAR: u64 = 32;
+/// Commits per second that fill the bar.
+const FULL: u64 = 400;
+
+/// Tells what happens, line by line, on the error output: the result alone goes to the output.
+#[derive(Debug)]
+pub struct Show {
+    colour: bool,
+    quiet: bool,
+    calm_seconds: usize,
+}
+
+impl Show {
+    /// Colourful on a terminal, plain elsewhere; respects `NO_COLOR`.
+    #[must_use]
+    pub fn new() -> Self {
+        let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { colour, quiet: false, calm_seconds: 0 }
+    }
+
+    /// Says nothing.
+    #[must_use]
+    pub fn quiet() -> Self {
+        Self { colour: false, quiet: true, calm_seconds: 0 }
+    }
+
+    pub(super) fn step(&mut self, what: &str) {
+        self.line(&self.paint(DIM, what));
+    }
+
+    pub(super) fn scene(&mut self, way: Way, scene: &Scene) {
+        self.calm_seconds = usize::try_from(scene.calm.as_secs()).unwrap_or(0);
+        let title = match way {
+            Way::Direct => "the database directly",
+            Way::Guard => "the same through the guard",
+        };
+        self.line("");
+        self.line(&self.paint(BOLD, title));
+        self.line(&format!(
+            "{} clients update one row; after {:?} come {} more, and one keeps the row for {:?}. \
+             Who waits {:?} hangs up and tries again.",
+            scene.regulars, scene.calm, scene.crowd, scene.hold, scene.deadline
+        ));
+        self.line(&self.paint(
+            DIM,
+            " sec  commits in time                            hung up  refused |  threads  lock waiters",
+        ));
+    }
+
+    pub(super) fn second(&mut self, second: usize, counts: &Second, gauges: Gauges) {
+        let width = (counts.good * BAR).div_ceil(FULL).min(BAR);
+        let bar: String = (0..BAR).map(|column| if column < width { '█' } else { ' ' }).collect();
+        let storm = second >= self.calm_seconds;
+        let colour = if counts.good * 4 < FULL && storm { RED } else { GREEN };
+        self.line(&format!(
+            "{second:>4}  {:>5}/s {} {:>8} {:>8} | {:>8} {:>13}",
+            counts.good,
+            self.paint(colour, &bar),
+            counts.timed_out,
+            counts.refused,
+            gauges.threads_running,
+            gauges.lock_waiters,
+        ));
+    }
+
+    fn line(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+impl Default for Show {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const BOLD: &str = "1";
+const DIM: &str = "2";
+const RED: &str = "31";
+const GREEN: &str = "32";
+
+/// The report as a table of plain text.
+#[must_use]
+pub fn table(report: &Report) -> String {
+    type Value = fn(&Outcome) -> Option<f64>;
+    let rows: [(&str, Value); 11] = [
+        ("before the storm: commits in time per second", |it| Some(it.calm_good_per_second)),
+        ("in the storm: commits in time per second", |it| Some(it.storm_good_per_second)),
+        ("  p50 of what was committed, with retries (ms)", |it| it.storm_p50_ms),
+        ("  p99 of what was committed, with retries (ms)", |it| it.storm_p99_ms),
+        ("  transactions given up per second", |it| Some(it.storm_given_up_per_second)),
+        ("  clients that hung up per second", |it| Some(it.storm_timed_out_per_second)),
+        ("  refusals per second", |it| Some(it.storm_refused_per_second)),
+        ("  connections clients opened per second", |it| Some(it.storm_connects_per_second)),
+        ("on the server: most threads running", |it| Some(it.threads_running_max.into())),
+        ("  most threads connected", |it| Some(it.threads_connected_max.into())),
+        ("  most transactions waiting for a lock", |it| Some(it.lock_waiters_max.into())),
+    ];
+    let cell = |value: Option<f64>| value.map_or("never".to_owned(), |value| format!("{value:.0}"));
+    let mut text = format!("{:<48}{:>12}{:>12}\n", "", "direct", "guard");
+    for (name, value) in rows {
+        let (direct, guard) = (cell(value(&report.direct)), cell(value(&report.guard)));
+        text += &format!("{name:<48}{direct:>12}{guard:>12}\n");
+    }
+    text
+}

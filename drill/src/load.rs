@@ -1,0 +1,176 @@
+//! Closed-loop load: a number of clients, each with one transaction at a time, that behave as
+//! applications do. A client that waits longer than its deadline drops its socket, reconnects and
+//! tries again at once, a few times; then it takes up the next transaction. That is the loop that
+//! keeps a pile-up alive.
+//!
+//! An attempt is *good* when its commit is acknowledged within the deadline. Latency is that of a
+//! transaction that was committed in the end, all its attempts together: what a user waits. Those
+//! given up are counted beside it.
+
+pub mod hot_row;
+mod timeline;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until, timeout};
+
+pub use self::timeline::{Counts, Second, Timeline, percentile};
+use crate::client::{Client, ClientError, Failure};
+use crate::server::account::Account;
+
+/// A client pauses this long after an answer that came at once and was a failure, so that a refusal
+/// does not turn it into a busy loop.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How a crowd of clients behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Crowd {
+    /// Where they connect: a server, or a guard before it.
+    pub target: SocketAddr,
+    /// As whom.
+    pub account: Account,
+    /// How many there are.
+    pub clients: usize,
+    /// How long one attempt may take, connecting included, before its client drops the socket.
+    pub deadline: Duration,
+    /// Further attempts after a failed one, before the transaction is given up.
+    pub retries: u32,
+    /// How long they go on.
+    pub duration: Duration,
+}
+
+/// What a client runs, over and over.
+pub trait Transaction: Send + Sync + 'static {
+    /// Runs it once, from BEGIN to COMMIT. `number` differs from one call to the next. May be dropped
+    /// at any await: the client's time was up.
+    fn run(
+        &self,
+        client: &mut Client,
+        number: u64,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// Why an attempt failed before its deadline.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The server, or the guard, said no; the connection lives.
+    #[error("{0}")]
+    Refused(Failure),
+    /// The connection is of no more use.
+    #[error(transparent)]
+    Lost(#[from] ClientError),
+}
+
+impl Crowd {
+    /// Runs the crowd and records into `timeline`, until the duration is over. What is under way
+    /// then is dropped.
+    pub async fn run<T: Transaction>(self, transaction: Arc<T>, timeline: Arc<Timeline>) {
+        let end = tokio::time::Instant::now() + self.duration;
+        let mut clients = JoinSet::new();
+        for client in 0..self.clients {
+            let (transaction, timeline) = (transaction.clone(), timeline.clone());
+            clients.spawn(async move {
+                // Not all in the same instant: they were there before.
+                let spread = u32::try_from(client % 100).unwrap_or(0);
+                sleep(Duration::from_millis(spread.into())).await;
+                let first = (client as u64) << 32;
+                Loop { crowd: self, transaction, timeline, conn: None }.run(first).await;
+            });
+        }
+        sleep_until(end).await;
+        // Dropping the set ends every client where it stands.
+    }
+}
+
+/// One client.
+struct Loop<T> {
+    crowd: Crowd,
+    transaction: Arc<T>,
+    timeline: Arc<Timeline>,
+    conn: Option<Client>,
+}
+
+impl<T: Transaction> Loop<T> {
+    async fn run(mut self, first: u64) {
+        for number in first.. {
+            let began = Instant::now();
+            let mut committed = false;
+            for _attempt in 0..=self.crowd.retries {
+                committed = self.attempt(number).await;
+                if committed {
+                    break;
+                }
+            }
+            self.timeline.record(|counts| match committed {
+                true => counts.latencies.push(began.elapsed()),
+                false => counts.given_up += 1,
+            });
+        }
+    }
+
+    /// Whether it committed in time.
+    async fn attempt(&mut self, number: u64) -> bool {
+        let outcome = timeout(self.crowd.deadline, self.try_once(number)).await;
+        match outcome {
+            Ok(Ok(())) => {
+                self.timeline.record(|counts| counts.good += 1);
+                return true;
+            }
+            Ok(Err(Fault::Refused(_))) => {
+                self.timeline.record(|counts| counts.refused += 1);
+                self.leave_transaction().await;
+                sleep(PAUSE).await;
+            }
+            Ok(Err(Fault::Lost(ClientError::Refused(_)))) => {
+                self.timeline.record(|counts| counts.refused += 1);
+                self.conn = None;
+                sleep(PAUSE).await;
+            }
+            Ok(Err(Fault::Lost(_))) => {
+                self.timeline.record(|counts| counts.lost += 1);
+                self.conn = None;
+                sleep(PAUSE).await;
+            }
+            Err(_deadline) => {
+                self.timeline.record(|counts| counts.timed_out += 1);
+                self.conn = None;
+            }
+        }
+        false
+    }
+
+    async fn try_once(&mut self, number: u64) -> Result<(), Fault> {
+        let client = match &mut self.conn {
+            Some(client) => client,
+            empty => {
+                self.timeline.record(|counts| counts.connects += 1);
+                empty.insert(Client::login(self.crowd.target, &self.crowd.account).await?)
+            }
+        };
+        self.transaction.run(client, number).await
+    }
+
+    /// After an error the connection is kept, as drivers do, and its transaction rolled back.
+    async fn leave_transaction(&mut self) {
+        if let Some(client) = &mut self.conn {
+            let rollback = timeout(self.crowd.deadline, client.query("ROLLBACK")).await;
+            if !matches!(rollback, Ok(Ok(reply)) if reply.failure().is_none()) {
+                self.conn = None;
+            }
+        }
+    }
+}
+
+/// Runs a statement; an ERR packet is a fault.
+///
+/// # Errors
+/// [`Fault::Refused`] for an ERR packet, [`Fault::Lost`] when there was no reply.
+pub async fn run(client: &mut Client, sql: &str) -> Result<(), Fault> {
+    match client.query(sql).await?.failure() {
+        Some(failure) => Err(Fault::Refused(failure)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,160 @@
+//! A child process that never outlives the one that started it.
+//!
+//! The child runs in a process group of its own, together with a watcher: a shell that reads from a
+//! pipe whose other end is held here. When this process ends in any way, also by SIGKILL, the pipe
+//! closes and the watcher kills the group. It needs no `prctl`, which would be `unsafe` and would
+//! end the child with the *thread* that started it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::error::{Error, at};
+
+/// Starts the watcher in the background, then becomes the program itself, so that the child's id is
+/// the program's. The watcher kills its own group by `0`: an id cannot be reused under it.
+const WATCH: &str = r#"exec 3<&0; (read -r _ <&3; kill -KILL 0) & exec "$@" 3<&- </dev/null"#;
+
+/// How often a process that was told to end is looked at.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A running child and its watcher. Dropping it kills both at once.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts `program` with `arguments`; what it writes goes to the file `log`, appended.
+    ///
+    /// # Errors
+    /// When the log cannot be opened or no process can be made. A program that is missing shows as
+    /// one that ends at once.
+    pub fn start<A: AsRef<std::ffi::OsStr>>(
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        log: &Path,
+    ) -> Result<Self, Error> {
+        let out = File::options().create(true).append(true).open(log).map_err(at(log))?;
+        let err = out.try_clone().map_err(at(log))?;
+        let child = Command::new("/bin/sh")
+            .args(["-c", WATCH, "sh"])
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0)
+            .spawn()
+            .map_err(at(program))?;
+        Ok(Self { child })
+    }
+
+    /// How it ended, or `None` while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal to the program (not to its watcher).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(self.pid(), signal)?)
+    }
+
+    /// Asks it to end with SIGTERM and waits for at most `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Late`] when it still runs then; it is left running.
+    pub fn terminate(&mut self, patience: Duration) -> Result<ExitStatus, Error> {
+        let until = Instant::now() + patience;
+        if self.ended().is_none() {
+            self.signal(Signal::TERM)?;
+        }
+        loop {
+            if let Some(status) = self.ended() {
+                return Ok(status);
+            }
+            if Instant::now() >= until {
+                let what = format!("the end of process {}", self.id());
+                return Err(Error::Late { what, after: patience, log: String::new() });
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Kills it with SIGKILL, as a crash would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // The group still exists while its watcher lives, even when the program ended by itself.
+        let _gone_already = kill_process_group(self.pid(), Signal::KILL);
+        let _reaped_already = self.child.wait();
+    }
+
+    /// The program's process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Process {
+    /// Kills the program and its watcher.
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::Scratch;
+
+    fn lives(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone() {
+        let scratch = Scratch::new().unwrap();
+        let log = scratch.path().join("log");
+        let process = Process::start(Path::new("sleep"), ["600"], &log).unwrap();
+        let pid = process.id();
+        assert!(lives(pid));
+        drop(process);
+        assert!(!lives(pid));
+    }
+
+    #[test]
+    fn a_process_dies_when_its_parent_does() {
+        let scratch = Scratch::new().unwrap();
+        let log = scratch.path().join("log");
+        let mut process = Process::start(Path::new("sleep"), ["600"], &log).unwrap();
+        // What the system does to the pipe when this process is killed.
+        drop(process.child.stdin.take());
+        let until = Instant::now() + Duration::from_secs(5);
+        while process.ended().is_none() {
+            assert!(Instant::now() < until, "it outlived the pipe");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    #[test]
+    fn a_terminated_process_tells_how_it_ended() {
+        let scratch = Scratch::new().unwrap();
+        let log = scratch.path().join("log");
+        let mut process = Process::start(Path::new("sleep"), ["600"], &log).unwrap();
+        let status = process.terminate(Duration::from_secs(5)).unwrap();
+        assert!(!status.success());
+    }
+}

@@ -1,0 +1,70 @@
+//! Looks at a server several times a second, over a connection opened before the storm.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::error::Error;
+use crate::server::probe::{Gauges, Probe};
+
+/// One look.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Sample {
+    /// Time since the watch began.
+    pub at: Duration,
+    /// What was seen.
+    pub gauges: Gauges,
+}
+
+/// A watch that runs. Dropping it ends it; what it saw is lost then.
+#[derive(Debug)]
+pub struct Watch {
+    stop: oneshot::Sender<()>,
+    latest: watch::Receiver<Gauges>,
+    task: JoinHandle<Result<Vec<Sample>, Error>>,
+}
+
+impl Watch {
+    /// Begins to look `every` so often. A server too busy to answer is looked at less often; that
+    /// shows in [`Sample::at`].
+    #[must_use]
+    pub fn start(mut probe: Probe, every: Duration) -> Self {
+        let (stop, mut stopped) = oneshot::channel();
+        let (sender, latest) = watch::channel(Gauges::default());
+        let task = tokio::spawn(async move {
+            let began = Instant::now();
+            let mut ticks = tokio::time::interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut samples = Vec::new();
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    _ = &mut stopped => return Ok(samples),
+                }
+                let gauges = probe.gauges().await?;
+                samples.push(Sample { at: began.elapsed(), gauges });
+                sender.send_replace(gauges);
+            }
+        });
+        Self { stop, latest, task }
+    }
+
+    /// What was seen last; zeroes before the first look.
+    #[must_use]
+    pub fn latest(&self) -> Gauges {
+        *self.latest.borrow()
+    }
+
+    /// Ends the watch and gives all it saw.
+    ///
+    /// # Errors
+    /// When the connection was lost meanwhile.
+    pub async fn finish(self) -> Result<Vec<Sample>, Error> {
+        let Self { stop, task, .. } = self;
+        // A watch that failed no longer listens; its error comes next.
+        let _ended_already = stop.send(());
+        task.await.map_err(|panic| Error::Io(std::io::Error::other(panic)))?
+    }
+}
