@@ -1,0 +1,40 @@
+# Everything a person or CI needs, on a Debian with nothing but the Rust toolchain.
+# The install scripts are quick when there is nothing to do.
+
+.PHONY: demo test bench lint fmt docs clean servers clients
+
+# A pile-up on a private MariaDB, first without the guard and then with it.
+demo: servers
+	cargo run --release --quiet -- demo
+
+# Everything, against real servers and all clients.
+test: servers clients
+	cargo build --workspace --all-targets
+	cargo test --workspace
+
+# Side by side with a direct connection, a bare forwarder and HAProxy.
+bench: servers clients
+	cargo build --release
+	cargo bench --package tidegate-benches
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+fmt:
+	cargo fmt --all
+
+docs:
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+
+# What was installed for the tests goes too; system packages stay.
+clean:
+	cargo clean
+	rm -rf .tidegate
+
+servers:
+	@scripts/install-servers.sh
+
+clients: servers
+	@scripts/install-clients.sh
+	@scripts/install-mysql.sh
