@@ -1,1 +1,30 @@
-//! Placeholder until the first module lands.
+//! What the tests stand on: real servers, the guard as a child process, and a client that hides
+//! nothing. All of it is the drill's; a test needs only `use harness::*`.
+//!
+//! ```no_run
+//! use harness::*;
+//!
+//! # async fn example() -> Result<(), Error> {
+//! let server = Server::start(Engine::MariaDb).await?;
+//! let guard = Guard::start(&server, &Setup::with("[class.default]\nin_flight = 4")).await?;
+//! let mut client = Client::login(guard.addr(), &APP).await?;
+//! assert_eq!(client.query("SELECT 1").await?.value().as_deref(), Some("1"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod wait;
+
+pub use drill::client::{Client, ClientError, Failure, Login, PATIENCE, Packet, Reply, Success};
+pub use drill::error::Error;
+pub use drill::guard::{Answer, Doors, Guard, Setup};
+pub use drill::home::{Scratch, free_port, state};
+pub use drill::load::{Counts, Crowd, Fault, Timeline, Transaction};
+pub use drill::process::Process;
+pub use drill::server::account::{APP, Account, CONTROL, ED25519, OPEN, OTHER, ROOT, TLS};
+pub use drill::server::engine::Engine;
+pub use drill::server::probe::{Gauges, Probe, Thread};
+pub use drill::server::{Server, Settings};
+pub use drill::watch::{Sample, Watch};
+
+pub use self::wait::{Deadline, eventually};
