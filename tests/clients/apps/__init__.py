@@ -1,0 +1,1 @@
+"""Small real applications: `on_<framework>` has `CHECKS`, and `shops` yields what they run in."""

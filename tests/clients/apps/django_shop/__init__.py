@@ -1,0 +1,1 @@
+"""The Django application of `apps.on_django`."""

@@ -1,0 +1,1 @@
+"""The schema in two steps, the second of which also moves data."""

@@ -1,0 +1,181 @@
+"""A small shop on SQLAlchemy: orders and items, as an application would write it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import URL, ForeignKey, String, create_engine, func, select, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
+
+from world import Checks, expect
+
+check = CHECKS = Checks()
+
+THREADS = 8
+SALES = 30
+STOCK = 1000
+NAMES = ("pen", "ink", "paper")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Item(Base):
+    __tablename__ = "item"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    stock: Mapped[int] = mapped_column(default=0)
+
+
+class Order(Base):
+    __tablename__ = "sale"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer: Mapped[str] = mapped_column(String(80))
+    lines: Mapped[list["Line"]] = relationship(back_populates="order", cascade="all, delete-orphan")
+
+
+class Line(Base):
+    __tablename__ = "line"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("sale.id"))
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
+    count: Mapped[int]
+    order: Mapped[Order] = relationship(back_populates="lines")
+    item: Mapped[Item] = relationship()
+
+
+def shops(settings, account, database):
+    for driver in ("pymysql", "mysqldb", "mysqlconnector"):
+        user, password = account.user, account.password
+        url = URL.create(f"mysql+{driver}", user, password, settings.host, settings.port, database)
+        yield f"sqlalchemy over {driver}", Shop(url)
+
+
+class Shop:
+    """The application: an engine with a pool of connections, and the tables."""
+
+    def __init__(self, url):
+        self.engine = create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=THREADS)
+
+    def restock(self):
+        Base.metadata.drop_all(self.engine)
+        Base.metadata.create_all(self.engine)
+        with self.session() as session:
+            session.add_all(Item(name=name, stock=STOCK) for name in NAMES)
+            session.commit()
+
+    def close(self):
+        self.engine.dispose()
+
+    def session(self):
+        return Session(self.engine)
+
+    def sell(self, customer, name, count):
+        """Takes items from the stock and writes the order, in one transaction."""
+        with self.session() as session, session.begin():
+            item = session.scalars(select(Item).where(Item.name == name).with_for_update()).one()
+            item.stock -= count
+            session.add(Order(customer=customer, lines=[Line(item=item, count=count)]))
+
+    def stock(self, name):
+        with self.session() as session:
+            return session.scalar(select(Item.stock).where(Item.name == name))
+
+
+@check
+def an_order_is_written_and_read_with_its_lines(shop):
+    shop.sell("ann", "pen", 2)
+    with shop.session() as session:
+        whole = selectinload(Order.lines).selectinload(Line.item)
+        order = session.scalars(select(Order).options(whole)).one()
+        expect([(line.item.name, line.count) for line in order.lines], [("pen", 2)])
+    expect(shop.stock("pen"), STOCK - 2)
+
+
+@check
+def a_relationship_loads_when_it_is_used(shop):
+    shop.sell("ben", "ink", 1)
+    with shop.session() as session:
+        order = session.scalars(select(Order)).one()
+        expect(order.lines[0].item.name, "ink")
+        session.delete(order)
+        session.commit()
+        expect(session.scalar(select(func.count(Line.id))), 0)
+
+
+@check
+def a_failed_commit_rolls_back_and_the_session_goes_on(shop):
+    with shop.session() as session:
+        session.add(Item(name="brush"))
+        session.flush()
+        session.add(Item(name="pen"))
+        try:
+            session.commit()
+        except IntegrityError as error:
+            expect(error.orig.args[0], 1062)
+        else:
+            raise AssertionError("a duplicate name was accepted")
+        session.rollback()
+        expect(session.scalar(select(func.count(Item.id))), len(NAMES))
+
+
+@check
+def a_savepoint_keeps_the_outer_work(shop):
+    with shop.session() as session:
+        session.add(Item(name="glue"))
+        try:
+            with session.begin_nested():
+                session.add(Item(name="pen"))
+        except IntegrityError:
+            pass
+        session.commit()
+        expect(session.scalar(select(func.count(Item.id))), len(NAMES) + 1)
+
+
+@check
+def rows_are_inserted_in_bulk(shop):
+    with shop.session() as session:
+        session.execute(Item.__table__.insert(), [{"name": f"item {n}", "stock": n} for n in range(5000)])
+        session.execute(update(Item).where(Item.stock == 4999).values(stock=7))
+        session.commit()
+        expect(session.scalar(select(func.count(Item.id))), 5000 + len(NAMES))
+        expect(session.scalar(select(Item.stock).where(Item.name == "item 4999")), 7)
+
+
+@check
+def threads_that_sell_the_same_item_lose_no_sale(shop):
+    sold = THREADS * SALES
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(lambda number: shop.sell(f"customer {number}", "paper", 1), range(sold)))
+    expect(shop.stock("paper"), STOCK - sold)
+    with shop.session() as session:
+        expect(session.scalar(select(func.sum(Line.count))), sold)
+
+
+@check
+def the_isolation_level_is_that_of_the_connection(shop):
+    strict = shop.engine.execution_options(isolation_level="SERIALIZABLE")
+    for _ in range(10):
+        with strict.connect() as one, shop.engine.connect() as other:
+            expect(one.get_isolation_level(), "SERIALIZABLE")
+            expect(other.get_isolation_level(), "REPEATABLE READ")
+
+
+@check
+def the_pool_replaces_a_killed_connection(shop):
+    with shop.engine.connect() as connection:
+        identity = connection.scalar(text("SELECT CONNECTION_ID()"))
+        with shop.engine.connect() as killer:
+            killer.execute(text(f"KILL {identity}"))
+        try:
+            connection.execute(text("SELECT 1"))
+        except OperationalError as error:
+            expect(error.connection_invalidated, True)
+        else:
+            raise AssertionError("a killed connection answered")
+    for _ in range(5):
+        with shop.engine.connect() as connection:
+            expect(connection.scalar(text("SELECT 1")), 1)
