@@ -4,6 +4,7 @@
     TG_USER TG_PASSWORD             an account with mysql_native_password that may create databases
     TG_SHA2_USER TG_SHA2_PASSWORD   one with caching_sha2_password
                                     (either is unset where the endpoint lacks the plugin)
+    TG_SHA2_PORT                    where that account logs in, if not at TG_PORT
     TG_CA                           the certificate authority of the endpoint; unset where TLS is off
     TG_DATABASE                     an existing database; each client makes its own beside it
     TG_ENGINE                       mariadb (the default) or mysql
@@ -17,18 +18,22 @@ from dataclasses import dataclass
 class Account:
     user: str
     password: str
+    # The endpoint may ask for each plugin at a port of its own.
+    port: int
 
     @classmethod
     def named(cls, prefix):
-        """The account in `<prefix>_USER` and `<prefix>_PASSWORD`, if there is one."""
-        user = os.environ.get(f"{prefix}_USER")
-        return cls(user, os.environ[f"{prefix}_PASSWORD"]) if user else None
+        """The account in `<prefix>_USER`, `_PASSWORD` and `_PORT`, if there is one."""
+        env = os.environ
+        if user := env.get(f"{prefix}_USER"):
+            port = env.get(f"{prefix}_PORT") or env["TG_PORT"]
+            return cls(user, env[f"{prefix}_PASSWORD"], int(port))
+        return None
 
 
 @dataclass(frozen=True)
 class Settings:
     host: str
-    port: int
     native: Account | None
     sha2: Account | None
     ca: str | None
@@ -40,7 +45,6 @@ class Settings:
         env = os.environ
         return cls(
             host=env.get("TG_HOST", "127.0.0.1"),
-            port=int(env["TG_PORT"]),
             native=Account.named("TG"),
             sha2=Account.named("TG_SHA2"),
             ca=env.get("TG_CA") or None,

@@ -21,7 +21,7 @@ class Sysbench:
         self.options = [
             "--db-driver=mysql",
             f"--mysql-host={settings.host}",
-            f"--mysql-port={settings.port}",
+            f"--mysql-port={account.port}",
             f"--mysql-user={account.user}",
             f"--mysql-password={account.password}",
             f"--mysql-db={database}",

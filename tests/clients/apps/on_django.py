@@ -24,7 +24,7 @@ def shops(settings, account, database):
     here = {
         "ENGINE": "django.db.backends.mysql",
         "HOST": settings.host,
-        "PORT": settings.port,
+        "PORT": account.port,
         "USER": account.user,
         "PASSWORD": account.password,
         "NAME": database,

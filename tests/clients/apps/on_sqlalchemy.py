@@ -50,7 +50,7 @@ class Line(Base):
 def shops(settings, account, database):
     for driver in ("pymysql", "mysqldb", "mysqlconnector"):
         user, password = account.user, account.password
-        url = URL.create(f"mysql+{driver}", user, password, settings.host, settings.port, database)
+        url = URL.create(f"mysql+{driver}", user, password, settings.host, account.port, database)
         yield f"sqlalchemy over {driver}", Shop(url)
 
 

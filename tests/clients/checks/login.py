@@ -1,6 +1,7 @@
 """Who gets in, by which plugin and over what."""
 
-from settings import Account
+from dataclasses import replace
+
 from world import Checks, absent, expect, expect_refused
 
 check = CHECKS = Checks()
@@ -40,7 +41,8 @@ def caching_sha2_password_logs_in_over_tls(world):
 
 def refuses_a_wrong_password(world, account):
     for password in (f"{account.password}?", ""):
-        expect_refused(1045, lambda: world.open(account=Account(account.user, password)))
+        wrong = replace(account, password=password)
+        expect_refused(1045, lambda: world.open(account=wrong))
 
 
 @check
@@ -55,7 +57,8 @@ def a_wrong_caching_sha2_password_is_refused(world):
 
 @check
 def an_unknown_user_is_refused(world):
-    expect_refused(1045, lambda: world.open(account=Account("nobody_at_all", "x")))
+    nobody = replace(world.account, user="nobody_at_all")
+    expect_refused(1045, lambda: world.open(account=nobody))
 
 
 @check
@@ -95,7 +98,7 @@ def change_user_starts_a_new_session(world):
 @check
 def change_user_to_a_wrong_password_is_refused(world):
     session = world.open()
-    wrong = Account(world.account.user, "wrong")
+    wrong = replace(world.account, password="wrong")
     expect_refused(1045, session.change_user, wrong, world.other)
 
 

@@ -29,7 +29,7 @@ class Cli(Session):
                 *self.program,
                 "--no-defaults",
                 f"--host={settings.host}",
-                f"--port={settings.port}",
+                f"--port={account.port}",
                 "--protocol=tcp",
                 f"--user={account.user}",
                 f"--password={account.password}",

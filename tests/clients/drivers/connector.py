@@ -26,7 +26,7 @@ class Connector(DbApi):
         super().__init__(
             mysql.connector.connect,
             host=settings.host,
-            port=settings.port,
+            port=account.port,
             user=account.user,
             password=account.password,
             database=database,

@@ -15,7 +15,7 @@ class MySqlClient(DbApi):
         super().__init__(
             MySQLdb.connect,
             host=settings.host,
-            port=settings.port,
+            port=account.port,
             user=account.user,
             password=account.password,
             database=database or "",

@@ -30,7 +30,7 @@ class Peer(Session):
         self.ask(
             open={
                 "host": settings.host,
-                "port": settings.port,
+                "port": account.port,
                 "user": account.user,
                 "password": account.password,
                 "database": database or "",

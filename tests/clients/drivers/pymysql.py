@@ -15,7 +15,7 @@ class PyMySql(DbApi):
         super().__init__(
             pymysql.connect,
             host=settings.host,
-            port=settings.port,
+            port=account.port,
             user=account.user,
             password=account.password,
             database=database,
