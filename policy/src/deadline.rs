@@ -82,3 +82,64 @@ impl TimeLimits {
         .min_by_key(|deadline| deadline.at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: TimeLimits = TimeLimits {
+        statement: Some(Duration::from_secs(2)),
+        transaction: Some(Duration::from_secs(5)),
+        idle_in_transaction: Some(Duration::from_secs(1)),
+        lock_wait: Some(Duration::from_millis(1)),
+    };
+
+    #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    /// What began at which second, and what ends it at which second.
+    fn check(
+        limits: TimeLimits,
+        (statement, transaction, idle): (Option<u64>, Option<u64>, Option<u64>),
+        expect: Option<(u64, TimeLimit)>,
+    ) {
+        let start = start();
+        let at = |second| start + Duration::from_secs(second);
+        let since = Since {
+            statement: statement.map(at),
+            transaction: transaction.map(at),
+            idle: idle.map(at),
+        };
+        let found = limits.next(since).map(|deadline| (deadline.at, deadline.limit));
+        assert_eq!(found, expect.map(|(second, limit)| (at(second), limit)));
+    }
+
+    #[test]
+    fn the_earliest_limit_of_what_runs_decides() {
+        use TimeLimit::{IdleInTransaction, Statement, Transaction};
+        check(LIMITS, (None, None, None), None);
+        check(LIMITS, (Some(0), None, None), Some((2, Statement)));
+        check(LIMITS, (Some(1), Some(0), None), Some((3, Statement)));
+        check(LIMITS, (Some(4), Some(0), None), Some((5, Transaction)));
+        check(LIMITS, (None, Some(0), Some(2)), Some((3, IdleInTransaction)));
+        check(LIMITS, (None, Some(0), Some(4)), Some((5, IdleInTransaction)));
+        check(LIMITS, (Some(3), Some(0), None), Some((5, Statement)));
+    }
+
+    #[test]
+    fn without_a_limit_there_is_no_deadline() {
+        check(TimeLimits::default(), (Some(0), Some(0), Some(0)), None);
+        let far = TimeLimits { statement: Some(Duration::MAX), ..TimeLimits::default() };
+        check(far, (Some(0), None, None), None);
+    }
+
+    #[test]
+    fn a_deadline_tells_its_limit() {
+        let since = Since { statement: Some(start()), ..Since::default() };
+        let deadline = LIMITS.next(since).unwrap();
+        assert_eq!(deadline.allowed, Duration::from_secs(2));
+        assert_eq!(deadline.limit.reason(), Reason::StatementTime);
+    }
+}

@@ -147,3 +147,59 @@ pub fn retry_after(rejection_ratio: f64, dice: f64) -> Duration {
         (0.2 / admitted).clamp(RETRY_AFTER_MIN.as_secs_f64(), RETRY_AFTER_MAX.as_secs_f64());
     Duration::from_secs_f64(middle * (0.5 + dice.clamp(0.0, 1.0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_grows_with_what_is_refused_and_is_spread() {
+        for (ratio, dice, expect_ms) in [
+            (0.0, 0.5, 200),
+            (0.5, 0.5, 400),
+            (0.99, 0.5, 20_000),
+            (1.0, 0.5, 30_000),
+            (0.0, 0.0, 100),
+            (0.0, 1.0, 300),
+            (f64::INFINITY, -1.0, 15_000),
+            (-5.0, 9.0, 300),
+        ] {
+            let hint = retry_after(ratio, dice).as_secs_f64() * 1000.0;
+            assert!((hint - f64::from(expect_ms)).abs() < 1.0, "{ratio} {dice}: {hint}");
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> =
+            Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn a_refusal_names_what_changes_it() {
+        let refusal = Refusal {
+            reason: Reason::Switch,
+            class: "batch".into(),
+            scope: Scope::Switch("tag job=mail*".into()),
+            limit_name: "keep_ratio",
+            limit: 0.25,
+            measured: 0.5,
+            retry_after: Duration::from_millis(1840),
+            note: Some("incident 7 by ann".into()),
+        };
+        assert_eq!(
+            refusal.to_string(),
+            "tidegate: shed class=batch reason=switch limit=0.25 measured=0.5 \
+             retry_after_ms=1840 changed_by=switch tag job=mail* (incident 7 by ann)"
+        );
+        let overall = Refusal {
+            reason: Reason::QueueTime,
+            scope: Scope::Overall,
+            limit_name: "queue_time",
+            note: None,
+            ..refusal
+        };
+        assert!(overall.to_string().ends_with("changed_by=overall.queue_time"));
+    }
+}

@@ -163,3 +163,129 @@ impl RuleSet {
         &self.rules
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{LexMode, Statements};
+
+    const SQL: &[u8] = b"/*job='mail'*/ UPDATE orders o JOIN shop.items SET o.a = 1 WHERE o.id = 5";
+
+    /// The class that one rule gives the statement of a client at 10.1.2.3.
+    fn classify(matcher: Match) -> bool {
+        let mut scratch = Scratch::default();
+        let shape = Statements::new(1).judge(SQL, LexMode::default(), &mut scratch);
+        let facts = Facts {
+            shape: &shape,
+            sql: SQL,
+            scratch: &scratch,
+            attributes: &[(b"priority", b"low")],
+            user: "app",
+            database: "main",
+            client: [10, 1, 2, 3].into(),
+        };
+        let rule = Rule { name: "rule".to_owned(), matcher, class: ClassId(7) };
+        match RuleSet::new(vec![rule]).classify(&facts) {
+            (ClassId(7), Some(0)) => true,
+            (ClassId::DEFAULT, None) => false,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn check(matcher: Match, expect: bool) {
+        assert_eq!(classify(matcher.clone()), expect, "{matcher:?}");
+    }
+
+    fn table(pattern: &str) -> Match {
+        Match { table: vec![Pattern::new("never"), Pattern::new(pattern)], ..Match::default() }
+    }
+
+    fn tag(key: &str, value: &str) -> Match {
+        Match { tag: vec![(key.to_owned(), Pattern::new(value))], ..Match::default() }
+    }
+
+    #[test]
+    fn every_part_that_is_given_must_fit() {
+        check(Match::default(), true);
+        check(Match { kind: vec![Kind::Select, Kind::Update], ..Match::default() }, true);
+        check(Match { kind: vec![Kind::Select], ..Match::default() }, false);
+        check(Match { digest: Some(Digest(1)), ..Match::default() }, false);
+        check(Match { user: Some(Pattern::new("a*")), ..Match::default() }, true);
+        check(Match { user: Some(Pattern::new("b*")), ..Match::default() }, false);
+        check(Match { database: Some(Pattern::new("main")), ..tag("job", "mail") }, true);
+        check(Match { database: Some(Pattern::new("main")), ..tag("job", "call") }, false);
+    }
+
+    #[test]
+    fn tables_fit_alone_or_with_their_schema() {
+        for (pattern, expect) in [
+            ("orders", true),
+            ("items", true),
+            ("main.orders", true),
+            ("main.items", false),
+            ("shop.*", true),
+            ("*.orders", true),
+            ("order", false),
+        ] {
+            check(table(pattern), expect);
+        }
+    }
+
+    #[test]
+    fn tags_come_from_comments_and_attributes() {
+        check(tag("job", "m*l"), true);
+        check(tag("priority", "low"), true);
+        check(tag("priority", "high"), false);
+        check(tag("absent", "*"), false);
+    }
+
+    #[test]
+    fn networks_contain_clients() {
+        for (network, expect) in [("10.0.0.0/8", true), ("10.2.0.0/16", false), ("::/0", false)] {
+            check(Match { network: vec![network.parse().unwrap()], ..Match::default() }, expect);
+        }
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, name, expect) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "anything", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "abcd", false),
+            ("*a*b*", "xxaxxbxx", true),
+            ("*ab", "aab", true),
+            ("a?", "ab", false),
+        ] {
+            assert_eq!(Pattern::new(pattern).matches(name.as_bytes()), expect, "{pattern} {name}");
+        }
+        // Many stars cost their number times the length, not its power.
+        assert!(!Pattern::new(&"*a".repeat(64)).matches("a".repeat(63).as_bytes()));
+        assert!(!Pattern::new(&("*a".repeat(64) + "b")).matches("a".repeat(10_000).as_bytes()));
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_decides() {
+        let mut scratch = Scratch::default();
+        let shape = Statements::new(1).judge(b"SELECT 1", LexMode::default(), &mut scratch);
+        let facts = Facts {
+            shape: &shape,
+            sql: b"SELECT 1",
+            scratch: &scratch,
+            attributes: &[],
+            user: "",
+            database: "",
+            client: [127, 0, 0, 1].into(),
+        };
+        let rule = |kind, class| Rule {
+            name: String::new(),
+            matcher: Match { kind: vec![kind], ..Match::default() },
+            class: ClassId(class),
+        };
+        let rules = vec![rule(Kind::Update, 1), rule(Kind::Select, 2), rule(Kind::Select, 3)];
+        assert_eq!(RuleSet::new(rules).classify(&facts), (ClassId(2), Some(1)));
+    }
+}

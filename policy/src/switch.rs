@@ -148,3 +148,108 @@ impl std::fmt::Display for Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{LexMode, Scratch, Statements};
+
+    const SQL: &[u8] = b"/*job='mail'*/ DELETE FROM orders WHERE id = 1";
+
+    #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn switch(target: Target) -> Switch {
+        Switch {
+            target,
+            keep_ratio: 0.0,
+            until: None,
+            reason: "incident 7".to_owned(),
+            author: "ann".to_owned(),
+        }
+    }
+
+    /// What the switches say to one statement of user "app" and class "default".
+    fn check(switches: &Switches, now: Instant, dice: f64) -> Option<Refusal> {
+        let mut scratch = Scratch::default();
+        let shape = Statements::new(1).judge(SQL, LexMode::default(), &mut scratch);
+        let facts = Facts {
+            shape: &shape,
+            sql: SQL,
+            scratch: &scratch,
+            attributes: &[],
+            user: "app",
+            database: "shop",
+            client: [127, 0, 0, 1].into(),
+        };
+        switches.check(now, &Policy::default(), &facts, ClassId::DEFAULT, dice)
+    }
+
+    #[test]
+    fn a_switch_turns_off_what_it_targets() {
+        let now = start();
+        for (target, expect) in [
+            (Target::Class("default".to_owned()), true),
+            (Target::Class("batch".to_owned()), false),
+            (Target::Tag("job".to_owned(), Pattern::new("m*")), true),
+            (Target::Tag("job".to_owned(), Pattern::new("x")), false),
+            (Target::User(Pattern::new("app")), true),
+            (Target::Table(Pattern::new("shop.orders")), true),
+            (Target::Table(Pattern::new("items")), false),
+            (Target::Digest(Digest(1)), false),
+            (Target::Kind(Kind::Delete), true),
+            (Target::Kind(Kind::Update), false),
+        ] {
+            let mut switches = Switches::default();
+            switches.set(now, switch(target.clone())).unwrap();
+            assert_eq!(check(&switches, now, 0.5).is_some(), expect, "{target}");
+            assert!(switches.clear(&target).is_some());
+            assert_eq!(check(&switches, now, 0.5), None);
+        }
+    }
+
+    #[test]
+    fn a_switch_keeps_its_share() {
+        let mut switches = Switches::default();
+        let half = Switch { keep_ratio: 0.5, ..switch(Target::Kind(Kind::Delete)) };
+        switches.set(start(), half).unwrap();
+        let refused =
+            (0..100).filter(|n| check(&switches, start(), f64::from(*n) / 100.0).is_some());
+        assert_eq!(refused.count(), 50);
+        let all = Switch { keep_ratio: 1.0, ..switch(Target::Kind(Kind::Delete)) };
+        switches.set(start(), all).unwrap();
+        assert_eq!(check(&switches, start(), 0.999), None);
+    }
+
+    #[test]
+    fn a_switch_ends_by_itself() {
+        let now = start();
+        let mut switches = Switches::default();
+        let until = now + Duration::from_millis(300);
+        let brief = Switch { until: Some(until), ..switch(Target::Kind(Kind::Delete)) };
+        switches.set(now, brief).unwrap();
+        let refusal = check(&switches, now, 0.9).unwrap();
+        assert_eq!(refusal.retry_after, Duration::from_millis(300));
+        assert_eq!(refusal.note.as_deref(), Some("incident 7 by ann"));
+        assert_eq!(switches.list(until).count(), 0);
+        assert_eq!(check(&switches, until, 0.9), None);
+    }
+
+    #[test]
+    fn the_number_of_switches_is_bounded() {
+        let now = start();
+        let mut switches = Switches::default();
+        let digest = |n| Target::Digest(Digest(n));
+        for n in 0..SWITCHES_MAX as u64 {
+            let until = Some(now + Duration::from_secs(n + 1));
+            switches.set(now, Switch { until, ..switch(digest(n)) }).unwrap();
+        }
+        assert_eq!(switches.set(now, switch(digest(999))), Err(TooManySwitches));
+        // One that is there already is replaced, and an expired one gives its place away.
+        assert_eq!(switches.set(now, switch(digest(5))), Ok(()));
+        let later = now + Duration::from_secs(1);
+        assert_eq!(switches.set(later, switch(digest(999))), Ok(()));
+    }
+}

@@ -61,15 +61,14 @@ impl Hashes {
         self.check = fold(self.check ^ word.rotate_left(32), 0xd6e8_feb8_6659_fd93);
     }
 
-    fn mix_bytes(&mut self, bytes: &[u8], lower: bool) {
-        self.mix(bytes.len() as u64);
+    /// Bytes of this kind; `lower` folds their case.
+    fn mix_bytes(&mut self, kind: u64, bytes: &[u8], lower: bool) {
+        let fold_case = |byte: u8| if lower { byte.to_ascii_lowercase() } else { byte };
+        self.mix(kind | bytes.len() as u64);
         for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            if lower {
-                word.make_ascii_lowercase();
-            }
-            self.mix(u64::from_le_bytes(word));
+            let word =
+                chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(fold_case(*byte)));
+            self.mix(word);
         }
     }
 }
@@ -343,19 +342,16 @@ impl Folder {
         let bytes = token.span.of(sql);
         match token.kind {
             TokenKind::Keyword(keyword) => {
-                self.hashes.mix(tag::KEYWORD);
-                self.hashes.mix_bytes(keyword.as_str().as_bytes(), false);
+                self.hashes.mix(tag::KEYWORD ^ keyword.hash());
                 self.write(keyword.as_str().as_bytes());
             }
             TokenKind::Word | TokenKind::Quoted => {
                 let name = unquote(bytes);
-                self.hashes.mix(tag::NAME);
-                self.hashes.mix_bytes(name, false);
+                self.hashes.mix_bytes(tag::NAME, name, false);
                 self.write(name);
             }
             TokenKind::UserVariable | TokenKind::SystemVariable => {
-                self.hashes.mix(tag::VARIABLE);
-                self.hashes.mix_bytes(bytes, true);
+                self.hashes.mix_bytes(tag::VARIABLE, bytes, true);
                 if self.text.is_some() {
                     self.write(&bytes.to_ascii_lowercase());
                 }

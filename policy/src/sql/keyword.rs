@@ -68,6 +68,27 @@ keywords! {
     With = "WITH", Work = "WORK", Write = "WRITE", Xa = "XA", Xml = "XML", Xor = "XOR",
 }
 
+/// Every keyword's part in a digest: FNV-1a of its capitals, so that it is the same in every release
+/// whatever the order of the list.
+static HASHES: [u64; WORDS.len()] = {
+    let mut hashes = [0xcbf2_9ce4_8422_2325_u64; WORDS.len()];
+    let mut index = 0;
+    while index < WORDS.len() {
+        let text = WORDS[index].1.as_bytes();
+        let mut at = 0;
+        while at < text.len() {
+            hashes[index] = (hashes[index] ^ text[at] as u64).wrapping_mul(0x0100_0000_01b3);
+            at += 1;
+        }
+        index += 1;
+    }
+    hashes
+};
+
+/// No keyword is shorter or longer.
+const LEN_MIN: usize = 2;
+const LEN_MAX: usize = 19;
+
 /// Slots of the hash table; a power of two, well above the number of words.
 const SLOTS: usize = 1024;
 const NONE: u8 = u8::MAX;
@@ -99,7 +120,7 @@ const fn slot(word: &[u8]) -> usize {
 impl Keyword {
     /// The keyword this word is, in any case.
     pub(super) fn of(word: &[u8]) -> Option<Self> {
-        if word.is_empty() {
+        if !(LEN_MIN..=LEN_MAX).contains(&word.len()) {
             return None;
         }
         let mut at = slot(word);
@@ -110,6 +131,11 @@ impl Keyword {
             at = (at + 1) % SLOTS;
         }
         None
+    }
+
+    /// Its part in a digest.
+    pub(super) fn hash(self) -> u64 {
+        HASHES[self as usize]
     }
 
     /// The keyword in capitals.
@@ -129,6 +155,14 @@ mod tests {
             assert_eq!(Keyword::of(text.to_lowercase().as_bytes()), Some(keyword), "{text}");
             assert_eq!(keyword.as_str(), text);
         }
+        let lens = WORDS.iter().map(|(_, text)| text.len());
+        assert_eq!(lens.clone().min().zip(lens.max()), Some((LEN_MIN, LEN_MAX)));
+    }
+
+    #[test]
+    fn every_keyword_has_a_hash_of_its_own() {
+        let hashes: std::collections::BTreeSet<u64> = HASHES.into_iter().collect();
+        assert_eq!(hashes.len(), WORDS.len());
     }
 
     #[test]
