@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use mysql_async::prelude::{FromRow, Queryable as _};
-use mysql_async::{Conn, Opts, OptsBuilder};
+use mysql_async::{Conn, OptsBuilder};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::server::{DATABASE, PASSWORD, USER};
+use crate::server::ACCOUNT;
 
 /// How long one connection, or one statement, may take before it counts as failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,18 +23,12 @@ pub(crate) fn block_on<T>(load: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// How to reach `addr`, with nothing sent after the handshake.
-pub(crate) fn options(addr: SocketAddr) -> Opts {
-    OptsBuilder::default()
-        .ip_or_hostname(addr.ip().to_string())
-        .tcp_port(addr.port())
-        .user(Some(USER))
-        .pass(Some(PASSWORD))
-        .db_name(Some(DATABASE))
-        .prefer_socket(false)
+fn options(addr: SocketAddr) -> OptsBuilder {
+    ACCOUNT
+        .options(addr)
         // Given, these two are not asked of the server by a first statement.
         .max_allowed_packet(Some(16 << 20))
         .wait_timeout(Some(28_800))
-        .into()
 }
 
 /// Opens one authenticated connection.

@@ -31,7 +31,7 @@ pub(crate) fn run(listen: SocketAddr, upstream: SocketAddr, workers: usize) -> R
     })
 }
 
-async fn accept(listener: TcpListener, upstream: SocketAddr) -> Result<()> {
+pub(crate) async fn accept(listener: TcpListener, upstream: SocketAddr) -> Result<()> {
     loop {
         let (client, _) = listener.accept().await.context("cannot accept")?;
         tokio::spawn(async move {

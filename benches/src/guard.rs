@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use drill::server::account::{Account, CONTROL};
 
-use crate::machine::Core;
 use crate::process::Process;
-use crate::server::{PASSWORD, USER};
-use crate::stage::{Stage, Target, WORKERS};
+use crate::server::ACCOUNT;
+use crate::stage::{Stage, Target, WORKERS, free_addr};
 
 /// Connections to the server that the guard may use for clients; ProxySQL's and PgBouncer's pools
 /// had the same size when they were measured.
@@ -43,6 +43,8 @@ impl Config {
             Self::Workload => "handshakes_at_once = 8\nhandshakes_per_second = 1000\n",
             Self::Paced => "",
         };
+        let Account { name: user, password } = ACCOUNT;
+        let Account { name: control, password: control_password } = CONTROL;
         format!(
             r#"
 [guard]
@@ -58,13 +60,13 @@ address = "{upstream}"
 connections = {UPSTREAM_CONNECTIONS}
 {handshakes}
 [control]
-user = "{USER}"
-password = "{PASSWORD}"
+user = "{control}"
+password = "{control_password}"
 connections = {CONTROL_CONNECTIONS}
 
 [[user]]
-name = "{USER}"
-password = "{PASSWORD}"
+name = "{user}"
+password = "{password}"
 
 [admin]
 address = "{admin}"
@@ -72,17 +74,17 @@ address = "{admin}"
 [log]
 level = "warn"
 
-[limits]
+[overall]
 in_flight = {UPSTREAM_CONNECTIONS}
 rate = 1000000
-queue = 4096
-queue_time = "30s"
+queue_length = 4096
+queue_time = "10s"
 
 [class.oltp]
 in_flight = {UPSTREAM_CONNECTIONS}
 rate = 1000000
-queue = 4096
-queue_time = "30s"
+queue_length = 4096
+queue_time = "10s"
 statement_time = "10s"
 transaction_time = "30s"
 idle_in_transaction_time = "10s"
@@ -90,7 +92,7 @@ lock_wait_time = "5s"
 
 [class.limited]
 in_flight = 1
-queue = 0
+queue_length = 0
 statement_time = "off"
 transaction_time = "off"
 
@@ -124,7 +126,7 @@ table = ["sbtest*"]
 network = ["127.0.0.0/8"]
 
 [[switch]]
-tag = {{ feature = "switched-off" }}
+target = "tag feature=switched-off"
 reason = "it is being measured"
 "#
         )
@@ -132,12 +134,8 @@ reason = "it is being measured"
 }
 
 /// Starts the guard in front of the stage's server.
-pub(crate) fn start(
-    stage: &Stage,
-    listen: SocketAddr,
-    admin: SocketAddr,
-    config: Config,
-) -> Result<Target> {
+pub(crate) fn start(stage: &Stage, config: Config) -> Result<Target> {
+    let (listen, admin) = (free_addr()?, free_addr()?);
     let program = match stage.tidegate() {
         Some(path) => path.to_owned(),
         None => build()?,
@@ -145,14 +143,9 @@ pub(crate) fn start(
     let file = stage.scratch().join("tidegate.toml");
     fs::write(&file, config.text(stage.server().addr(), listen, admin))?;
     let log = stage.scratch().join("guard.log");
-    let process = Process::start(
-        Core::Proxy,
-        &log,
-        &program.display().to_string(),
-        ["guard".to_owned(), "-c".to_owned(), file.display().to_string()],
-    )?;
+    let arguments = ["guard".to_owned(), "-c".to_owned(), file.display().to_string()];
+    let process = Process::start(&program, &arguments, &log)?;
     Target::of("guard", listen, process)
-        .with_context(|| fs::read_to_string(&log).unwrap_or_default().trim().to_owned())
 }
 
 /// Builds `tidegate` beside this program, with the same profile.

@@ -21,9 +21,6 @@ const AT_ONCE: usize = 32;
 /// All connections must be open after this long; those that are not count as refused.
 const OPENING: Duration = Duration::from_secs(120);
 
-/// Files that a process needs besides its connections.
-const OTHER_FILES: usize = 400;
-
 /// How many to hold.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -56,11 +53,11 @@ struct Held {
 /// Holds idle clients on one proxy after the other, each freshly started.
 pub(crate) fn run(stage: &Stage, options: &Options) -> Result<()> {
     // A forwarder has two sockets for each client; the guard one, and a few to the server.
-    let files = machine::open_files().saturating_sub(OTHER_FILES);
-    let (paired, single) = (options.clients.min(files / 2), options.clients.min(files));
+    let sockets = machine::connections_max();
+    let (paired, single) = (options.clients.min(sockets / 2), options.clients.min(sockets));
     if paired < options.clients {
         println!(
-            "note: {files} open files allow {paired} clients of a forwarder, {single} of the guard"
+            "note: {sockets} sockets allow {paired} clients of a forwarder, {single} of the guard"
         );
     }
 

@@ -63,13 +63,14 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The soft limit of open files of this process, which its children inherit.
-pub(crate) fn open_files() -> usize {
-    fs::read_to_string("/proc/self/limits")
-        .unwrap_or_default()
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok()
-        })
-        .unwrap_or(1024)
+/// Files that a process needs besides its connections.
+const OTHER_FILES: usize = 400;
+
+/// How many connections a process may hold under the limit of open files, which children inherit.
+pub(crate) fn connections_max() -> usize {
+    let limit = fs::read_to_string("/proc/self/limits").ok().and_then(|limits| {
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+        line.split_whitespace().next()?.parse::<usize>().ok()
+    });
+    limit.unwrap_or(1024).saturating_sub(OTHER_FILES)
 }

@@ -73,9 +73,6 @@ struct Shared {
     /// Folder for the JSON and Markdown reports.
     #[arg(long, global = true, default_value = "target/bench")]
     out: PathBuf,
-    /// First of the ports that the server and the proxies listen on, all on loopback.
-    #[arg(long, global = true, default_value_t = 26_300)]
-    port: u16,
     /// The `tidegate` binary to measure; built from this workspace when absent.
     #[arg(long, global = true)]
     tidegate: Option<PathBuf>,

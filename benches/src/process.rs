@@ -1,8 +1,7 @@
-//! A child process that is pinned to a core, measured through `/proc`, and never outlives us.
+//! A proxy's process: pinned to its core, measured through `/proc`, gone when dropped.
 
-use std::fs::{self, File};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -12,41 +11,33 @@ use crate::machine::Core;
 /// `/proc/<pid>/stat` counts in hundredths of a second on every Linux (`USER_HZ`).
 const TICKS_PER_SECOND: u32 = 100;
 
-/// A running child; dropping it kills it and waits for its end.
+/// A running proxy; it dies with this program, however that ends.
 pub(crate) struct Process {
-    child: Child,
+    process: drill::process::Process,
+    log: PathBuf,
 }
 
 impl Process {
-    /// Starts `program` on `core`, with its output in `log`.
-    ///
-    /// The kernel kills it when this process dies, however that happens.
-    pub(crate) fn start(
-        core: Core,
-        log: &Path,
-        program: &str,
-        arguments: impl IntoIterator<Item = String>,
-    ) -> Result<Self> {
-        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]);
-        if let Some(core) = core.number() {
-            command.args(["taskset", "--cpu-list", &core.to_string()]);
-        }
-        let child = command
-            .arg(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
-        Ok(Self { child })
+    /// Starts `program` on the proxies' core, with its output in `log`.
+    pub(crate) fn start(program: &Path, arguments: &[String], log: &Path) -> Result<Self> {
+        let process = match Core::Proxy.number() {
+            None => drill::process::Process::start(program, arguments, log)?,
+            // `taskset` becomes the program, so the process id is the program's.
+            Some(core) => {
+                let program = program.display().to_string();
+                let pinned = ["--cpu-list".to_owned(), core.to_string(), program];
+                let arguments = pinned.iter().chain(arguments);
+                drill::process::Process::start(Path::new("taskset"), arguments, log)?
+            }
+        };
+        Ok(Self { process, log: log.to_owned() })
     }
 
-    /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> Result<Option<String>> {
-        Ok(self.child.try_wait()?.map(|status| status.to_string()))
+    /// What it is doing, for the text of an error: how it ended, and all it wrote.
+    pub(crate) fn fate(&mut self) -> String {
+        let fate = self.process.ended().map_or("runs".into(), |status| format!("ended: {status}"));
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        format!("{fate}; it wrote: {}", log.trim())
     }
 
     /// User and system time of all its threads since it started, to 10 ms.
@@ -68,15 +59,7 @@ impl Process {
     }
 
     fn read(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.child.id());
+        let path = format!("/proc/{}/{file}", self.process.id());
         fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Fails only when the child has already ended, which is what is wanted.
-        let _: std::io::Result<()> = self.child.kill();
-        let _: std::io::Result<_> = self.child.wait();
     }
 }

@@ -1,16 +1,17 @@
 //! One run's server and the ways to reach it.
 
-use std::env::{self, current_exe};
+use std::env::current_exe;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use drill::home::{Scratch, free_port};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::machine::{Core, Machine};
+use crate::machine::Machine;
 use crate::process::Process;
 use crate::report::Table;
 use crate::server::Server;
@@ -27,7 +28,6 @@ pub(crate) struct Stage {
     server: Server,
     scratch: Scratch,
     out: PathBuf,
-    port: u16,
     tidegate: Option<PathBuf>,
     machine: Machine,
 }
@@ -38,13 +38,11 @@ impl Stage {
         fs::create_dir_all(&shared.out)
             .with_context(|| format!("cannot create {}", shared.out.display()))?;
         let machine = Machine::describe();
-        let scratch = Scratch::create()?;
-        let server = Server::start(&scratch.0, shared.port)?;
+        let (server, scratch) = (Server::start()?, Scratch::new()?);
         Ok(Self {
             server,
             scratch,
             out: shared.out.clone(),
-            port: shared.port,
             tidegate: shared.tidegate.clone(),
             machine,
         })
@@ -55,7 +53,7 @@ impl Stage {
     }
 
     pub(crate) fn scratch(&self) -> &Path {
-        &self.scratch.0
+        self.scratch.path()
     }
 
     /// The `tidegate` binary named on the command line.
@@ -92,28 +90,28 @@ impl Stage {
 
     /// The yardstick, as a child process of this same program.
     pub(crate) fn forwarder(&self) -> Result<Target> {
-        let listen = self.addr(1);
+        let listen = free_addr()?;
         let program = current_exe().context("cannot find this program")?;
-        let process = Process::start(
-            Core::Proxy,
-            &self.scratch().join("forwarder.log"),
-            &program.display().to_string(),
-            ["forward".into(), format!("--listen={listen}"), format!("--workers={WORKERS}")]
-                .into_iter()
-                .chain([format!("--upstream={}", self.server.addr())]),
-        )?;
+        let arguments = [
+            "forward".to_owned(),
+            format!("--listen={listen}"),
+            format!("--upstream={}", self.server.addr()),
+            format!("--workers={WORKERS}"),
+        ];
+        let log = self.scratch().join("forwarder.log");
+        let process = Process::start(&program, &arguments, &log)?;
         Target::of("forwarder", listen, process)
     }
 
     /// HAProxy in TCP mode.
     pub(crate) fn haproxy(&self) -> Result<Target> {
-        haproxy::start(self, self.addr(2))
+        haproxy::start(self, free_addr()?)
     }
 
     /// The guard under `config`, or `None` and a loud line when it cannot be had: the other
     /// contestants are still worth measuring.
     pub(crate) fn guard(&self, config: guard::Config) -> Option<Target> {
-        match guard::start(self, self.addr(3), self.addr(4), config) {
+        match guard::start(self, config) {
             Ok(target) => Some(target),
             Err(error) => {
                 eprintln!("\n!!! SKIPPED: THE GUARD IS NOT MEASURED: {error:#}\n");
@@ -121,10 +119,11 @@ impl Stage {
             }
         }
     }
+}
 
-    fn addr(&self, offset: u16) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port + offset))
-    }
+/// An address on loopback that nobody listens on.
+pub(crate) fn free_addr() -> Result<SocketAddr> {
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
 }
 
 /// One contestant: where to connect, and the process whose time is counted.
@@ -139,9 +138,7 @@ impl Target {
     /// Waits until `process` serves statements at `addr`.
     pub(crate) fn of(name: &'static str, addr: SocketAddr, mut process: Process) -> Result<Self> {
         if let Err(error) = client::block_on(client::until_served(addr, START)) {
-            let fate =
-                process.ended()?.map_or("is running".into(), |status| format!("ended: {status}"));
-            return Err(error.context(format!("{name} {fate}")));
+            return Err(error.context(format!("{name} {}", process.fate())));
         }
         Ok(Self { name, addr, process: Some(process) })
     }
@@ -149,23 +146,5 @@ impl Target {
     /// CPU time of the proxy so far; zero for direct access.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         self.process.as_ref().map_or(Ok(Duration::ZERO), Process::cpu)
-    }
-}
-
-/// A folder of this run's own, removed at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn create() -> Result<Self> {
-        let path = env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
-        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left behind is in the folder for temporary files, named after this program.
-        let _: std::io::Result<()> = fs::remove_dir_all(&self.0);
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::server::{DATABASE, PASSWORD, USER};
+use drill::server::account::SCHEMA;
+
+use crate::server::ACCOUNT;
 
 /// Creates the tables that all workloads share.
 pub(super) const PREPARE: &[&str] =
@@ -88,8 +90,8 @@ pub(super) fn connection(addr: SocketAddr) -> Vec<String> {
         "--db-driver=mysql".to_owned(),
         format!("--mysql-host={}", addr.ip()),
         format!("--mysql-port={}", addr.port()),
-        format!("--mysql-user={USER}"),
-        format!("--mysql-password={PASSWORD}"),
-        format!("--mysql-db={DATABASE}"),
+        format!("--mysql-user={}", ACCOUNT.name),
+        format!("--mysql-password={}", ACCOUNT.password),
+        format!("--mysql-db={SCHEMA}"),
     ]
 }

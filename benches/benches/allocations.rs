@@ -1,0 +1,134 @@
+//! How often the proxy's thread allocates per statement.
+//!
+//! The proxy runs alone on a thread of its own, the client on another, the server in another
+//! process; allocations are counted by thread, so that nothing but the proxy is in the count. The
+//! counting begins when caches, buffers and pool are warm, and ends with the last reply.
+//!
+//! The bare forwarder is counted as well: what it shows is the count's own cost and the
+//! runtime's, which is to say nothing.
+
+#[expect(dead_code, reason = "the accept loop runs here without a runtime of its own")]
+#[path = "../src/forwarder.rs"]
+mod forwarder;
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use allocation_counter::AllocationInfo;
+use anyhow::{Context as _, Result};
+use drill::server::Server;
+use drill::server::account::APP;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Rounds before and while allocations are counted.
+const WARM_UP: u32 = 500;
+const ROUNDS: u32 = 5_000;
+
+/// Longest a whole load may take, so that a proxy that hangs ends the bench.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What one client sends, round after round.
+#[derive(Clone, Copy)]
+enum Load {
+    /// A `SELECT` by primary key as text, with another key each time.
+    Text,
+    /// The same, prepared once.
+    Binary,
+    /// `BEGIN`, a `SELECT`, an `UPDATE`, `COMMIT`.
+    Transaction,
+}
+
+impl Load {
+    const ALL: [(Self, &str, u32); 3] = [
+        (Self::Text, "point select, text", 1),
+        (Self::Binary, "point select, binary", 1),
+        (Self::Transaction, "transaction, text", 4),
+    ];
+
+    async fn run(self, client: &mut Conn, rounds: u32) -> Result<()> {
+        for round in 0..rounds {
+            let id = round % 1_000;
+            match self {
+                Self::Text => client.query_drop(format!("SELECT c FROM t WHERE id = {id}")).await?,
+                Self::Binary => client.exec_drop("SELECT c FROM t WHERE id = ?", (id,)).await?,
+                Self::Transaction => {
+                    client.query_drop("BEGIN").await?;
+                    client.query_drop(format!("SELECT c FROM t WHERE id = {id}")).await?;
+                    client.query_drop(format!("UPDATE t SET n = n + 1 WHERE id = {id}")).await?;
+                    client.query_drop("COMMIT").await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn main() -> Result<()> {
+    let runtime = single()?;
+    let server = runtime.block_on(prepare())?;
+    println!("| proxy | load | allocations per statement | bytes per statement |\n|-|-|-:|-:|");
+    for (load, name, statements) in Load::ALL {
+        let counted = count(&runtime, server.addr(), load)?;
+        let each = |value: u64| value as f64 / f64::from(ROUNDS * statements);
+        println!(
+            "| forwarder | {name} | {:.4} | {:.1} |",
+            each(counted.count_total),
+            each(counted.bytes_total)
+        );
+    }
+    Ok(())
+}
+
+async fn prepare() -> Result<Server> {
+    let server = Server::start(drill::server::Settings::default()).await?;
+    let mut client = server.connect(&APP).await?;
+    client.query_drop("CREATE TABLE t (id INT PRIMARY KEY, n INT, c CHAR(120))").await?;
+    client.query_drop("INSERT INTO t SELECT seq, 0, REPEAT('x', 120) FROM seq_0_to_999").await?;
+    client.disconnect().await?;
+    Ok(server)
+}
+
+/// Runs `load` through a proxy in front of `upstream`; yields what the proxy's thread allocated.
+fn count(client_side: &Runtime, upstream: SocketAddr, load: Load) -> Result<AllocationInfo> {
+    let (listening, address) = mpsc::channel();
+    let (warm, warmed) = oneshot::channel();
+    let (counting, counts) = mpsc::channel();
+    let (finish, finished) = oneshot::channel();
+
+    let proxy = thread::spawn(move || -> Result<AllocationInfo> {
+        let runtime = single()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        listening.send(listener.local_addr()?)?;
+        runtime.spawn(forwarder::accept(listener, upstream));
+        runtime.block_on(warmed)?;
+        // Every task of the proxy is polled inside of this call, by this thread.
+        let info = allocation_counter::measure(|| {
+            let _: Result<(), _> = counting.send(());
+            let _: Result<(), _> = runtime.block_on(finished);
+        });
+        Ok(info)
+    });
+
+    let addr = address.recv().context("the proxy did not start")?;
+    let loaded = client_side.block_on(timeout(PATIENCE, async {
+        let mut client = Conn::new(APP.options(addr)).await?;
+        load.run(&mut client, WARM_UP).await?;
+        warm.send(()).ok().context("the proxy is gone")?;
+        counts.recv().context("the proxy is gone")?;
+        load.run(&mut client, ROUNDS).await?;
+        finish.send(()).ok().context("the proxy is gone")
+    }));
+    loaded.context("no end in time")??;
+    proxy.join().ok().context("the proxy panicked")?
+}
+
+fn single() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+}
