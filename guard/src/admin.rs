@@ -1,0 +1,175 @@
+//! The HTTP side.
+//!
+//! | method and path | answer |
+//! |---|---|
+//! | `GET /live` | 200 while the process runs |
+//! | `GET /ready` | 200 when it serves, else 503, with the state |
+//! | `GET /metrics` | Prometheus' text format |
+//! | `GET /api/v1/status` | [`Status`] |
+//! | `GET /api/v1/classes` | list of [`ClassStatus`](crate::control::ClassStatus) |
+//! | `GET /api/v1/pins` | list of [`PinnedSession`](crate::control::PinnedSession) |
+//! | `GET /api/v1/switches` | list of [`SwitchStatus`](crate::control::SwitchStatus) |
+//! | `POST /api/v1/switches` | takes a [`SwitchOrder`], answers with the list |
+//! | `DELETE /api/v1/switches` | takes a [`SwitchClear`], answers with the list |
+//! | `POST /api/v1/reload` | the warnings of the new configuration |
+//! | `POST /api/v1/drain` | 202; the guard shuts down |
+//!
+//! There is no password: the address must be a loopback address, and two checks keep a browser on
+//! the same machine from being used against it. The `Host` header must name the loopback (DNS
+//! rebinding), and whatever changes something must carry [`CHANGE_HEADER`], which no form or image
+//! of another site can send (cross-site requests). Failures answer `{"error": "…"}`.
+
+mod guarded;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State as Shared};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+
+use crate::control::{Operations, State, Status, SwitchClear, SwitchOrder};
+
+pub use self::guarded::CHANGE_HEADER;
+
+/// The largest body of a request, in bytes; a larger one is answered with 413.
+pub const BODY_MAX: usize = 16 * 1024;
+
+type Ops = Arc<dyn Operations>;
+
+/// Everything, for `admin.address`.
+pub fn router(operations: Ops) -> Router {
+    let api = Router::new()
+        .route("/status", get(async |Shared(ops): Shared<Ops>| Json(ops.status())))
+        .route("/classes", get(async |Shared(ops): Shared<Ops>| Json(ops.classes())))
+        .route("/pins", get(async |Shared(ops): Shared<Ops>| Json(ops.pins())))
+        .route("/switches", get(list_switches).post(set_switch).delete(clear_switch))
+        .route("/reload", post(reload))
+        .route("/drain", post(drain));
+    read_only()
+        .nest("/api/v1", api)
+        .layer(middleware::from_fn(guarded::local_only))
+        .layer(middleware::from_fn(guarded::in_time))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(operations)
+}
+
+/// Metrics and health only, for `admin.metrics_address`, which may be open to other hosts.
+pub fn metrics_router(operations: Ops) -> Router {
+    read_only()
+        .layer(middleware::from_fn(guarded::in_time))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(operations)
+}
+
+/// Serves until `shutdown` is over and the requests that were under way are answered.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+}
+
+fn read_only() -> Router<Ops> {
+    Router::new()
+        .route("/live", get(async || "live\n"))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(async || failure(StatusCode::NOT_FOUND, "no such path"))
+        .method_not_allowed_fallback(async || {
+            failure(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
+        })
+}
+
+async fn ready(Shared(ops): Shared<Ops>) -> Response {
+    let Status { state, .. } = ops.status();
+    match state {
+        State::Ready => (StatusCode::OK, "ready\n"),
+        State::UpstreamLost => (StatusCode::SERVICE_UNAVAILABLE, "upstream-lost\n"),
+        State::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+    .into_response()
+}
+
+async fn metrics(Shared(ops): Shared<Ops>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], ops.metrics())
+        .into_response()
+}
+
+async fn list_switches(Shared(ops): Shared<Ops>) -> Response {
+    Json(ops.switches()).into_response()
+}
+
+async fn set_switch(Shared(ops): Shared<Ops>, body: Bytes) -> Response {
+    let order: SwitchOrder = match parse(&body) {
+        Ok(order) => order,
+        Err(answer) => return *answer,
+    };
+    let target = order.target.to_string();
+    let (keep_ratio, author) = (order.keep_ratio, order.author.clone());
+    match ops.set_switch(order) {
+        Ok(()) => {
+            tracing::warn!(target, keep_ratio, author, "switch set");
+            Json(ops.switches()).into_response()
+        }
+        Err(declined) => failure(StatusCode::UNPROCESSABLE_ENTITY, &declined.to_string()),
+    }
+}
+
+async fn clear_switch(Shared(ops): Shared<Ops>, body: Bytes) -> Response {
+    let SwitchClear { target } = match parse(&body) {
+        Ok(clear) => clear,
+        Err(answer) => return *answer,
+    };
+    match ops.clear_switch(&target.0) {
+        Ok(()) => {
+            tracing::warn!(target = %target, "switch cleared");
+            Json(ops.switches()).into_response()
+        }
+        Err(declined) => failure(StatusCode::NOT_FOUND, &declined.to_string()),
+    }
+}
+
+async fn reload(Shared(ops): Shared<Ops>) -> Response {
+    // It reads files, so it may not hold up a worker.
+    match tokio::task::spawn_blocking(move || ops.reload()).await {
+        Ok(Ok(warnings)) => Json(warnings).into_response(),
+        Ok(Err(declined)) => failure(StatusCode::UNPROCESSABLE_ENTITY, &declined.to_string()),
+        Err(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, "the reload did not finish"),
+    }
+}
+
+async fn drain(Shared(ops): Shared<Ops>) -> StatusCode {
+    tracing::info!("drain asked for over http");
+    ops.drain();
+    StatusCode::ACCEPTED
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Box<Response>> {
+    serde_json::from_slice(body)
+        .map_err(|error| Box::new(failure(StatusCode::BAD_REQUEST, &error.to_string())))
+}
+
+/// The body of every answer that is a failure.
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: &'a str,
+}
+
+fn failure(status: StatusCode, error: &str) -> Response {
+    (status, Json(Failure { error })).into_response()
+}
+
+#[cfg(test)]
+mod tests;

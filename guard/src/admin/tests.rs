@@ -1,0 +1,220 @@
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use policy::switch::Target;
+
+use super::*;
+use crate::control::{
+    ClassStatus, ClientsStatus, Declined, PinnedSession, SwitchStatus, UpstreamStatus,
+};
+
+/// A guard that only remembers what it was asked.
+struct Fake {
+    state: Mutex<State>,
+    switches: Mutex<Vec<SwitchStatus>>,
+}
+
+impl Operations for Fake {
+    fn status(&self) -> Status {
+        Status {
+            version: "0.1.0".into(),
+            state: *self.state.lock(),
+            mode: "enforce".into(),
+            uptime_ms: 61_000,
+            upstream: UpstreamStatus {
+                address: "127.0.0.1:3306".into(),
+                server: None,
+                limit: 32,
+                idle: 3,
+                leased: 2,
+                control: 2,
+            },
+            clients: ClientsStatus { connected: 40, busy: 2 },
+            in_flight: 2,
+            queued: 0,
+            switches: self.switches.lock().len(),
+        }
+    }
+
+    fn classes(&self) -> Vec<ClassStatus> {
+        Vec::new()
+    }
+
+    fn pins(&self) -> Vec<PinnedSession> {
+        vec![PinnedSession {
+            id: 7,
+            user: "web".into(),
+            client: "127.0.0.1:4000".into(),
+            reasons: vec!["temporary_table".into()],
+            for_ms: 1500,
+            statement: Some("create temporary table t ( a int )".into()),
+        }]
+    }
+
+    fn switches(&self) -> Vec<SwitchStatus> {
+        self.switches.lock().clone()
+    }
+
+    fn set_switch(&self, order: SwitchOrder) -> Result<(), Declined> {
+        let now = Instant::now();
+        let switch = order.to_switch(now)?;
+        self.switches.lock().push(SwitchStatus::of(&switch, now));
+        Ok(())
+    }
+
+    fn clear_switch(&self, target: &Target) -> Result<(), Declined> {
+        let mut switches = self.switches.lock();
+        let index = switches.iter().position(|switch| switch.target == target.to_string());
+        let index = index.ok_or_else(|| Declined(format!("no switch is set for {target}")))?;
+        switches.remove(index);
+        Ok(())
+    }
+
+    fn reload(&self) -> Result<Vec<String>, Declined> {
+        Err(Declined("t.toml:1: upstream: required, and missing".into()))
+    }
+
+    fn drain(&self) {
+        *self.state.lock() = State::Draining;
+    }
+
+    fn metrics(&self) -> String {
+        "guard_draining 0\n".into()
+    }
+}
+
+/// A served router; it ends with the runtime it holds.
+struct Served {
+    address: SocketAddr,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn serve_for_test(make: fn(Ops) -> Router) -> Served {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let fake = Fake { state: Mutex::new(State::Ready), switches: Mutex::default() };
+    runtime.spawn(serve(listener, make(Arc::new(fake)), std::future::pending()));
+    Served { address, _runtime: runtime }
+}
+
+impl Served {
+    /// Sends bytes as they are; returns the status and the body.
+    fn send(&self, request: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), body.into())
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    }
+
+    fn change(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        self.send(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:9307\r\nX-Tidegate: 1\r\nConnection: \
+             close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+}
+
+#[test]
+fn everything_can_be_read() {
+    let served = serve_for_test(router);
+    assert_eq!(served.get("/live"), (200, "live\n".into()));
+    assert_eq!(served.get("/ready"), (200, "ready\n".into()));
+    assert_eq!(served.get("/metrics"), (200, "guard_draining 0\n".into()));
+    let (code, status) = served.get("/api/v1/status");
+    let status: Status = serde_json::from_str(&status).unwrap();
+    assert_eq!((code, status.clients.connected), (200, 40));
+    let (_, pins) = served.get("/api/v1/pins");
+    assert!(pins.contains(r#""reasons":["temporary_table"]"#), "{pins}");
+    assert_eq!(served.get("/api/v1/classes"), (200, "[]".into()));
+    assert_eq!(served.get("/nothing"), (404, r#"{"error":"no such path"}"#.into()));
+    assert_eq!(served.get("/api/v1/reload").0, 405);
+}
+
+#[test]
+fn a_switch_is_set_listed_and_cleared() {
+    let served = serve_for_test(router);
+    let order = r#"{"target":"tag job=reminders","keep_ratio":0.1,"ttl_ms":60000,"author":"ann"}"#;
+    let (code, list) = served.change("POST", "/api/v1/switches", order);
+    assert_eq!(code, 200, "{list}");
+    let list: Vec<SwitchStatus> = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0].target, "tag job=reminders");
+    assert_eq!(list[0].ends_in_ms, Some(60_000));
+    let clear = r#"{"target":"tag job=reminders"}"#;
+    assert_eq!(served.change("DELETE", "/api/v1/switches", clear), (200, "[]".into()));
+    assert_eq!(
+        served.change("DELETE", "/api/v1/switches", clear),
+        (404, r#"{"error":"no switch is set for tag job=reminders"}"#.into())
+    );
+}
+
+#[test]
+fn an_order_that_makes_no_sense_is_declined() {
+    let served = serve_for_test(router);
+    for (body, code, part) in [
+        ("{", 400, "EOF"),
+        (r#"{"target":"batch"}"#, 400, "not a target; expected"),
+        (r#"{"target":"kind ddl","keep":1}"#, 400, "unknown field `keep`"),
+        (r#"{"target":"kind ddl","keep_ratio":2}"#, 422, "keep_ratio = 2: out of range"),
+        (r#"{"target":"kind ddl","ttl_ms":0}"#, 422, "ttl_ms = 0: out of range"),
+    ] {
+        let (told, answer) = served.change("POST", "/api/v1/switches", body);
+        assert_eq!(told, code, "{answer}");
+        assert!(answer.contains(part), "{answer}");
+    }
+}
+
+#[test]
+fn a_reload_that_fails_says_why_and_a_drain_ends_readiness() {
+    let served = serve_for_test(router);
+    assert_eq!(
+        served.change("POST", "/api/v1/reload", ""),
+        (422, r#"{"error":"t.toml:1: upstream: required, and missing"}"#.into())
+    );
+    assert_eq!(served.change("POST", "/api/v1/drain", "").0, 202);
+    assert_eq!(served.get("/ready"), (503, "draining\n".into()));
+    assert_eq!(served.get("/live").0, 200);
+}
+
+#[test]
+fn a_browser_cannot_be_used_against_it() {
+    let served = serve_for_test(router);
+    let rebound = "GET /api/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(served.send(rebound).0, 403);
+    let without_host = "GET /api/v1/status HTTP/1.0\r\n\r\n";
+    assert_eq!(served.send(without_host).0, 403);
+    let cross_site = "POST /api/v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Length: \
+                      0\r\nConnection: close\r\n\r\n";
+    assert_eq!(served.send(cross_site).0, 403);
+    assert_eq!(served.get("/ready").0, 200, "the drain must not have begun");
+}
+
+#[test]
+fn bodies_and_heads_are_bounded() {
+    let served = serve_for_test(router);
+    let large = "x".repeat(BODY_MAX + 1);
+    assert_eq!(served.change("POST", "/api/v1/switches", &large).0, 413);
+    let long = format!("/{}", "x".repeat(70_000));
+    assert!([414, 431].contains(&served.get(&long).0));
+}
+
+#[test]
+fn the_open_side_only_reads() {
+    let served = serve_for_test(metrics_router);
+    let scrape = "GET /metrics HTTP/1.1\r\nHost: guard.internal:9308\r\nConnection: close\r\n\r\n";
+    assert_eq!(served.send(scrape), (200, "guard_draining 0\n".into()));
+    assert_eq!(served.get("/ready").0, 200);
+    assert_eq!(served.get("/api/v1/status").0, 404);
+    assert_eq!(served.change("POST", "/api/v1/drain", "").0, 404);
+}

@@ -1,0 +1,291 @@
+//! What an operator may ask of a running guard, and what it answers.
+//!
+//! [`Operations`] is the seam: the guard implements it, the admin side serves it over HTTP, and the
+//! command line reads the same types back. Everything here is a copy of a moment; nothing keeps the
+//! guard's locks.
+
+use std::time::{Duration, Instant};
+
+use policy::admission::Usage;
+use policy::class::Mode;
+use policy::switch;
+use serde::{Deserialize, Serialize};
+
+use crate::config::TargetText;
+
+/// What an operator may ask. Methods return at once; none waits for the database.
+pub trait Operations: Send + Sync + 'static {
+    /// The guard as a whole.
+    fn status(&self) -> Status;
+
+    /// Its classes, `default` first.
+    fn classes(&self) -> Vec<ClassStatus>;
+
+    /// The sessions that are pinned, longest first.
+    fn pins(&self) -> Vec<PinnedSession>;
+
+    /// The switches that are set, oldest first.
+    fn switches(&self) -> Vec<SwitchStatus>;
+
+    /// Sets a switch, in place of one with the same target.
+    ///
+    /// # Errors
+    /// When it names a class that does not exist, or too many are set.
+    fn set_switch(&self, order: SwitchOrder) -> Result<(), Declined>;
+
+    /// Clears a switch.
+    ///
+    /// # Errors
+    /// When none is set for this target.
+    fn clear_switch(&self, target: &switch::Target) -> Result<(), Declined>;
+
+    /// Reads the configuration anew and puts it into force. Returns its warnings.
+    ///
+    /// # Errors
+    /// When it is wrong; the old one stays in force.
+    fn reload(&self) -> Result<Vec<String>, Declined>;
+
+    /// Begins to shut down: no new clients, the others leave between transactions.
+    fn drain(&self);
+
+    /// All metrics in Prometheus' text format.
+    fn metrics(&self) -> String;
+}
+
+/// Why something was not done, in a sentence for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Declined(pub String);
+
+/// The guard as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// Whether it serves.
+    pub state: State,
+    /// What limits may do: `off`, `observe` or `enforce`.
+    pub mode: String,
+    /// Milliseconds since it started.
+    pub uptime_ms: u64,
+    /// The database's side.
+    pub upstream: UpstreamStatus,
+    /// The clients' side.
+    pub clients: ClientsStatus,
+    /// Transactions admitted and not finished.
+    pub in_flight: u32,
+    /// Transactions that wait for their turn.
+    pub queued: u32,
+    /// Switches that are set.
+    pub switches: usize,
+}
+
+/// Whether the guard serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It serves.
+    Ready,
+    /// It cannot reach the database.
+    UpstreamLost,
+    /// It is shutting down.
+    Draining,
+}
+
+/// The database's side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    /// `host:port`.
+    pub address: String,
+    /// The version it tells; none before the first connection.
+    pub server: Option<String>,
+    /// `upstream.connections`.
+    pub limit: u32,
+    /// Connections that are clean and unused.
+    pub idle: u32,
+    /// Connections that sessions have.
+    pub leased: u32,
+    /// Control connections that are usable.
+    pub control: u32,
+}
+
+/// The clients' side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientsStatus {
+    /// Clients that are logged in.
+    pub connected: u32,
+    /// Those of which a statement runs or a transaction is open.
+    pub busy: u32,
+}
+
+/// One class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassStatus {
+    /// Its name.
+    pub name: String,
+    /// What its limits do: `off`, `observe` or `enforce`.
+    pub mode: String,
+    /// Transactions admitted and not finished.
+    pub in_flight: u32,
+    /// Most of them; none is no limit of its own.
+    pub limit: Option<u32>,
+    /// Transactions that wait for their turn.
+    pub queued: u32,
+    /// How long the first in line has waited, in milliseconds.
+    pub oldest_wait_ms: u64,
+    /// Upstream connections that it holds.
+    pub connections: u32,
+    /// Those kept by pinned sessions between transactions.
+    pub pinned: u32,
+    /// Transactions admitted since start.
+    pub admitted: u64,
+    /// Transactions refused since start.
+    pub shed: u64,
+    /// Transactions that would have waited since start, if the mode were enforce.
+    pub would_wait: u64,
+    /// Transactions that would have been refused since start, if the mode were enforce.
+    pub would_shed: u64,
+}
+
+/// A session that keeps its upstream connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedSession {
+    /// The id that its client knows.
+    pub id: u32,
+    /// Its account.
+    pub user: String,
+    /// Its client's address.
+    pub client: String,
+    /// The causes.
+    pub reasons: Vec<String>,
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
+    /// The normalised statement behind the newest cause.
+    pub statement: Option<String>,
+}
+
+/// A switch that is set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwitchStatus {
+    /// What it turns down, as `class batch`.
+    pub target: String,
+    /// The share that may still pass, from 0 to 1.
+    pub keep_ratio: f64,
+    /// Milliseconds until it ends by itself; none stays until cleared.
+    pub ends_in_ms: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// Who set it.
+    pub author: String,
+}
+
+/// A switch to be set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchOrder {
+    /// What it turns down.
+    pub target: TargetText,
+    /// The share that may still pass, from 0 to 1.
+    #[serde(default)]
+    pub keep_ratio: f64,
+    /// Milliseconds until it ends by itself, at least 1; none stays until cleared.
+    #[serde(default)]
+    pub ttl_ms: Option<u64>,
+    /// Why. Clients read it in the refusal.
+    #[serde(default)]
+    pub reason: String,
+    /// Who sets it.
+    #[serde(default)]
+    pub author: String,
+}
+
+/// A switch to be cleared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchClear {
+    /// What it turned down.
+    pub target: TargetText,
+}
+
+impl SwitchOrder {
+    /// The switch that is ordered, or what is wrong with the order.
+    ///
+    /// # Errors
+    /// When a number is out of range.
+    pub fn to_switch(&self, now: Instant) -> Result<switch::Switch, Declined> {
+        if !(0.0..=1.0).contains(&self.keep_ratio) {
+            return Err(Declined(format!(
+                "keep_ratio = {}: out of range; expected 0 to 1",
+                self.keep_ratio
+            )));
+        }
+        let until = match self.ttl_ms {
+            None => None,
+            Some(1..=TTL_MS_MAX) => {
+                self.ttl_ms.and_then(|ttl| now.checked_add(Duration::from_millis(ttl)))
+            }
+            Some(ttl) => {
+                return Err(Declined(format!(
+                    "ttl_ms = {ttl}: out of range; expected 1 to {TTL_MS_MAX}"
+                )));
+            }
+        };
+        Ok(switch::Switch {
+            target: self.target.0.clone(),
+            keep_ratio: self.keep_ratio,
+            until,
+            reason: self.reason.clone(),
+            author: self.author.clone(),
+        })
+    }
+}
+
+/// A year.
+const TTL_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1000;
+
+impl SwitchStatus {
+    /// What is told of a switch at `now`.
+    pub fn of(switch: &switch::Switch, now: Instant) -> Self {
+        let ends_in = switch.until.map(|until| until.saturating_duration_since(now));
+        Self {
+            target: switch.target.to_string(),
+            keep_ratio: switch.keep_ratio,
+            ends_in_ms: ends_in.map(whole_ms),
+            reason: switch.reason.clone(),
+            author: switch.author.clone(),
+        }
+    }
+}
+
+impl From<&Usage> for ClassStatus {
+    fn from(class: &Usage) -> Self {
+        Self {
+            name: class.name.clone(),
+            mode: mode_name(class.mode).into(),
+            in_flight: class.in_flight,
+            limit: class.limits.in_flight,
+            queued: class.queued,
+            oldest_wait_ms: whole_ms(class.oldest_wait),
+            connections: class.connections,
+            pinned: class.pinned,
+            admitted: class.counts.admitted,
+            shed: class.counts.shed,
+            would_wait: class.counts.would_wait,
+            would_shed: class.counts.would_shed,
+        }
+    }
+}
+
+/// The name of a mode in configuration and status.
+pub const fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Off => "off",
+        Mode::Observe => "observe",
+        Mode::Enforce => "enforce",
+    }
+}
+
+/// A duration as the API tells it.
+pub fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
