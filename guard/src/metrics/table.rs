@@ -1,0 +1,188 @@
+//! The table of all metrics, and the page of the manual made of it.
+
+use std::fmt::Write as _;
+
+use policy::refusal::Reason;
+
+use super::label::{
+    CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect, Label,
+    Reload, StatementOutcome, TransactionOutcome,
+};
+use crate::session::pins::Pin;
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub r#type: Type,
+    /// Its unit, in the plural.
+    pub unit: &'static str,
+    /// Its labels.
+    pub labels: &'static [Values],
+    /// What it means; also the text of `# HELP`.
+    pub help: &'static str,
+}
+
+/// The type of a metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Type {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by upper bound.
+    Histogram(&'static [f64]),
+}
+
+/// A label and where its values come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Values {
+    /// `class`: the configured classes, at most 32.
+    Classes,
+    /// `version`: this build's.
+    Version,
+    /// A closed set.
+    Set(&'static str, fn() -> Vec<&'static str>),
+}
+
+/// Seconds; what a statement, a wait or a transaction takes.
+pub const SECONDS: &[f64] = &[
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 20.0, 30.0, 60.0,
+];
+
+const HISTOGRAM: Type = Type::Histogram(SECONDS);
+
+const fn set<L: Label>() -> Values {
+    Values::Set(L::NAME, values::<L>)
+}
+
+fn values<L: Label>() -> Vec<&'static str> {
+    L::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+macro_rules! metrics {
+    ($($name:literal $type:expr, $unit:literal [$($label:expr),*] $help:literal;)*) => {
+        /// Every metric, in the order of the manual.
+        pub const METRICS: &[Metric] = &[$(Metric {
+            name: $name, r#type: $type, unit: $unit, labels: &[$($label),*], help: $help,
+        },)*];
+    };
+}
+
+use Type::{Counter, Gauge};
+use Values::Classes;
+
+metrics! {
+    "guard_build_info" Gauge, "builds" [Values::Version]
+        "Always 1; the label says which build runs.";
+    "guard_draining" Gauge, "guards" []
+        "1 while the guard shuts down, else 0.";
+    "guard_reloads_total" Counter, "reloads" [set::<Reload>()]
+        "Reloads of the configuration by outcome; a failed one leaves the old configuration in force.";
+    "guard_panics_total" Counter, "sessions" []
+        "Sessions ended by a panic; anything above 0 is a bug.";
+    "guard_switches" Gauge, "switches" []
+        "Switches that are set.";
+
+    "guard_client_connections" Gauge, "clients" [set::<ClientState>()]
+        "Clients connected now, by what they are doing.";
+    "guard_client_connections_total" Counter, "clients" [set::<ClientOutcome>()]
+        "Clients that connected, by how their login ended.";
+    "guard_client_disconnects_total" Counter, "clients" [set::<Disconnect>()]
+        "Logged-in clients that are gone, by cause.";
+    "guard_client_login_seconds" HISTOGRAM, "seconds" []
+        "Time from a client's connecting to the end of its login.";
+
+    "guard_statements_total" Counter, "statements" [Classes, set::<StatementOutcome>()]
+        "Statements by how they ended.";
+    "guard_transactions_total" Counter, "transactions" [Classes, set::<TransactionOutcome>()]
+        "Transactions by how they ended; a statement with autocommit is one.";
+    "guard_queue_wait_seconds" HISTOGRAM, "seconds" [Classes]
+        "Time that admitted transactions waited for their turn.";
+    "guard_service_seconds" HISTOGRAM, "seconds" [Classes]
+        "Time from sending a statement to the server to the end of its reply.";
+    "guard_transaction_seconds" HISTOGRAM, "seconds" [Classes]
+        "Time from a transaction's first statement to its confirmed end.";
+
+    "guard_in_flight" Gauge, "transactions" [Classes]
+        "Transactions admitted and not finished.";
+    "guard_in_flight_limit" Gauge, "transactions" [Classes]
+        "Limit of guard_in_flight; +Inf where the class has none of its own.";
+    "guard_class_connections" Gauge, "connections" [Classes]
+        "Upstream connections that the class holds, pinned ones included.";
+    "guard_pinned_connections" Gauge, "connections" [Classes]
+        "Upstream connections kept by pinned sessions between transactions.";
+    "guard_queued" Gauge, "transactions" [Classes]
+        "Transactions that wait for their turn.";
+    "guard_queue_oldest_seconds" Gauge, "seconds" [Classes]
+        "How long the first in line has waited.";
+    "guard_sheds_total" Counter, "transactions" [Classes, set::<Reason>()]
+        "Refusals by reason.";
+    "guard_would_wait_total" Counter, "transactions" [Classes]
+        "Transactions that mode observe let run and mode enforce would have made wait.";
+    "guard_would_shed_total" Counter, "transactions" [Classes]
+        "Transactions that mode observe let run and mode enforce would have refused.";
+    "guard_cancels_total" Counter, "statements" [Classes, set::<CancelCause>()]
+        "Statements cancelled by cause.";
+    "guard_cancel_seconds" HISTOGRAM, "seconds" [Classes]
+        "Time from deciding to cancel to the statement's verified end.";
+    "guard_pins_total" Counter, "causes" [Classes, set::<Pin>()]
+        "Causes that began to pin a session to its upstream connection.";
+
+    "guard_upstream_connections" Gauge, "connections" [set::<ConnectionState>()]
+        "Upstream connections by what they are doing, control connections not included.";
+    "guard_upstream_connections_limit" Gauge, "connections" []
+        "Limit of all guard_upstream_connections together.";
+    "guard_upstream_connects_total" Counter, "attempts" [set::<ConnectOutcome>()]
+        "Attempts to connect to the server by outcome.";
+    "guard_upstream_connect_seconds" HISTOGRAM, "seconds" []
+        "Time to connect and log in to the server.";
+    "guard_upstream_discards_total" Counter, "connections" []
+        "Connections closed because it was not certain that they were clean.";
+}
+
+/// `docs/metrics.md`.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         `GET /metrics` on the admin address, in Prometheus' text format. This page is made of the \
+         table in `guard/src/metrics/table.rs`.\n\n\
+         The label `class` has the names of the configured classes, at most 32. Every other label has \
+         the values listed here and no others. Histograms have buckets up to ",
+    );
+    let bounds: Vec<String> = SECONDS.iter().map(ToString::to_string).collect();
+    let _ = writeln!(page, "{} seconds.\n", bounds.join(", "));
+    page.push_str("| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
+    for metric in METRICS {
+        let kind = match metric.r#type {
+            Counter => "counter",
+            Gauge => "gauge",
+            Type::Histogram(_) => "histogram",
+        };
+        let labels: Vec<String> = metric.labels.iter().map(Values::show).collect();
+        let Metric { name, unit, help, .. } = metric;
+        let _ = writeln!(page, "| `{name}` | {kind} | {unit} | {} | {help} |", labels.join("; "));
+    }
+    page
+}
+
+impl Values {
+    /// The name of the label.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Classes => "class",
+            Self::Version => "version",
+            Self::Set(name, _) => name,
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Set(name, values) => format!("`{name}`: {}", values().join(", ")),
+            own => format!("`{}`", own.name()),
+        }
+    }
+}
