@@ -18,6 +18,7 @@
 //! without a queue of its own leaves it to the class's. Of all queue lengths and times that are set
 //! for a ticket's class, for its database, and overall, the smallest holds.
 
+mod permit;
 mod queue;
 mod room;
 mod snapshot;
@@ -29,95 +30,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use permit::{Admitted, Arrival, Event, Outcome, Pinned, Ticket, Verdict};
 pub use room::Counts;
 pub use snapshot::{Snapshot, Usage};
 
+use self::permit::Seat;
 use self::queue::{Line, Queue, Waiting};
 use self::room::{Lack, Room, Rooms};
-use crate::class::{ClassId, DatabaseId, Limits, Mode, Policy};
+use crate::class::{ClassId, Limits, Mode, Policy};
 use crate::refusal::{Reason, Refusal, Scope, retry_after};
-
-/// A transaction that asks to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrival {
-    /// Its class.
-    pub class: ClassId,
-    /// Its database, when that has limits of its own.
-    pub database: Option<DatabaseId>,
-    /// Whether it needs an upstream connection; a pinned session has one already.
-    pub needs_connection: bool,
-    /// Whether its session may hold locks. It is then admitted at once, over every limit: making
-    /// it wait would make everything that waits for its locks wait longer.
-    pub may_hold_locks: bool,
-}
-
-/// Where a permit or a ticket counts: places among the rooms, which outlive the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Seat {
-    class: usize,
-    database: Option<usize>,
-}
-
-/// The permit of one transaction: give it back with [`Admission::finish`], once, when the
-/// database has confirmed the end.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a permit that is not given back with `finish` is lost for ever"]
-pub struct Admitted {
-    class: ClassId,
-    seat: Seat,
-    connection: bool,
-}
-
-impl Admitted {
-    /// The class it counts against, by the configuration under which it was admitted.
-    #[must_use]
-    pub const fn class(&self) -> ClassId {
-        self.class
-    }
-}
-
-/// The connection of a pinned session between transactions: give it back with
-/// [`Admission::unpin`].
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a pin that is not given back with `unpin` is lost for ever"]
-pub struct Pinned {
-    seat: Seat,
-}
-
-/// A place in line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(u64);
-
-/// The answer to an arrival.
-#[derive(Debug, PartialEq)]
-pub enum Verdict {
-    /// It may run.
-    Admit(Admitted),
-    /// It waits; [`Admission::poll`] tells how that ends.
-    Wait(Ticket),
-    /// It may not run.
-    Shed(Refusal),
-}
-
-/// How waiting ended.
-#[derive(Debug, PartialEq)]
-pub enum Event {
-    /// The ticket's transaction may run.
-    Admitted(Ticket, Admitted),
-    /// It may not run.
-    Shed(Ticket, Refusal),
-}
-
-/// What a finished transaction tells of the database's load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It was served.
-    Success,
-    /// It failed because of load: a time limit, a lock wait timeout, a deadlock.
-    Overload,
-    /// It failed for reasons of its own: a syntax error, a client that left.
-    Ignored,
-}
 
 /// The three kinds of limits, from the narrowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -373,7 +294,7 @@ impl Admission {
                         level,
                         limit_name: "rate",
                         limit,
-                        measured: limit + 1.0,
+                        measured: f64::from(room.arrivals()),
                         at_least: wait,
                     });
                 }
@@ -386,7 +307,8 @@ impl Admission {
         self.each(seat, |room| room.refused(now));
         let dice = self.dice.throw();
         let class = self.classes.room(seat.class);
-        let name = self.room(seat, unmet.level).map_or_else(Box::default, |room| room.name.clone());
+        let reached = self.room(seat, unmet.level).unwrap_or(class);
+        let name = reached.name.clone();
         Refusal {
             reason: unmet.reason,
             class: class.name.clone(),
@@ -398,7 +320,7 @@ impl Admission {
             limit_name: unmet.limit_name,
             limit: unmet.limit,
             measured: unmet.measured,
-            retry_after: retry_after(class.rejection_ratio(), dice).max(unmet.at_least),
+            retry_after: retry_after(reached.rejection_ratio(), dice).max(unmet.at_least),
             note: None,
         }
     }

@@ -19,3 +19,21 @@ pub mod deadline;
 pub mod rate;
 
 pub mod refusal;
+
+#[cfg(test)]
+mod tests {
+    /// `clippy.toml` bans clocks, threads and output; this bans what could bring them along.
+    #[test]
+    fn invariant_1_policy_knows_neither_wire_nor_io() {
+        let manifest = include_str!("../Cargo.toml");
+        let (_, dependencies) = manifest.split_once("[dependencies]").unwrap();
+        for banned in ["tokio", "wire", "tracing", "log", "mio", "socket2", "serde"] {
+            let named = |line: &str| line.split(['.', ' ', '=']).next() == Some(banned);
+            assert!(!dependencies.lines().any(named), "{banned}");
+        }
+        let clippy = include_str!("../clippy.toml");
+        for method in ["Instant::now", "SystemTime::now", "thread::sleep", "thread::spawn"] {
+            assert!(clippy.contains(method), "{method}");
+        }
+    }
+}

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::{Seat, Ticket};
+use super::Ticket;
+use super::permit::Seat;
 use crate::class::ClassId;
 
 /// A ticket's claim.

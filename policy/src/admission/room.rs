@@ -135,6 +135,11 @@ impl Room {
         self.refusals.add(now, true);
     }
 
+    /// Arrivals in the busier of the second that runs and the one before it.
+    pub(super) fn arrivals(&self) -> u32 {
+        self.refusals.current.1.max(self.refusals.previous.1)
+    }
+
     /// Refused over offered during the last second or two.
     pub(super) fn rejection_ratio(&self) -> f64 {
         self.refusals.value()

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::class::{Class, Rate};
+use crate::class::{Class, DatabaseId, Rate};
 
 mod properties;
 

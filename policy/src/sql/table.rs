@@ -68,9 +68,7 @@ impl<'a> Tables<'a> {
     pub(super) fn finish(mut self) -> Box<[Table]> {
         self.end_name();
         let ctes = self.ctes;
-        self.found.retain(|table| {
-            table.schema.is_some() || !ctes.iter().any(|name| table.name.as_bytes() == *name)
-        });
+        self.found.retain(|table| table.schema.is_some() || !ctes.contains(&table.name.as_bytes()));
         self.found.into()
     }
 
