@@ -37,6 +37,7 @@ use crate::secret::rsa::RsaKey;
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
 use crate::tls::{Demand, ServerTls};
+use crate::upstream::connect::Attribute;
 use crate::users::{Account, Users};
 
 /// What the guard never offers, whatever the database can do: compression and second factors are
@@ -128,8 +129,8 @@ pub struct Login {
     pub capabilities: Capabilities,
     /// Its collation.
     pub charset: u8,
-    /// What it says about itself, 2 KiB of it at most: names and values.
-    pub attributes: Vec<(Box<[u8]>, Box<[u8]>)>,
+    /// What it says about itself, 2 KiB of it at most.
+    pub attributes: Vec<Attribute>,
     /// Whether it was told that the database is MariaDB.
     pub mariadb: bool,
     last: LastWord,
@@ -250,7 +251,7 @@ struct Entered {
     database: Option<Vec<u8>>,
     capabilities: Capabilities,
     charset: u8,
-    attributes: Vec<(Box<[u8]>, Box<[u8]>)>,
+    attributes: Vec<Attribute>,
     info: Vec<u8>,
 }
 
@@ -334,7 +335,7 @@ fn user(bytes: &[u8], from: IpAddr) -> Result<&str, LoginError> {
 }
 
 /// The attributes that are kept.
-fn keep(attributes: ConnectAttributes<'_>) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+fn keep(attributes: ConnectAttributes<'_>) -> Vec<Attribute> {
     let mut room = ATTRIBUTES_LEN_MAX;
     attributes
         .iter()

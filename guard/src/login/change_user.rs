@@ -11,6 +11,7 @@ use super::prove::Prover;
 use super::{LAST_WORD, LoginContext, LoginError, keep, user};
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
+use crate::upstream::connect::Attribute;
 use crate::users::Account;
 
 /// A client that proved, on a connection that it has already, who it is now. It waits for an OK
@@ -25,8 +26,8 @@ pub struct Changed {
     pub database: Option<Vec<u8>>,
     /// Its collation, if it says one that the handshake can express.
     pub charset: Option<u8>,
-    /// What it says about itself, 2 KiB of it at most: names and values.
-    pub attributes: Vec<(Box<[u8]>, Box<[u8]>)>,
+    /// What it says about itself, 2 KiB of it at most.
+    pub attributes: Vec<Attribute>,
     /// The sequence id of the answer.
     pub seq: u8,
     /// The info of the OK packet: why MariaDB's client may trust our certificate; else empty.

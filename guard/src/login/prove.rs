@@ -178,7 +178,9 @@ impl<'a> Prover<'a> {
         payload.zeroize();
         if !self.is_tls {
             if *password != [caching_sha2::REQUEST_PUBLIC_KEY] {
-                return Err(LoginError::Exchange("a password over plain text"));
+                return Err(LoginError::Exchange(
+                    "its password over plain text, without TLS or the guard's RSA key",
+                ));
             }
             let key = AuthMoreData(self.context.rsa.public_pem().as_bytes());
             packets.write(|out, seq| key.put(out, seq)).await?;

@@ -17,6 +17,9 @@ use zeroize::Zeroize;
 /// the rest is far shorter. A longer packet is refused by its header.
 pub const PACKET_LEN_MAX: usize = 80 * 1024;
 
+/// What one read asks for. Most packets of a login fit.
+const READ_LEN: usize = 512;
+
 /// How much of what a refused peer still sends is read, so that it gets to read why.
 const FAREWELL_LEN_MAX: usize = 64 * 1024;
 
@@ -131,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Packets<S> {
 
     async fn fill(&mut self, len: usize) -> Result<(), PacketError> {
         while self.buffer.len() < len {
-            self.buffer.reserve(len - self.buffer.len());
+            self.buffer.reserve(READ_LEN.max(len - self.buffer.len()));
             if self.stream.read_buf(&mut self.buffer).await.map_err(closed)? == 0 {
                 return Err(PacketError::Closed);
             }

@@ -86,6 +86,9 @@ pub enum ClearPassword {
     OverTls,
 }
 
+/// A connection attribute: name and value.
+pub type Attribute = (Box<[u8]>, Box<[u8]>);
+
 /// What a connection is to be like.
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
@@ -95,8 +98,8 @@ pub struct Wishes {
     pub charset: u8,
     /// The database to begin in.
     pub database: Option<Vec<u8>>,
-    /// What the server is to show about us in `session_connect_attrs`: names and values.
-    pub attributes: Vec<(Box<[u8]>, Box<[u8]>)>,
+    /// What the server is to show about us in `session_connect_attrs`.
+    pub attributes: Vec<Attribute>,
 }
 
 impl Wishes {
@@ -231,7 +234,9 @@ async fn reach(target: &Target) -> Result<(Packets<Stream>, Greeting), ConnectEr
     SockRef::from(&tcp).set_tcp_keepalive(&keepalive).map_err(unreachable)?;
 
     let mut packets = Packets::new(Stream::Plain(tcp), 0);
-    let payload = packets.read().await?;
+    // Nothing behind it is read: between greeting and TLS somebody could slip in what then seems to
+    // come by TLS (CVE-2021-3935 and its like). This way TLS meets it, and fails.
+    let payload = packets.read_alone().await?;
     if let Ok(error) = ServerError::parse(&payload) {
         return Err(ConnectError::Refused(error));
     }
@@ -317,16 +322,11 @@ async fn secure(
     packets: Packets<Stream>,
     tls: &ClientTls,
 ) -> Result<Packets<Stream>, ConnectError> {
-    let Packets { stream, buffer, seq } = packets;
-    let Stream::Plain(tcp) = stream else { return Err(ConnectError::NoTls) };
-    // CVE-2021-3935 and its like: who sits between could slip in what seems to come by TLS.
-    if !buffer.is_empty() {
-        return Err(ConnectError::PlainTextBeforeTls);
-    }
+    let Stream::Plain(tcp) = packets.stream else { return Err(ConnectError::NoTls) };
     let connector = TlsConnector::from(Arc::clone(&tls.config));
     let stream =
         connector.connect(tls.server_name.clone(), tcp).await.map_err(ConnectError::Tls)?;
-    Ok(Packets::new(stream.into(), seq))
+    Ok(Packets::new(stream.into(), packets.seq))
 }
 
 #[cfg(test)]

@@ -1,1 +1,57 @@
+use super::*;
 
+const SCRAMBLE: &Scramble = b"0123456789abcdefghij";
+
+#[test]
+fn fingerprints_differ_by_user_and_by_password() {
+    let fingerprint =
+        |user: &str, password: &str| Account::new(user, Secret::from(password)).fingerprint();
+    assert_eq!(fingerprint("app", "secret"), fingerprint("app", "secret"));
+    let mut all = vec![
+        fingerprint("app", "secret"),
+        fingerprint("app", "secret2"),
+        fingerprint("app", ""),
+        fingerprint("report", "secret"),
+        fingerprint("", "secret"),
+        Account::from_native_stage1("app", native::stage1(b"secret")).fingerprint(),
+    ];
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 6);
+}
+
+#[test]
+fn an_account_shows_its_name_only() {
+    let account = Account::new("app", "hunter2".into());
+    assert_eq!(format!("{account:?}"), "Account { user: \"app\", .. }");
+}
+
+#[test]
+fn only_the_right_proof_proves() {
+    let entry = |user: &str, secret: &str| Entry { user: user.into(), secret: secret.into() };
+    let users = Users::new([entry("app", "secret"), entry("empty", "")], None);
+    let native = |password: &[u8]| native::reply(&native::stage1(password), SCRAMBLE).to_vec();
+    let sha2 = |password: &[u8]| caching_sha2::reply(password, SCRAMBLE).to_vec();
+    let check = |user, plugin, reply: &[u8], expect| {
+        let right = matches!(users.judge(user, plugin, reply, SCRAMBLE), Verdict::Right(_));
+        assert_eq!(right, expect, "{user} {plugin:?} {reply:?}");
+    };
+    for plugin in [Plugin::NativePassword, Plugin::CachingSha2Password] {
+        let reply = |password| match plugin {
+            Plugin::NativePassword => native(password),
+            _ => sha2(password),
+        };
+        check("app", plugin, &reply(b"secret"), true);
+        check("app", plugin, &reply(b"Secret"), false);
+        check("app", plugin, b"", false);
+        check("app", plugin, b"\0", false);
+        check("empty", plugin, b"", true);
+        check("empty", plugin, b"\0", plugin == Plugin::CachingSha2Password);
+        check("empty", plugin, &reply(b""), true);
+        check("nobody", plugin, &reply(b"secret"), false);
+        check("nobody", plugin, b"", false);
+        check("", plugin, b"", false);
+    }
+    check("app", Plugin::NativePassword, &sha2(b"secret"), false);
+    check("app", Plugin::ClearPassword, b"secret\0", false);
+}

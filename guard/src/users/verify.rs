@@ -176,12 +176,16 @@ impl Verifier {
                 }
                 Ok(())
             }
-            Err(ConnectError::Refused(error)) if error.code == code::ACCESS_DENIED => {
+            Err(error) if !error.is_refusal() => Err(Denial::Unverifiable(error)),
+            Err(ConnectError::Refused(error)) if error.code != code::ACCESS_DENIED => {
+                Err(Denial::Refused(error))
+            }
+            // Also where the guard cannot speak the account's plugin: for an account that does not
+            // exist, MySQL asks for whichever, so the two must look alike.
+            Err(error) => {
+                tracing::info!(user = &*account.user, %error, "an account was not verified");
                 Err(Denial::Wrong)
             }
-            Err(error) if !error.is_refusal() => Err(Denial::Unverifiable(error)),
-            Err(ConnectError::Refused(error)) => Err(Denial::Refused(error)),
-            Err(error) => Err(Denial::Unverifiable(error)),
         }
     }
 }

@@ -38,12 +38,10 @@ pub enum ConnectError {
     /// TLS is required and the server has none.
     #[error("the database offers no TLS, and TLS is required")]
     NoTls,
-    /// TLS failed; among other reasons because the certificate is not to be believed.
+    /// TLS failed; among other reasons because the certificate is not to be believed, or because
+    /// plain text came instead.
     #[error("TLS with the database failed: {0}")]
     Tls(#[source] io::Error),
-    /// Something came between the greeting and TLS.
-    #[error("the database sent plain text where TLS begins")]
-    PlainTextBeforeTls,
     /// The account is to be proved in a way that the guard does not know.
     #[error("the database asks for the authentication plugin {0:?}, which is not supported")]
     Plugin(String),
