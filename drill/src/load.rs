@@ -174,3 +174,6 @@ pub async fn run(client: &mut Client, sql: &str) -> Result<(), Fault> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
