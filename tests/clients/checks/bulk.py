@@ -1,7 +1,7 @@
 """Results, parameters and files larger than a packet."""
 
 import tempfile
-from hashlib import md5
+from hashlib import sha256
 from pathlib import Path
 
 from world import Checks, expect, expect_refused
@@ -43,8 +43,8 @@ def stores_17_mib(world, insert):
     body = "0123456789abcdef" * (17 * MIB // 16) + "end"
     insert(session, body)
     expect(
-        session.run("SELECT LENGTH(body), MD5(body) FROM large").texts,
-        [(str(len(body)), md5(body.encode()).hexdigest())],
+        session.run("SELECT LENGTH(body), SHA2(body, 256) FROM large").texts,
+        [(str(len(body)), sha256(body.encode()).hexdigest())],
     )
     expect(session.run("SELECT body FROM large").value == body, True)
 

@@ -19,9 +19,10 @@ XML_HEAD = '<?xml version="1.0"?>'
 
 
 class Cli(Session):
-    # The command that starts the client, and its option for a connection without TLS.
+    # The command that starts the client, its option for a connection without TLS, and further ones.
     program = []
     without_tls = None
+    options = []
 
     def __init__(self, settings, *, account, database=None, tls=False):
         self.client = subprocess.Popen(
@@ -37,7 +38,6 @@ class Cli(Session):
                 "--default-character-set=utf8mb4",
                 "--max-allowed-packet=256M",
                 "--local-infile=1",
-                "--loose-system-command=1",
                 "--comments",
                 "--skip-reconnect",
                 "--force",
@@ -45,6 +45,7 @@ class Cli(Session):
                 "--unbuffered",
                 f"--delimiter={DELIMITER}",
                 f"--ssl-ca={settings.ca}" if tls else self.without_tls,
+                *self.options,
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -96,6 +97,8 @@ class MySqlCli(Cli):
     speaks_native = False  # MySQL 9 has no such plugin.
     program = shlex.split(os.environ.get("TG_MYSQL_CLI", "mysql"))
     without_tls = "--ssl-mode=DISABLED"
+    # `\!` is off by default; the last asks for the key that hides a password sent without TLS.
+    options = ["--commands", "--system-command", "--get-server-public-key"]
 
 
 def parse(resultset):
