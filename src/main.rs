@@ -1,1 +1,61 @@
-fn main() {}
+//! The command line of Tidegate: one file per subcommand.
+
+mod check;
+mod classes;
+mod client;
+mod completions;
+mod demo;
+mod docs;
+mod exit;
+mod pins;
+mod show;
+mod status;
+mod switch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::exit::Failure;
+
+/// Keeps a primary database from tipping over.
+///
+/// Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 the guard cannot be reached.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Tidegate {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Status(status::Status),
+    Classes(classes::Classes),
+    Pins(pins::Pins),
+    Switch(switch::Switch),
+    Demo(demo::Demo),
+    Docs(docs::Docs),
+    Completions(completions::Completions),
+}
+
+fn main() -> ExitCode {
+    match run(Tidegate::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check(check) => check.run(),
+        Command::Status(status) => status.run(),
+        Command::Classes(classes) => classes.run(),
+        Command::Pins(pins) => pins.run(),
+        Command::Switch(switch) => switch.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Docs(docs) => docs.run(),
+        Command::Completions(completions) => completions.run(),
+    }
+}

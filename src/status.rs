@@ -1,0 +1,90 @@
+//! `tidegate status`: the guard as a whole.
+
+use clap::Args;
+use guard::control::{self, State};
+
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::show::{plain, time};
+
+/// Show what the guard is doing.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    client: Client,
+}
+
+impl Status {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        self.client.print("GET", "/api/v1/status", None, show)
+    }
+}
+
+fn show(status: &control::Status) -> String {
+    let state = match status.state {
+        State::Ready => "ready",
+        State::UpstreamLost => "upstream lost",
+        State::Draining => "draining",
+    };
+    let upstream = &status.upstream;
+    let server = plain(upstream.server.as_deref().unwrap_or("not reached yet"), 40);
+    format!(
+        "tidegate {}  {state}, mode {}, up {}\n\
+         upstream      {} ({server})\n\
+         connections   {} leased, {} idle, of {}; {} for control\n\
+         clients       {} connected, {} busy\n\
+         transactions  {} in flight, {} waiting\n\
+         switches      {} set\n",
+        status.version,
+        status.mode,
+        time(status.uptime_ms),
+        upstream.address,
+        upstream.leased,
+        upstream.idle,
+        upstream.limit,
+        upstream.control,
+        status.clients.connected,
+        status.clients.busy,
+        status.in_flight,
+        status.queued,
+        status.switches,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use guard::control::{ClientsStatus, UpstreamStatus};
+
+    use super::*;
+
+    #[test]
+    fn it_looks_like_this() {
+        let status = control::Status {
+            version: "0.1.0".into(),
+            state: State::Ready,
+            mode: "enforce".into(),
+            uptime_ms: 7_500_000,
+            upstream: UpstreamStatus {
+                address: "db:3306".into(),
+                server: Some("10.11.6-MariaDB".into()),
+                limit: 48,
+                idle: 3,
+                leased: 9,
+                control: 2,
+            },
+            clients: ClientsStatus { connected: 812, busy: 9 },
+            in_flight: 9,
+            queued: 4,
+            switches: 1,
+        };
+        assert_eq!(
+            show(&status),
+            "tidegate 0.1.0  ready, mode enforce, up 2h05m\n\
+             upstream      db:3306 (10.11.6-MariaDB)\n\
+             connections   9 leased, 3 idle, of 48; 2 for control\n\
+             clients       812 connected, 9 busy\n\
+             transactions  9 in flight, 4 waiting\n\
+             switches      1 set\n"
+        );
+    }
+}
