@@ -13,11 +13,11 @@
 //! that a herd is let in by and by while those inside go on undisturbed.
 
 mod change_user;
+mod enter;
 mod error;
 mod prove;
 mod secure;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,16 +27,16 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::mysql::Capabilities;
 use wire::mysql::auth::{Plugin, SCRAMBLE_LEN, Scramble};
-use wire::mysql::handshake::{ConnectAttributes, Greeting, HandshakeResponse, Opening};
+use wire::mysql::handshake::{Greeting, Opening};
 use wire::mysql::response::{OkPacket, Status, put_err, put_ok};
 
 pub use self::change_user::{Changed, change_user};
+use self::enter::Entrance;
 pub use self::error::LoginError;
-use self::prove::Prover;
 use crate::secret::rsa::RsaKey;
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
-use crate::tls::{Demand, ServerTls};
+use crate::tls::ServerTls;
 use crate::upstream::connect::Attribute;
 use crate::users::{Account, Users};
 
@@ -61,13 +61,6 @@ const OWN: Capabilities = Capabilities(
         | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA.0
         | Capabilities::CONNECT_ATTRS.0,
 );
-
-/// How many bytes of connection attributes are kept for each client; further ones are dropped, as
-/// servers drop what exceeds their `performance_schema_session_connect_attrs_size`.
-const ATTRIBUTES_LEN_MAX: usize = 2048;
-
-/// The longest name of a user, in bytes; the longest that a server has is MariaDB's 128 characters.
-const USER_LEN_MAX: usize = 512;
 
 /// How long a client may take to receive the last word, where its deadline is over by then.
 const LAST_WORD: Duration = Duration::from_secs(5);
@@ -234,116 +227,6 @@ fn offered(welcome: &Welcome, context: &LoginContext) -> Capabilities {
         Some(_) => welcome.capabilities.with(Capabilities::SSL),
         None => welcome.capabilities.without(Capabilities::SSL),
     }
-}
-
-/// What is known of a client when its response comes.
-struct Entrance<'a> {
-    from: IpAddr,
-    scramble: Scramble,
-    is_tls: bool,
-    welcome: &'a Welcome,
-    context: &'a LoginContext,
-}
-
-/// A client that proved who it is.
-struct Entered {
-    account: Arc<Account>,
-    database: Option<Vec<u8>>,
-    capabilities: Capabilities,
-    charset: u8,
-    attributes: Vec<Attribute>,
-    info: Vec<u8>,
-}
-
-impl Entrance<'_> {
-    /// Reads the response and has the client prove what it says.
-    async fn enter(
-        &self,
-        packets: &mut Packets<Stream>,
-        payload: &[u8],
-    ) -> Result<Entered, LoginError> {
-        let response = self.read(payload)?;
-        let capabilities =
-            Capabilities(response.capabilities.0 & offered(self.welcome, self.context).0);
-        if !capabilities.contains(Capabilities::SECURE_CONNECTION) {
-            return Err(LoginError::OldPassword);
-        }
-        let prover = Prover {
-            context: self.context,
-            user: user(response.user, self.from)?,
-            from: self.from,
-            is_tls: self.is_tls,
-            can_switch: capabilities.contains(Capabilities::PLUGIN_AUTH),
-        };
-        let proved = prover.prove(packets, response.plugin, response.auth, self.scramble).await?;
-        let is_mariadb_client =
-            self.welcome.mariadb && !response.capabilities.contains(Capabilities::LONG_PASSWORD);
-        let info = match (&self.context.tls, self.is_tls && is_mariadb_client) {
-            (Some(tls), true) => proved.vouch(&tls.fingerprint),
-            _ => Vec::new(),
-        };
-        Ok(Entered {
-            account: proved.account,
-            database: response.database.filter(|name| !name.is_empty()).map(<[u8]>::to_vec),
-            capabilities: capabilities.without(Capabilities::SSL),
-            charset: response.charset,
-            attributes: keep(response.attributes),
-            info,
-        })
-    }
-
-    fn read<'p>(&self, payload: &'p [u8]) -> Result<HandshakeResponse<'p>, LoginError> {
-        match Opening::parse(payload)? {
-            Opening::Ssl(_) => Err(LoginError::TlsNotOffered),
-            Opening::Response(response) => match &self.context.tls {
-                Some(tls) if tls.demand == Demand::Required && !self.is_tls => {
-                    Err(LoginError::TlsRequired)
-                }
-                _ => Ok(response),
-            },
-        }
-    }
-}
-
-impl Entered {
-    fn into_login(self, packets: Packets<Stream>, welcome: &Welcome) -> Login {
-        let Self { account, database, capabilities, charset, attributes, info } = self;
-        Login {
-            stream: packets.stream,
-            leftover: packets.buffer,
-            user: Arc::clone(&account.user),
-            account,
-            database,
-            capabilities,
-            charset,
-            attributes,
-            mariadb: welcome.mariadb,
-            last: LastWord { seq: packets.seq, status: Status(welcome.status), info },
-        }
-    }
-}
-
-/// The name of a user, which no account has unless it is UTF-8 and short.
-fn user(bytes: &[u8], from: IpAddr) -> Result<&str, LoginError> {
-    match str::from_utf8(bytes) {
-        Ok(user) if user.len() <= USER_LEN_MAX => Ok(user),
-        _ => {
-            let user = String::from_utf8_lossy(&bytes[..bytes.len().min(USER_LEN_MAX)]).into();
-            Err(LoginError::Denied { user, from, using_password: true })
-        }
-    }
-}
-
-/// The attributes that are kept.
-fn keep(attributes: ConnectAttributes<'_>) -> Vec<Attribute> {
-    let mut room = ATTRIBUTES_LEN_MAX;
-    attributes
-        .iter()
-        .map_while(|(name, value)| {
-            room = room.checked_sub(name.len() + value.len())?;
-            Some((name.into(), value.into()))
-        })
-        .collect()
 }
 
 /// Tells the client why it is not let in, so far as it can be told, and hangs up.

@@ -7,8 +7,9 @@ use wire::mysql::Capabilities;
 use wire::mysql::handshake::ChangeUser;
 use wire::mysql::response::put_err;
 
+use super::enter::{keep, user};
 use super::prove::Prover;
-use super::{LAST_WORD, LoginContext, LoginError, keep, user};
+use super::{LAST_WORD, LoginContext, LoginError};
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
 use crate::upstream::connect::Attribute;

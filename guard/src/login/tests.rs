@@ -12,13 +12,13 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use wire::mysql::auth::{caching_sha2, native};
 use wire::mysql::frame::put_packet;
-use wire::mysql::handshake::{AuthReply, SslRequest};
+use wire::mysql::handshake::{AuthReply, ConnectAttributes, HandshakeResponse, SslRequest};
 use wire::mysql::response::ErrPacket;
 
 use super::*;
 use crate::secret::Secret;
 use crate::secret::rsa;
-use crate::tls::{ClientTls, TlsMode};
+use crate::tls::{ClientTls, Demand, TlsMode};
 use crate::users::Entry;
 
 /// One for all tests: to make one takes longer than most of them.
