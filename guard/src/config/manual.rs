@@ -49,9 +49,8 @@ meant.
 - **Patterns** compare whole names; `*` stands for any characters.
 
 A reload (`SIGHUP`, or `POST /api/v1/reload`) reads the file anew. When it is wrong the old
-configuration stays in force. Classes, limits, rules and databases change at once, for transactions
-that begin afterwards; `[[listener]]`, `[upstream]`, `[control]`, `[admin]`, `[log]` and
-`guard.workers` need a restart.
+configuration stays in force. `[class.NAME]`, `[overall]`, `[database.NAME]`, `[[rule]]` and
+`guard.mode` change at once, for transactions that begin afterwards; everything else needs a restart.
 ";
 
 /// The page.
