@@ -14,9 +14,9 @@
 //! Three things hold after every call. No ticket waits for which there is room. No class waits for
 //! another class's limit. A permit is in use until its holder says that the database has let go.
 //!
-//! Whether something may wait is up to the limit that is reached; a database or overall limit
-//! without a queue of its own leaves it to the class's. Of all queue lengths and times that are set
-//! for a ticket's class, for its database, and overall, the smallest holds.
+//! Whether something may wait is up to its class and to the limit that is reached: both must have
+//! a queue. Of the queue lengths and times that are set for its class, for its database, and
+//! overall, the smallest holds.
 
 mod permit;
 mod queue;
@@ -358,9 +358,8 @@ impl Admission {
 
     /// Whether one more may wait for a limit at this level.
     fn may_wait(&self, seat: Seat, level: Level, lack: Lack) -> Result<(), Unmet> {
-        let class = self.classes.room(seat.class);
-        let has_queue = self.room(seat, level).is_some_and(Room::has_queue) || class.has_queue();
-        if !has_queue {
+        let has_queue = |level| self.room(seat, level).is_some_and(Room::has_queue);
+        if !has_queue(Level::Class) || !has_queue(level) {
             return Err(Unmet {
                 reason: if lack.limit_name == "connections" {
                     Reason::Connections

@@ -48,9 +48,10 @@ pub struct Limits {
     pub connections: Option<u32>,
     /// Transactions a second. A transaction above it is refused, it does not wait.
     pub rate: Option<Rate>,
-    /// Tickets that may wait; 0 refuses instead of waiting.
+    /// Tickets that may wait. In a class, 0 means that its transactions never wait; in a database
+    /// or overall, that they do not wait for these limits.
     pub queue_length: u32,
-    /// Longest wait of a ticket; 0 refuses instead of waiting.
+    /// Longest wait of a ticket; 0 means the same as a queue length of 0.
     pub queue_time: Duration,
 }
 
@@ -102,7 +103,7 @@ pub struct Policy {
     pub classes: Vec<Class>,
     /// Databases (schemas) with limits of their own, by [`DatabaseId`].
     pub databases: Vec<(String, Limits)>,
-    /// Limits of everything together. Its queue length bounds all queues together when it is not 0.
+    /// Limits of everything together; its queue length bounds all queues together.
     pub overall: Limits,
     /// Which statement belongs to which class.
     pub rules: RuleSet,

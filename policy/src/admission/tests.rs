@@ -140,6 +140,17 @@ fn without_a_queue_nothing_waits() {
 }
 
 #[test]
+fn a_class_without_a_queue_does_not_wait_for_other_limits_either() {
+    let queue = |length| Limits { in_flight: None, ..limits(0, length) };
+    for (class, overall, expect) in [(0, 5, false), (5, 0, false), (5, 5, true)] {
+        let mut scene = Scene::new(policy(queue(class), Limits::default(), limits(1, overall)));
+        let _running = scene.admit(DEFAULT);
+        let verdict = scene.admission.arrive(scene.now, DEFAULT);
+        assert_eq!(matches!(verdict, Verdict::Wait(_)), expect, "{class} {overall}");
+    }
+}
+
+#[test]
 fn a_waiter_past_its_deadline_is_shed() {
     let mut scene = Scene::new(policy(limits(1, 10), Limits::default(), Limits::default()));
     let running = scene.admit(DEFAULT);
