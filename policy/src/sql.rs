@@ -74,8 +74,8 @@ pub struct Shape {
 enum Subject {
     /// An identifier, the same in every text of the digest.
     Name(Box<str>),
-    /// The first literal of the text.
-    FirstLiteral,
+    /// The first value of the text, if it is a literal.
+    FirstValue,
 }
 
 impl Shape {
@@ -87,7 +87,9 @@ impl Shape {
     pub fn subject<'a>(&'a self, sql: &'a [u8], scratch: &Scratch) -> Option<&'a [u8]> {
         match self.subject.as_ref()? {
             Subject::Name(name) => Some(name.as_bytes()),
-            Subject::FirstLiteral => {
+            // A parameter or NULL in its place has the same digest.
+            Subject::FirstValue if scratch.begins_otherwise => None,
+            Subject::FirstValue => {
                 scratch.literals.first().map(|span| digest::unquote(span.of(sql)))
             }
         }
@@ -120,6 +122,8 @@ pub const LITERALS_MAX: usize = 256;
 pub struct Scratch {
     literals: Vec<Span>,
     tags: Vec<Tag>,
+    /// A value that is no literal stands before the first literal.
+    begins_otherwise: bool,
 }
 
 impl Scratch {
@@ -141,12 +145,17 @@ impl Scratch {
     fn clear(&mut self) {
         self.literals.clear();
         self.tags.clear();
+        self.begins_otherwise = false;
     }
 
     fn note_literal(&mut self, span: Span) {
         if self.literals.len() < LITERALS_MAX {
             self.literals.push(span);
         }
+    }
+
+    fn note_other_value(&mut self) {
+        self.begins_otherwise |= self.literals.is_empty();
     }
 
     fn note_comment(&mut self, sql: &[u8], span: Span) {

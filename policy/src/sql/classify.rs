@@ -43,7 +43,7 @@ pub(super) fn classify(sql: &[u8], mode: LexMode) -> Classified {
         begin: None,
         subject: Subjects::None,
         before: None,
-        literals: 0,
+        values: 0,
         locking: false,
         arms_on: false,
     };
@@ -85,8 +85,8 @@ struct Reader<'a> {
     subject: Subjects,
     /// The token before.
     before: Option<Token>,
-    /// Literals so far.
-    literals: usize,
+    /// What a digest may fold to `?`, so far.
+    values: usize,
     /// The query locks what it reads.
     locking: bool,
     /// The next ON names a table (CREATE INDEX … ON, GRANT … ON).
@@ -178,10 +178,11 @@ impl Reader<'_> {
         let next = self.cursor.peek(0);
         self.tables.push(token, next);
         match token.kind {
+            TokenKind::Keyword(Null | True | False) => self.values += 1,
             TokenKind::Keyword(keyword) => self.word(keyword, next),
             TokenKind::UserVariable => self.user_variable(token),
             TokenKind::SystemVariable => self.system_variable(token),
-            TokenKind::Literal => self.literals += 1,
+            TokenKind::Literal | TokenKind::Parameter => self.values += 1,
             _ => {}
         }
         self.before = Some(token);
@@ -216,14 +217,17 @@ impl Reader<'_> {
         }
     }
 
-    /// The name of the lock counts when it is the first literal: only then it is the first in
-    /// every text of this digest.
+    /// The name of the lock counts when it is the first value: only then it is the first in every
+    /// text of this digest.
     fn lock_function(&mut self, effect: Effects) -> Effects {
-        let literal = self.cursor.peek(1) == Some(TokenKind::Literal)
-            && matches!(self.cursor.peek(2), Some(TokenKind::Sign(b',' | b')')))
-            && self.literals == 0;
-        if literal {
-            self.is_about(Subject::FirstLiteral);
+        let value = match self.cursor.peek(1) {
+            Some(TokenKind::Literal | TokenKind::Parameter) => true,
+            Some(TokenKind::Keyword(keyword)) => matches!(keyword, Null | True | False),
+            _ => false,
+        };
+        let alone = matches!(self.cursor.peek(2), Some(TokenKind::Sign(b',' | b')')));
+        if value && alone && self.values == 0 {
+            self.is_about(Subject::FirstValue);
         } else {
             self.subject = Subjects::Many;
         }

@@ -156,10 +156,14 @@ impl Folder {
                 scratch.note_literal(Span { start, end: token.span.end });
                 self.literal();
             }
-            TokenKind::Parameter => self.literal(),
+            TokenKind::Parameter => {
+                scratch.note_other_value();
+                self.literal();
+            }
             TokenKind::Keyword(Keyword::Null | Keyword::True | Keyword::False)
                 if matches!(self.before, Before::Opening) =>
             {
+                scratch.note_other_value();
                 self.literal();
             }
             TokenKind::Sign(b'-' | b'+')

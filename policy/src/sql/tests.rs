@@ -376,6 +376,31 @@ fn the_subject_is_the_name_a_statement_is_about() {
     }
 }
 
+/// A parameter has the digest of a literal, so the shape of one is that of the other.
+#[test]
+fn a_subject_is_that_of_its_text_whichever_text_came_first() {
+    let texts = [
+        (&b"SELECT GET_LOCK('jobs', 10)"[..], Some(&b"jobs"[..])),
+        (b"SELECT GET_LOCK(?, 10)", None),
+        (b"SELECT GET_LOCK(NULL, 10)", None),
+        (b"SELECT GET_LOCK('mail', ?)", Some(b"mail")),
+    ];
+    for first in 0..texts.len() {
+        let (statements, mut scratch) = (Statements::new(4), Scratch::default());
+        statements.judge(texts[first].0, LexMode::default(), &mut scratch);
+        for (sql, expect) in texts {
+            let shape = statements.judge(sql, LexMode::default(), &mut scratch);
+            assert_eq!(shape.subject(sql, &scratch), expect);
+        }
+        assert_eq!(statements.len(), 1);
+    }
+    let (statements, mut scratch) = (Statements::new(4), Scratch::default());
+    for sql in [&b"SELECT f(NULL), GET_LOCK('a', 1)"[..], b"SELECT f('x'), GET_LOCK('a', 1)"] {
+        let shape = statements.judge(sql, LexMode::default(), &mut scratch);
+        assert_eq!(shape.subject(sql, &scratch), None);
+    }
+}
+
 #[test]
 fn shapes_are_shared_and_their_number_is_bounded() {
     let (statements, scratch) = (Statements::new(64), &mut Scratch::default());
