@@ -247,3 +247,6 @@ fn outcome(scene: &Scene, way: Way, timeline: &Timeline, samples: &[Sample]) -> 
         lock_waiters_max: most(|gauges| gauges.lock_waiters),
     }
 }
+
+#[cfg(test)]
+mod tests;

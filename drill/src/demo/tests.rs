@@ -1,0 +1,41 @@
+use super::*;
+
+fn at(way: Way, good: u64, waiters: u32) -> Outcome {
+    let scene = Scene { calm: Duration::ZERO, storm: Duration::from_secs(1), ..Scene::default() };
+    let timeline = Timeline::new();
+    timeline.record(|counts| {
+        counts.good = good;
+        counts.given_up = 3;
+        counts.latencies = (0..good).map(Duration::from_millis).collect();
+    });
+    let gauges = |lock_waiters| Gauges { lock_waiters, ..Gauges::default() };
+    let sample = |waiters| Sample { at: Duration::ZERO, gauges: gauges(waiters) };
+    outcome(&scene, way, &timeline, &[sample(waiters), sample(waiters / 2)])
+}
+
+fn report(direct: (u64, u32), guard: (u64, u32)) -> Report {
+    Report { direct: at(Way::Direct, direct.0, direct.1), guard: at(Way::Guard, guard.0, guard.1) }
+}
+
+#[test]
+fn the_guard_is_better_with_more_commits_and_fewer_waiters_only() {
+    assert!(report((10, 100), (200, 4)).guard_is_better());
+    assert!(!report((10, 100), (10, 4)).guard_is_better());
+    assert!(!report((10, 100), (200, 100)).guard_is_better());
+}
+
+#[test]
+fn an_outcome_counts_the_storm_and_the_worst_look() {
+    let outcome = at(Way::Direct, 101, 40);
+    assert_eq!(outcome.storm_good_per_second, 101.0);
+    assert_eq!(outcome.storm_given_up_per_second, 3.0);
+    assert_eq!(outcome.storm_p50_ms, Some(50.0));
+    assert_eq!(outcome.lock_waiters_max, 40);
+}
+
+#[test]
+fn a_table_says_never_where_nothing_was_committed() {
+    let table = table(&report((0, 100), (200, 4)));
+    let p99 = table.lines().find(|line| line.contains("p99")).unwrap();
+    assert_eq!(p99.split_whitespace().rev().take(2).collect::<Vec<_>>(), ["197", "never"]);
+}
