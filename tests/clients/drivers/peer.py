@@ -114,3 +114,5 @@ class MySqlAsync(Peer):
 
 class Sqlx(Peer):
     program = [RUST_PEER, "sqlx"]
+    cannot_carry = {"time_negative": "it loses the sign of a TIME in text"}
+    faults = {"rows_at_the_edge_of_a_packet_arrive_whole": "it takes a row of 16 MiB for the last packet"}
