@@ -1,0 +1,252 @@
+//! The database behind the guard: its connections, and the reserved ones that control it.
+//!
+//! [`Upstream`] owns what all pools share: the bound on open connections, the pace of logins, the
+//! statement that sets a connection up, and the identity of the server, so that a thread id is
+//! never used on another one.
+
+pub mod connect;
+pub mod connection;
+pub mod control;
+pub mod handover;
+pub mod pool;
+pub mod reclaim;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use wire::mysql::Capabilities;
+
+use self::{
+    connect::{Target, Wishes},
+    control::Control,
+    pool::{LeaseError, OpenSlot, Pool, PoolKey},
+};
+use crate::{config::NativeLimits, herd::Handshakes, metrics::Metrics, users::Account};
+
+/// Capabilities that only concern a client's own login.
+const LOGIN_ONLY: Capabilities = Capabilities(
+    Capabilities::SSL.0
+        | Capabilities::SSL_VERIFY_SERVER_CERT.0
+        | Capabilities::CONNECT_WITH_DB.0
+        | Capabilities::CONNECT_ATTRS.0
+        | Capabilities::PLUGIN_AUTH.0
+        | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA.0
+        | Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS.0
+        | Capabilities::REMEMBER_OPTIONS.0,
+);
+
+/// How often connections that nobody uses are looked for.
+const IDLE_LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// One database server.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where it is.
+    pub target: Arc<Target>,
+    /// The most connections that serve clients.
+    pub connections: u32,
+    /// The most prepared statements on one connection.
+    pub statements_per_connection: usize,
+    /// The pace of logins.
+    pub handshakes: Handshakes,
+    idle_timeout: Duration,
+    open: Arc<AtomicU32>,
+    reclaiming: Arc<AtomicU32>,
+    metrics: Arc<Metrics>,
+    pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
+    control: Control,
+    /// Which server this is, as the reserved connections found it.
+    identity: Arc<str>,
+    nets: ArcSwap<Nets>,
+}
+
+/// What an upstream is made with.
+#[derive(Debug)]
+pub struct UpstreamOptions {
+    /// Where it is.
+    pub target: Arc<Target>,
+    /// The most connections that serve clients.
+    pub connections: u32,
+    /// The most prepared statements on one connection.
+    pub statements_per_connection: usize,
+    /// Connections unused for this long are closed.
+    pub idle_timeout: Duration,
+    /// The pace of logins.
+    pub handshakes: Handshakes,
+    /// The reserved connections.
+    pub control: Control,
+    /// Which server they lead to; see `control::IDENTITY_SQL`.
+    pub identity: Arc<str>,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
+    /// The server's own limits.
+    pub nets: Nets,
+}
+
+impl Upstream {
+    /// An upstream without connections yet.
+    pub fn new(options: UpstreamOptions) -> Arc<Self> {
+        Arc::new(Self {
+            target: options.target,
+            connections: options.connections,
+            statements_per_connection: options.statements_per_connection,
+            handshakes: options.handshakes,
+            idle_timeout: options.idle_timeout,
+            open: Arc::default(),
+            reclaiming: Arc::default(),
+            metrics: options.metrics,
+            pools: Mutex::default(),
+            control: options.control,
+            identity: options.identity,
+            nets: ArcSwap::from_pointee(options.nets),
+        })
+    }
+
+    /// The pool for an account and a wire format. Pools are few: one for each pair that clients use.
+    pub fn pool_of(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        capabilities: Capabilities,
+        charset: u8,
+    ) -> Arc<Pool> {
+        let capabilities = (capabilities | Capabilities::SESSION_TRACK).without(LOGIN_ONLY);
+        let key = PoolKey { account: account.fingerprint(), capabilities: capabilities.0, charset };
+        let mut pools = self.pools.lock();
+        let pool = pools.entry(key).or_insert_with(|| {
+            let attributes = vec![(Box::from(*b"program_name"), Box::from(*b"tidegate"))];
+            // Without a schema: one can be selected later, and none cannot be selected at all.
+            let wishes = Wishes { capabilities, charset, database: None, attributes };
+            Arc::new(Pool::new(self, Arc::clone(account), wishes))
+        });
+        Arc::clone(pool)
+    }
+
+    /// The reserved connections.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The statement that sets a fresh or reset connection up.
+    pub fn setup(&self, mariadb: bool) -> Arc<[u8]> {
+        let nets = self.nets.load();
+        Arc::clone(if mariadb { &nets.mariadb } else { &nets.mysql })
+    }
+
+    /// Other limits of the server's own; connections take them over as they are opened or reset.
+    pub fn set_nets(&self, nets: Nets) {
+        self.nets.store(Arc::new(nets));
+    }
+
+    /// Connections: open, and those of them that wait for work.
+    pub fn sizes(&self) -> (u32, u32) {
+        let idle: usize = self.pools.lock().values().map(|pool| pool.sizes().0).sum();
+        (self.open.load(Ordering::Acquire), u32::try_from(idle).unwrap_or(u32::MAX))
+    }
+
+    /// Counts a connection that is being seen off, until the returned value is dropped.
+    fn count_reclaiming(&self) -> Option<OpenSlot> {
+        OpenSlot::take(&self.reclaiming, u32::MAX)
+    }
+
+    /// Connections that are being seen off.
+    pub fn reclaiming(&self) -> u32 {
+        self.reclaiming.load(Ordering::Acquire)
+    }
+
+    /// Closes idle connections for as long as it is awaited.
+    pub async fn run_idle_reaper(&self) {
+        loop {
+            tokio::time::sleep(IDLE_LOOK_EVERY).await;
+            let mut pools = self.pools.lock();
+            for pool in pools.values() {
+                pool.close_idle(self.idle_timeout);
+            }
+            // Nobody refers to a pool any more once its sessions are gone.
+            pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.sizes().1 > 0);
+        }
+    }
+
+    /// A place for one more connection. Where all are taken, an idle connection of another pool is
+    /// closed for it.
+    fn open_slot(&self) -> Result<OpenSlot, LeaseError> {
+        loop {
+            if let Some(slot) = OpenSlot::take(&self.open, self.connections) {
+                return Ok(slot);
+            }
+            if !self.pools.lock().values().any(|pool| pool.close_one()) {
+                return Err(LeaseError::NoRoom(self.connections));
+            }
+        }
+    }
+}
+
+/// The statements that set a connection up: session trackers on, and the server's own time limits
+/// as a net below the guard's.
+#[derive(Debug, Clone)]
+pub struct Nets {
+    mariadb: Arc<[u8]>,
+    mysql: Arc<[u8]>,
+}
+
+/// The trackers that tell when a connection is clean (`mysql.md` §3.6).
+const TRACKERS: &str = "SET session_track_system_variables='*',session_track_schema=ON,\
+                        session_track_state_change=ON,\
+                        session_track_transaction_info='CHARACTERISTICS'";
+
+impl Nets {
+    /// Trackers, and these limits. MySQL has none for writes: `max_execution_time` holds for reads.
+    pub fn new(limits: &NativeLimits) -> Self {
+        let mut mariadb = TRACKERS.to_owned();
+        let mut mysql = TRACKERS.to_owned();
+        if let Some(statement) = limits.statement {
+            mariadb.push_str(&format!(",max_statement_time={:.3}", statement.as_secs_f64()));
+            mysql.push_str(&format!(",max_execution_time={}", statement.as_millis()));
+        }
+        if let Some(lock_wait) = limits.lock_wait {
+            let seconds = whole_seconds(lock_wait);
+            let both = format!(",innodb_lock_wait_timeout={seconds},lock_wait_timeout={seconds}");
+            mariadb.push_str(&both);
+            mysql.push_str(&both);
+        }
+        Self { mariadb: mariadb.into_bytes().into(), mysql: mysql.into_bytes().into() }
+    }
+}
+
+/// A lock wait limit as the servers take it: whole seconds, at least one.
+pub fn whole_seconds(limit: Duration) -> u64 {
+    let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
+    seconds.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_up_statement_carries_the_nets() {
+        let limits = NativeLimits {
+            statement: Some(Duration::from_millis(2500)),
+            lock_wait: Some(Duration::from_millis(2100)),
+        };
+        let nets = Nets::new(&limits);
+        let lock_wait = "innodb_lock_wait_timeout=3,lock_wait_timeout=3";
+        let text = String::from_utf8_lossy(&nets.mariadb);
+        assert_eq!(text, format!("{TRACKERS},max_statement_time=2.500,{lock_wait}"));
+        let text = String::from_utf8_lossy(&nets.mysql);
+        assert_eq!(text, format!("{TRACKERS},max_execution_time=2500,{lock_wait}"));
+    }
+
+    #[test]
+    fn without_limits_the_server_is_left_alone() {
+        let nets = Nets::new(&NativeLimits::default());
+        assert_eq!(&*nets.mariadb, TRACKERS.as_bytes());
+    }
+}
