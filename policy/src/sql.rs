@@ -79,6 +79,21 @@ enum Subject {
 }
 
 impl Shape {
+    /// What is known of a command that has no text, such as a ping: its kind alone. Its digest is 0,
+    /// which no text has.
+    #[must_use]
+    pub fn of_command(kind: Kind) -> Self {
+        Self {
+            kind,
+            digest: Digest(0),
+            text: kind.as_str().into(),
+            tables: Box::default(),
+            effects: Effects::NONE,
+            begin: None,
+            subject: None,
+        }
+    }
+
     /// The one name that the statement is about: the lock of GET_LOCK and RELEASE_LOCK, the
     /// prepared statement of PREPARE, EXECUTE and DEALLOCATE, the table of HANDLER and of CREATE or
     /// DROP TEMPORARY TABLE. Without quotes, escapes as they are written. `None` when there is no
