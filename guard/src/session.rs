@@ -1,0 +1,399 @@
+//! One client, from login to disconnect.
+//!
+//! The session owns the order of things and nothing else: it reads a command, asks the gate, leases
+//! a connection, lets the relay carry the reply, and settles the permit. Each of these is a call
+//! that returns a value; nothing calls the session back. It waits in three places: for the client,
+//! for the gate, for the database.
+//!
+//! | file | what |
+//! |---|---|
+//! | `client` | the client's socket and its commands |
+//! | `command` | which command goes where |
+//! | `statement` | the path of one statement |
+//! | `cancel` | ending what must not go on |
+//! | `relay` | the reply |
+//! | `state`, `pins`, `settings`, `prepared` | what a session is, beside its sockets |
+
+pub mod cancel;
+pub mod client;
+pub mod command;
+pub mod effect;
+pub mod look_back;
+pub mod pins;
+pub mod prepared;
+pub mod refuse;
+pub mod registry;
+pub mod relay;
+pub mod settings;
+pub mod state;
+pub mod statement;
+pub mod timer;
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use policy::{
+    admission::Outcome,
+    class::{ClassId, TimeLimits},
+    deadline::{Deadline, Since},
+    sql::{LexMode, Scratch},
+};
+use tracing::debug;
+use wire::mysql::{
+    command::Command,
+    response::{OkPacket, Status, put_err, put_ok},
+};
+
+use self::{
+    client::{Client, ClientError},
+    look_back::LookBack,
+    pins::{Pin, Pins},
+    prepared::ClientStatements,
+    registry::Entry,
+    relay::View,
+    settings::Settings,
+    state::Transaction,
+    timer::Timer,
+};
+use crate::{
+    gate::{Permit, Pinned},
+    login::Login,
+    metrics::{ClientState, Disconnect},
+    shared::Shared,
+    upstream::pool::{Lease, Pool},
+};
+
+/// Why a session is over.
+#[derive(Debug)]
+pub enum End {
+    /// The client said goodbye or went away.
+    Client(ClientError),
+    /// `COM_QUIT`.
+    Quit,
+    /// The client was told an error after which nothing more can be understood.
+    Told(&'static str),
+    /// Somebody killed the session.
+    Killed,
+    /// The client was silent for longer than it may.
+    Idle,
+    /// The guard shuts down.
+    Drained,
+    /// The connection to the database broke inside a transaction or with pinned state: what the
+    /// client relies on is gone.
+    UpstreamLost,
+}
+
+impl End {
+    /// The cause in the metrics.
+    fn label(&self) -> Disconnect {
+        match self {
+            Self::Quit => Disconnect::Quit,
+            Self::Client(ClientError::OutOfOrder { .. } | ClientError::TooLarge { .. }) => {
+                Disconnect::Malformed
+            }
+            Self::Client(_) => Disconnect::Gone,
+            Self::Told(_) => Disconnect::Malformed,
+            Self::Killed => Disconnect::Killed,
+            Self::Idle => Disconnect::IdleTimeout,
+            Self::Drained => Disconnect::Drain,
+            Self::UpstreamLost => Disconnect::UpstreamLost,
+        }
+    }
+}
+
+impl From<ClientError> for End {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+/// One client's session.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    entry: Entry,
+    client: Client,
+    user: Arc<str>,
+    peer: SocketAddr,
+    mariadb: bool,
+    pool: Arc<Pool>,
+    /// What the session's state is: the label of its connection, or of the one it leases next.
+    settings: Arc<Settings>,
+    /// What it was at login, and is after a reset.
+    initial: Arc<Settings>,
+    view: View,
+    charset: u8,
+    /// The flags that the client was told last, but for those of a transaction.
+    status: Status,
+    transaction: Transaction,
+    /// The limits of the open transaction, and its class.
+    times: TimeLimits,
+    class: ClassId,
+    lease: Option<Lease>,
+    permit: Option<Permit>,
+    pinned: Option<Pinned>,
+    pins: Pins,
+    look_back: LookBack,
+    statements: ClientStatements,
+    /// When the last reply ended, inside a transaction.
+    idle_since: Option<Instant>,
+    timer: Timer,
+    scratch: Scratch,
+}
+
+/// What ended the wait for a command.
+enum Heard {
+    Command(client::First),
+    /// A time limit of the open transaction passed.
+    Limit(Deadline),
+    /// The connection that was held for a look back may go.
+    HoldOver,
+    Idle,
+    Killed,
+}
+
+impl Session {
+    /// A session for a client that has logged in and been told so.
+    pub fn new(shared: Arc<Shared>, login: Login, entry: Entry, peer: SocketAddr) -> Self {
+        let settings = Arc::new(Settings::new(
+            login.database.as_deref(),
+            login.capabilities.contains(wire::mysql::Capabilities::MULTI_STATEMENTS),
+        ));
+        let pool = shared.upstream.pool_of(&login.account, login.capabilities, login.charset);
+        let mut pins = Pins::default();
+        if shared.options.session_pooling {
+            pins.add(Pin::Session);
+        }
+        let client = Client::new(
+            login.stream,
+            login.leftover,
+            login.capabilities,
+            Arc::clone(&shared.buffers),
+            shared.options.max_packet,
+        );
+        Self {
+            view: relay::view_of(login.capabilities),
+            charset: login.charset,
+            initial: Arc::clone(&settings),
+            settings,
+            client,
+            user: login.user,
+            peer,
+            mariadb: login.mariadb,
+            pool,
+            status: Status::AUTOCOMMIT,
+            transaction: Transaction::Idle,
+            times: TimeLimits::default(),
+            class: ClassId::DEFAULT,
+            lease: None,
+            permit: None,
+            pinned: None,
+            pins,
+            look_back: LookBack::default(),
+            statements: ClientStatements::default(),
+            idle_since: None,
+            timer: Timer::new(),
+            scratch: Scratch::default(),
+            shared,
+            entry,
+        }
+    }
+
+    /// Serves the client until either side ends it. Everything it held is settled on return, or
+    /// handed to `upstream::reclaim`. Not cancel-safe: a session runs in a task of its own.
+    pub async fn run(mut self) {
+        let end = match self.serve().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        debug!(session = self.entry.card.id, user = %self.user, ?end, "session ended");
+        self.shared.metrics.clients.disconnects.of(end.label()).increment(1);
+        self.say_goodbye(&end).await;
+        self.retire().await;
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        loop {
+            self.client.flush().await?;
+            if self.shared.is_draining() && !self.transaction.is_open_to_client() {
+                return Err(End::Drained);
+            }
+            match self.listen().await? {
+                Heard::Command(first) => {
+                    self.idle_since = None;
+                    self.obey(first).await?;
+                }
+                Heard::Limit(deadline) => self.abort_idle(deadline).await?,
+                Heard::HoldOver => {
+                    self.pins.remove(Pin::LookBack);
+                    self.look_back.forget();
+                    self.release().await;
+                }
+                Heard::Idle => return Err(End::Idle),
+                Heard::Killed => {
+                    if self.entry.card.is_ended() {
+                        return Err(End::Killed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the next command, or for whatever must be done without one.
+    async fn listen(&mut self) -> Result<Heard, End> {
+        let deadline = self.times.next(Since {
+            statement: None,
+            transaction: self.transaction.since(),
+            idle: self.transaction.since().and(self.idle_since),
+        });
+        let hold_until = self.look_back.held_until();
+        let now_or_idle = match (&deadline, hold_until) {
+            (Some(deadline), _) => Some(deadline.at),
+            (None, Some(at)) => Some(at),
+            (None, None) if self.client.has_pipelined() => None,
+            (None, None) => Some(Instant::now() + self.shared.options.idle_timeout),
+        };
+        tokio::select! {
+            biased;
+            first = self.client.next() => Ok(Heard::Command(first?)),
+            () = self.timer.until(now_or_idle) => Ok(match (deadline, hold_until) {
+                (Some(deadline), _) => Heard::Limit(deadline),
+                (None, Some(_)) => Heard::HoldOver,
+                (None, None) => Heard::Idle,
+            }),
+            () = self.entry.card.kill.notified() => Ok(Heard::Killed),
+        }
+    }
+
+    /// Tells the client why, where it can still be told.
+    async fn say_goodbye(&mut self, end: &End) {
+        let (code, message) = match end {
+            End::Drained => (1053, "Server shutdown in progress"),
+            End::Killed => (1927, "Connection was killed"),
+            End::Idle => (4031, "The client was disconnected by the server because of inactivity"),
+            End::Client(ClientError::OutOfOrder { .. }) => (1156, "Got packets out of order"),
+            End::Client(ClientError::TooLarge { .. }) => {
+                (1153, "Got a packet bigger than 'max_allowed_packet' bytes")
+            }
+            End::UpstreamLost => return,
+            End::Client(_) | End::Quit | End::Told(_) => return,
+        };
+        let capabilities = self.client.capabilities;
+        put_err(&mut self.client.outbuf, 0, capabilities, code, b"08S01", message.as_bytes());
+        let patience = std::time::Duration::from_secs(1);
+        // A client that does not listen any more misses it.
+        let _missed = tokio::time::timeout(patience, self.client.flush()).await;
+    }
+
+    /// Ends everything the session still holds on the database.
+    async fn retire(&mut self) {
+        self.entry.card.show_pins(&Pins::default(), Instant::now(), None);
+        if self.lease.is_some() {
+            self.clean_up().await;
+        }
+        self.permit = None;
+        self.pinned = None;
+    }
+
+    /// How the server reads quotes and backslashes for this session.
+    fn lex_mode(&self) -> LexMode {
+        LexMode {
+            no_backslash_escapes: self.status.contains(Status::NO_BACKSLASH_ESCAPES),
+            ansi_quotes: self.mariadb && self.status.contains(Status::ANSI_QUOTES)
+                || self
+                    .settings
+                    .variable(b"sql_mode")
+                    .is_some_and(|mode| mode.windows(11).any(|word| word == b"ANSI_QUOTES")),
+        }
+    }
+
+    /// Answers with an OK of the guard's own.
+    fn say_ok(&mut self) {
+        let mut status = self.status.without(Status::IN_TRANS).without(Status::IN_TRANS_READONLY);
+        match &self.transaction {
+            Transaction::Idle => {}
+            Transaction::Begun(policy::sql::Begin::ReadOnly) => {
+                status = status.with(Status::IN_TRANS).with(Status::IN_TRANS_READONLY);
+            }
+            _ => status = status.with(Status::IN_TRANS),
+        }
+        let ok = OkPacket {
+            affected_rows: 0,
+            last_insert_id: 0,
+            status,
+            warnings: 0,
+            info: b"",
+            state: wire::mysql::response::SessionState::default(),
+        };
+        put_ok(&mut self.client.outbuf, 1, self.client.capabilities, &ok);
+    }
+
+    /// Answers with an error of the guard's own.
+    fn say_error(&mut self, error: &refuse::Error) {
+        let capabilities = self.client.capabilities;
+        let message = error.message.as_bytes();
+        let (code, state) = (error.code, &error.sqlstate);
+        put_err(&mut self.client.outbuf, 1, capabilities, code, state, message);
+    }
+
+    /// Gives the connection back, or keeps it where the session is pinned; settles the permit.
+    /// The database has confirmed that no transaction is open.
+    async fn release(&mut self) {
+        self.transaction = Transaction::Idle;
+        self.times = TimeLimits::default();
+        self.idle_since = None;
+        self.show();
+        if self.pins.is_empty() {
+            if let Some(mut lease) = self.lease.take() {
+                if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
+                    lease.settings = Arc::clone(&self.settings);
+                    lease.give_back();
+                } else {
+                    drop(lease.detach());
+                }
+            }
+            self.pinned = None;
+        } else if self.pinned.is_none() {
+            self.pinned = self.permit.as_mut().and_then(Permit::pin);
+        }
+        if let Some(permit) = self.permit.take() {
+            permit.settle(Instant::now(), self.look_back.outcome());
+        }
+    }
+
+    /// Shows others what the session is doing.
+    fn show(&self) {
+        self.entry.card.set_state(if self.permit.is_none() {
+            ClientState::Idle
+        } else if self.idle_since.is_some() {
+            ClientState::IdleInTransaction
+        } else {
+            ClientState::Running
+        });
+    }
+
+    /// Whether the database has a transaction of this session open.
+    fn is_in_transaction(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.status.contains(Status::IN_TRANS))
+    }
+}
+
+/// How a transaction ended, for the limits that learn from it.
+fn outcome_of(error: Option<u16>) -> Outcome {
+    match error {
+        None => Outcome::Success,
+        // Lock wait timeout, deadlock, and statements stopped by a limit.
+        Some(1205 | 1213 | 1317 | 1969 | 3024) => Outcome::Overload,
+        Some(_) => Outcome::Ignored,
+    }
+}
+
+/// Whether a command only ends something on the client's side and has no reply.
+fn is_silent(command: Command) -> bool {
+    matches!(command, Command::StmtClose | Command::StmtSendLongData | Command::Quit)
+}

@@ -1,0 +1,365 @@
+//! Ending what must not go on: a statement past its limit, a transaction that idles, a client that
+//! went away.
+//!
+//! ```text
+//! limit passed ─► KILL QUERY over a control connection ─┐
+//!                                                        ├─► both over ─► barrier ─► ROLLBACK ─► settle
+//! the reply is read to its end ─────────────────────────┘        │          (in a transaction)
+//!        │ not over within the grace time                        │
+//!        └─► KILL CONNECTION, reclaim ◄──────────────────────────┘ anything unknown
+//! ```
+//!
+//! The connection is never lent meanwhile, and the permit stays taken. The barrier is there for
+//! MariaDB: a `KILL QUERY` that arrives after its statement marks the idle thread, and the mark
+//! hits the next statement. So one that does nothing is sent, until it is not hit.
+//!
+//! A cancel inside a transaction leaves its locks (InnoDB rolls the statement back, not the
+//! transaction), so the guard rolls back, and the client's transaction is
+//! [`Transaction::Aborted`] until it ends it.
+
+use std::time::Instant;
+
+use policy::{
+    admission::Outcome,
+    class::ClassId,
+    deadline::{Deadline, TimeLimit},
+};
+use tracing::{debug, info, warn};
+use wire::mysql::{
+    response::{Status, put_err},
+    result::Tracker,
+};
+
+use super::{
+    End, Session,
+    client::ClientError,
+    pins::Pin,
+    refuse,
+    relay::{Relay, Reply, Stop, is_interruption},
+    state::Transaction,
+    statement::{SETTLE_TIMEOUT, Task},
+};
+use crate::{
+    metrics::{CancelCause, StatementOutcome, TransactionOutcome},
+    upstream::{
+        connection::{Answer, Lost},
+        control::{Ask, ControlError, Told},
+        handover,
+        reclaim::reclaim,
+    },
+};
+
+/// How often the barrier is sent before the connection is given up. One late kill hits once.
+const BARRIER_TRIES: usize = 4;
+
+/// A reply that is not over.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub tracker: Tracker,
+    pub reply: Reply,
+    pub prepare_as: u32,
+    pub deadline: Option<Deadline>,
+    pub sent: Instant,
+}
+
+/// Why a statement is cancelled.
+#[derive(Debug)]
+enum Cause {
+    Limit(Deadline),
+    Killed,
+    ClientGone,
+}
+
+impl Cause {
+    fn label(&self) -> CancelCause {
+        match self {
+            Self::Limit(deadline) => match deadline.limit {
+                TimeLimit::Statement => CancelCause::StatementTime,
+                _ => CancelCause::TransactionTime,
+            },
+            Self::Killed => CancelCause::Kill,
+            Self::ClientGone => CancelCause::ClientGone,
+        }
+    }
+}
+
+impl Session {
+    /// Stops the running statement and brings its reply to the end.
+    pub(super) async fn cancel(
+        &mut self,
+        task: Task,
+        open: Open,
+        stop: Stop,
+        was_in_transaction: bool,
+    ) -> Result<(), End> {
+        let began = Instant::now();
+        let sent = open.sent;
+        let cause = match (stop, open.deadline) {
+            (Stop::Deadline, Some(deadline)) => Cause::Limit(deadline),
+            (Stop::Killed, _) => Cause::Killed,
+            _ => Cause::ClientGone,
+        };
+        let Some(thread) = self.lease.as_ref().map(|lease| lease.thread_id) else {
+            return Err(End::UpstreamLost);
+        };
+        debug!(session = self.entry.card.id, thread, ?cause, "cancelling a statement");
+        let control = self.shared.upstream.control().clone();
+        let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
+        let ended = self.read_out(&task, open, &cause, began).await;
+        let told = tokio::time::timeout(SETTLE_TIMEOUT, order).await;
+        let is_known = match told {
+            Ok(Ok(Ok(Told::Done | Told::Gone))) => true,
+            Ok(Ok(Err(error))) => {
+                warn!(thread, %error, "a statement could not be cancelled");
+                // A refused order hits nothing later; one without an answer may.
+                matches!(error, ControlError::Refused(_))
+            }
+            _ => false,
+        };
+        let reply = match ended {
+            Ok(reply) if is_known && self.pass_barrier().await.is_ok() => reply,
+            Ok(_) | Err(_) => return self.give_up(&cause).await,
+        };
+        let metrics = self.shared.metrics.class(task.class);
+        metrics.cancels.of(cause.label()).increment(1);
+        metrics.cancel_time.record(began.elapsed());
+        match cause {
+            Cause::ClientGone => {
+                self.count(
+                    task.class,
+                    StatementOutcome::ClientGone,
+                    TransactionOutcome::ClientGone,
+                );
+                Err(End::Client(ClientError::Closed))
+            }
+            Cause::Killed if self.entry.card.is_ended() => Err(End::Killed),
+            Cause::Limit(deadline) if reply.error.is_some_and(is_interruption) => {
+                self.count(task.class, StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit);
+                self.abort(&deadline, sent).await
+            }
+            // It ended by itself before the kill came, or another client killed it: as it is.
+            _ => self.conclude(task, reply, was_in_transaction, sent).await,
+        }
+    }
+
+    /// Reads the reply to its end. The client sees it, unless it is gone; an interruption is told
+    /// in the guard's words when a limit was its cause.
+    async fn read_out(
+        &mut self,
+        task: &Task,
+        open: Open,
+        cause: &Cause,
+        began: Instant,
+    ) -> Result<Reply, Lost> {
+        let until = Some(began + self.shared.options.cancel_grace);
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
+        let substitute = match cause {
+            Cause::Limit(deadline) => Some(refuse::time_limit(
+                lease.mariadb,
+                &self.shared.policy.load(),
+                task.class,
+                deadline,
+                began.duration_since(open.sent),
+            )),
+            _ => None,
+        };
+        let client = match cause {
+            Cause::ClientGone => None,
+            _ => Some(&mut self.client),
+        };
+        let mut relay = Relay {
+            client,
+            connection: lease,
+            settings: &mut self.settings,
+            tracker: open.tracker,
+            view: self.view,
+            prepare_as: open.prepare_as,
+            substitute,
+            write_timeout: self.shared.options.write_timeout,
+            reply: open.reply,
+        };
+        loop {
+            match relay.run(&mut self.timer, until, &self.entry.card.kill).await {
+                Stop::End => return Ok(relay.reply),
+                Stop::Killed => {}
+                Stop::ClientGone => relay.client = None,
+                Stop::Lost(lost) => return Err(lost),
+                Stop::Deadline => return Err(Lost::Io(std::io::ErrorKind::TimedOut.into())),
+            }
+        }
+    }
+
+    /// Makes sure that no kill is still on its way to the connection's next statement.
+    async fn pass_barrier(&mut self) -> Result<(), Lost> {
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
+        for _ in 0..BARRIER_TRIES {
+            match within(lease.execute(b"DO 0")).await? {
+                Answer::Ok(_) => return Ok(()),
+                Answer::Err(error) if is_interruption(error.code) => {}
+                Answer::Err(_) => return Err(Lost::Closed),
+            }
+        }
+        Err(Lost::Closed)
+    }
+
+    /// Rolls back after a limit, and tells the client so for as long as it does not end its
+    /// transaction itself. The statement's own error has been delivered.
+    async fn abort(&mut self, deadline: &Deadline, sent: Instant) -> Result<(), End> {
+        let was_open = self.transaction.is_open_to_client() || self.is_in_transaction();
+        if matches!(self.transaction, Transaction::Begun(_)) {
+            self.transaction = Transaction::Open { since: sent };
+        }
+        if !was_open {
+            self.release_as(Outcome::Overload).await;
+            return Ok(());
+        }
+        self.roll_back(deadline).await
+    }
+
+    /// A limit of the transaction passed while the client was silent.
+    pub(super) async fn abort_idle(&mut self, deadline: Deadline) -> Result<(), End> {
+        info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.reason().as_str(),
+            "rolling back a transaction whose time is over");
+        let metrics = self.shared.metrics.class(self.class);
+        metrics.cancels.of(CancelCause::TransactionTime).increment(1);
+        self.roll_back(&deadline).await
+    }
+
+    async fn roll_back(&mut self, deadline: &Deadline) -> Result<(), End> {
+        let why = format!(
+            "{} of {} ms passed in class {}",
+            deadline.limit.reason().as_str(),
+            deadline.allowed.as_millis(),
+            self.shared.policy.load().class(self.class).name,
+        );
+        let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
+        let rolled_back = match within(lease.execute(b"ROLLBACK")).await {
+            Ok(Answer::Ok(status)) => !status.contains(Status::IN_TRANS),
+            _ => false,
+        };
+        if rolled_back {
+            self.release_as(Outcome::Overload).await;
+        } else {
+            self.reclaim_lease();
+            if !self.is_replaceable() {
+                return Err(End::UpstreamLost);
+            }
+        }
+        self.transaction = Transaction::Aborted { why };
+        Ok(())
+    }
+
+    /// Counts a statement that the guard ended, and its transaction with it.
+    fn count(&self, class: ClassId, statement: StatementOutcome, transaction: TransactionOutcome) {
+        let metrics = self.shared.metrics.class(class);
+        metrics.statements.of(statement).increment(1);
+        metrics.transactions.of(transaction).increment(1);
+    }
+
+    /// The connection is in no known state: it is seen off, and the client told what can be told.
+    async fn give_up(&mut self, cause: &Cause) -> Result<(), End> {
+        self.reclaim_lease();
+        match cause {
+            Cause::ClientGone => Err(End::Client(ClientError::Closed)),
+            _ => Err(End::Told("the connection to the database was given up")),
+        }
+    }
+
+    /// The database broke off in the middle of a statement.
+    pub(super) async fn lose(&mut self, lost: &Lost) -> Result<(), End> {
+        warn!(session = self.entry.card.id, error = %lost, "lost the database during a statement");
+        self.count(self.class, StatementOutcome::UpstreamLost, TransactionOutcome::UpstreamLost);
+        let was_in_transaction = self.is_in_transaction() || self.transaction.since().is_some();
+        self.reclaim_lease();
+        if self.client.has_partial_reply {
+            // Part of the reply is with the client: no error can be told behind half a packet.
+            return Err(End::Told("lost the database in the middle of a reply"));
+        }
+        let error = refuse::lost(&lost.to_string());
+        let capabilities = self.client.capabilities;
+        let message = error.message.as_bytes();
+        put_err(&mut self.client.outbuf, 1, capabilities, error.code, &error.sqlstate, message);
+        self.client.flush().await?;
+        if was_in_transaction || !self.is_replaceable() {
+            return Err(End::UpstreamLost);
+        }
+        self.transaction = Transaction::Idle;
+        Ok(())
+    }
+
+    /// The database broke off after the reply was delivered.
+    pub(super) async fn lose_quietly(&mut self, lost: &Lost) -> Result<(), End> {
+        debug!(session = self.entry.card.id, error = %lost, "lost the database between statements");
+        let was_in_transaction = self.is_in_transaction() || self.transaction.since().is_some();
+        self.reclaim_lease();
+        self.client.flush().await?;
+        if was_in_transaction || !self.is_replaceable() {
+            return Err(End::UpstreamLost);
+        }
+        Ok(())
+    }
+
+    /// Whether another connection can take the place of a lost one.
+    fn is_replaceable(&self) -> bool {
+        self.pins.is_empty() || self.pins.iter().all(|pin| pin == Pin::LookBack)
+    }
+
+    /// Hands the connection and the permit to those who see them off.
+    fn reclaim_lease(&mut self) {
+        self.pins.remove(Pin::LookBack);
+        self.look_back.forget();
+        if let Some(lease) = self.lease.take() {
+            let kept = (self.permit.take(), self.pinned.take());
+            reclaim(&self.pool, lease.detach(), kept);
+        }
+        self.show();
+    }
+
+    /// As `release`, with the outcome that the limits learn from.
+    async fn release_as(&mut self, outcome: Outcome) {
+        self.look_back.set_outcome(outcome);
+        self.release().await;
+    }
+
+    /// Ends whatever the session holds on the database, so that the connection can serve others: a
+    /// transaction is rolled back, pinned state is reset. What cannot be brought to a known state
+    /// is seen off.
+    pub(super) async fn clean_up(&mut self) {
+        let is_open = self.is_in_transaction();
+        let Some(lease) = self.lease.as_mut() else { return };
+        let setup = self.shared.upstream.setup(lease.mariadb);
+        let is_clean = if !self.pins.is_empty() {
+            within_handover(handover::reset(lease, &setup)).await
+        } else if is_open {
+            matches!(within(lease.execute(b"ROLLBACK")).await,
+                Ok(Answer::Ok(status)) if !status.contains(Status::IN_TRANS))
+        } else {
+            true
+        };
+        if !is_clean {
+            self.reclaim_lease();
+            return;
+        }
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+        self.pins.clear();
+        self.look_back.forget();
+        self.pinned = None;
+        self.transaction = Transaction::Idle;
+        if let Some(permit) = self.permit.take() {
+            permit.settle(Instant::now(), Outcome::Ignored);
+        }
+        self.show();
+    }
+}
+
+async fn within<T>(work: impl Future<Output = Result<T, Lost>>) -> Result<T, Lost> {
+    tokio::time::timeout(SETTLE_TIMEOUT, work)
+        .await
+        .unwrap_or_else(|_| Err(Lost::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+async fn within_handover(work: impl Future<Output = Result<(), handover::HandoverError>>) -> bool {
+    tokio::time::timeout(SETTLE_TIMEOUT, work).await.is_ok_and(|done| done.is_ok())
+}

@@ -1,0 +1,424 @@
+//! Which command goes where.
+//!
+//! Every command of the protocol is answered here, sent down the path of a statement, or refused.
+//! What is answered here concerns the session alone and holds nothing on the database.
+
+use std::sync::Arc;
+
+use policy::{
+    class::ClassId,
+    rule::Facts,
+    sql::{Effects, Kind, Scratch, Shape},
+};
+use wire::mysql::{
+    Capabilities,
+    command::{self, Command, SetOption, StmtExecute},
+    frame::HEADER_LEN,
+    response::{OkPacket, Status, put_eof, put_err, put_ok},
+};
+
+use super::{
+    End, Session,
+    client::First,
+    is_silent,
+    pins::Pin,
+    refuse,
+    settings::Settings,
+    statement::{Execution, Task},
+};
+use crate::login;
+
+impl Session {
+    /// Carries out one command, whose first packet lies whole at the front of the client's buffer,
+    /// and consumes it.
+    pub(super) async fn obey(&mut self, first: First) -> Result<(), End> {
+        let payload = &self.client.inbuf[HEADER_LEN..first.packet];
+        let byte = payload.first().copied().unwrap_or_default();
+        let Ok(command) = Command::try_from(byte) else {
+            return self.decline(first, refuse::unknown_command(byte)).await;
+        };
+        match command {
+            Command::Quit => Err(End::Quit),
+            Command::Ping => {
+                self.client.consume(first.packet);
+                self.say_ok();
+                Ok(())
+            }
+            Command::Query => self.query(first).await,
+            Command::StmtPrepare => self.prepare(first).await,
+            Command::StmtExecute | Command::StmtBulkExecute => self.execute(first, command).await,
+            Command::StmtFetch | Command::StmtReset | Command::StmtSendLongData => {
+                self.follow_up(first, command).await
+            }
+            Command::StmtClose => self.close_statement(first).await,
+            Command::ResetConnection => self.reset(first).await,
+            Command::ChangeUser => self.change_user(first).await,
+            Command::SetOption => self.set_option(first),
+            Command::ProcessKill => self.process_kill(first).await,
+            Command::InitDb
+            | Command::FieldList
+            | Command::CreateDb
+            | Command::DropDb
+            | Command::Refresh
+            | Command::Statistics
+            | Command::ProcessInfo
+            | Command::Debug => {
+                let kind = if command == Command::InitDb { Kind::Use } else { Kind::Admin };
+                self.statement(Task::plain(command, first, plain_shape(kind))).await
+            }
+            _ => self.decline(first, refuse::unknown_command(byte)).await,
+        }
+    }
+
+    /// Refuses a command, whose further packets are read and dropped.
+    pub(super) async fn decline(&mut self, first: First, error: refuse::Error) -> Result<(), End> {
+        self.skip(first).await?;
+        self.say_error(&error);
+        Ok(())
+    }
+
+    /// Drops a command with all its packets.
+    pub(super) async fn skip(&mut self, first: First) -> Result<(), End> {
+        let mut part = first;
+        let mut seq = 0_u8;
+        loop {
+            self.client.consume(part.packet);
+            if !part.continues {
+                return Ok(());
+            }
+            seq = seq.wrapping_add(1);
+            part = self.client.next_part(seq).await?;
+        }
+    }
+
+    async fn query(&mut self, first: First) -> Result<(), End> {
+        let mode = self.lex_mode();
+        let payload = &self.client.inbuf[HEADER_LEN..first.packet];
+        let text = match command::query_text(payload, self.client.capabilities) {
+            Ok(text) => text,
+            Err(malformed) => return self.decline(first, refuse::malformed(malformed)).await,
+        };
+        let shape = self.shared.statements.judge(text.sql, mode, &mut self.scratch);
+        if shape.kind == Kind::Kill
+            && let Some((id, is_query)) = kill_target(text.sql)
+            && let Some(card) = self.shared.sessions.find(id)
+        {
+            self.client.consume(first.packet);
+            self.kill(&card, is_query);
+            return Ok(());
+        }
+        let policy = self.shared.policy.load();
+        let attributes: Vec<_> = text.attributes.collect();
+        let facts = Facts {
+            shape: &shape,
+            sql: text.sql,
+            scratch: &self.scratch,
+            attributes: &attributes,
+            user: &self.user,
+            database: self.database(),
+            client: self.peer.ip(),
+        };
+        let (class, _) = policy.classify(&facts);
+        let switch = self.shared.switched_off(std::time::Instant::now(), &policy, &facts, class);
+        let subject = subject_of(&shape, text.sql, &self.scratch);
+        drop(policy);
+        let task = Task { class, switch, subject, ..Task::plain(Command::Query, first, shape) };
+        self.statement(task).await
+    }
+
+    async fn prepare(&mut self, first: First) -> Result<(), End> {
+        let max = self.shared.options.statements_per_client;
+        if self.statements.is_full(max) {
+            return self.decline(first, refuse::too_many_statements(max)).await;
+        }
+        let mode = self.lex_mode();
+        let sql: Arc<[u8]> = self.client.inbuf[HEADER_LEN + 1..first.packet].into();
+        let shape = self.shared.statements.judge(&sql, mode, &mut self.scratch);
+        let (class, switch) = self.judge(&shape, &sql);
+        // What a statement does to its session happens when it is executed.
+        let prepared = Some(Arc::clone(&shape));
+        let task = Task {
+            class,
+            switch,
+            execution: Execution::Prepare { sql, shape: prepared },
+            ..Task::plain(Command::StmtPrepare, first, plain_shape(Kind::Select))
+        };
+        self.statement(task).await
+    }
+
+    async fn execute(&mut self, first: First, command: Command) -> Result<(), End> {
+        let payload = &self.client.inbuf[HEADER_LEN..first.packet];
+        let id = match command::statement_id(payload) {
+            Ok(id) => self.statements.resolve(id),
+            Err(malformed) => return self.decline(first, refuse::malformed(malformed)).await,
+        };
+        let Some(statement) = self.statements.find(id) else {
+            let error = refuse::unknown_statement(id, "mysqld_stmt_execute");
+            return self.decline(first, error).await;
+        };
+        let (sql, shape, params) =
+            (Arc::clone(&statement.sql), Arc::clone(&statement.shape), statement.params);
+        let opens_cursor = command == Command::StmtExecute
+            && StmtExecute::parse(payload, params, self.client.capabilities)
+                .is_ok_and(|execute| execute.opens_cursor());
+        let (class, switch) = self.judge(&shape, &sql);
+        let task = Task {
+            class,
+            switch,
+            execution: Execution::Prepared { id, sql, opens_cursor },
+            ..Task::plain(command, first, shape)
+        };
+        self.statement(task).await
+    }
+
+    /// `FETCH`, `RESET` and `SEND_LONG_DATA` belong to the connection where the statement is.
+    async fn follow_up(&mut self, first: First, command: Command) -> Result<(), End> {
+        let payload = &self.client.inbuf[HEADER_LEN..first.packet];
+        let id = match command::statement_id(payload) {
+            Ok(id) => self.statements.resolve(id),
+            Err(malformed) => return self.decline(first, refuse::malformed(malformed)).await,
+        };
+        let Some(statement) = self.statements.find(id) else {
+            if is_silent(command) {
+                return self.skip(first).await;
+            }
+            let name = if command == Command::StmtReset {
+                "mysqld_stmt_reset"
+            } else {
+                "mysqld_stmt_fetch"
+            };
+            return self.decline(first, refuse::unknown_statement(id, name)).await;
+        };
+        if command == Command::StmtReset && self.lease.is_none() {
+            // No cursor and no long data without a lease: there is nothing to reset.
+            self.client.consume(first.packet);
+            self.say_ok();
+            return Ok(());
+        }
+        let (sql, shape) = (Arc::clone(&statement.sql), Arc::clone(&statement.shape));
+        let (class, _) = self.judge(&shape, &sql);
+        let execution = Execution::Prepared { id, sql, opens_cursor: false };
+        let task =
+            Task { class, execution, ..Task::plain(command, first, plain_shape(Kind::Select)) };
+        self.statement(task).await
+    }
+
+    /// Forgets a statement. The server's stays on its connection for whoever prepares the same.
+    async fn close_statement(&mut self, first: First) -> Result<(), End> {
+        let payload = &self.client.inbuf[HEADER_LEN..first.packet];
+        let id = command::statement_id(payload).map(|id| self.statements.resolve(id));
+        let closed = id.ok().and_then(|id| self.statements.remove(id));
+        self.client.consume(first.packet);
+        let may_be_open = self.pins.has(Pin::Cursor) || self.pins.has(Pin::LongData);
+        if let (Some(closed), true, Some(lease)) = (closed, may_be_open, &mut self.lease) {
+            // Its cursor or its long data end with it on the server.
+            if let Some(server) = lease.statements.find(&closed.sql, &self.settings) {
+                let server_id = server.id;
+                lease.statements.remove(&closed.sql);
+                command::put_stmt_close(&mut lease.outbuf, server_id);
+                if lease.flush().await.is_err() {
+                    return Err(End::UpstreamLost);
+                }
+            }
+            self.pins.remove(Pin::Cursor);
+            self.pins.remove(Pin::LongData);
+            if !self.is_in_transaction() {
+                self.release().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// `COM_RESET_CONNECTION`: everything is as it was at login, but for the schema.
+    async fn reset(&mut self, first: First) -> Result<(), End> {
+        self.client.consume(first.packet);
+        self.forget_state().await;
+        self.say_ok();
+        Ok(())
+    }
+
+    /// Ends what the session holds and forgets what it changed; its schema stays.
+    async fn forget_state(&mut self) {
+        if self.lease.is_some() {
+            self.clean_up().await;
+        }
+        self.pins.clear();
+        if self.shared.options.session_pooling {
+            self.pins.add(Pin::Session);
+        }
+        let mut settings = Settings::clone(&self.initial);
+        settings.schema.clone_from(&self.settings.schema);
+        self.settings = Arc::new(settings);
+        self.transaction = super::state::Transaction::Idle;
+        self.statements.clear();
+        self.look_back.clear();
+        self.status = Status::AUTOCOMMIT;
+        self.pinned = None;
+        self.entry.card.show_pins(&self.pins, std::time::Instant::now(), None);
+    }
+
+    async fn change_user(&mut self, first: First) -> Result<(), End> {
+        let payload = self.client.inbuf[HEADER_LEN..first.packet].to_vec();
+        self.client.consume(first.packet);
+        self.forget_state().await;
+        let changed = login::change_user(
+            &mut self.client.stream,
+            &mut self.client.inbuf,
+            &payload,
+            self.client.capabilities,
+            &self.shared.login,
+        );
+        let changed = changed.await.map_err(|_| End::Told("COM_CHANGE_USER failed"))?;
+        self.adopt(changed).await
+    }
+
+    /// Becomes the session of the account that `COM_CHANGE_USER` named.
+    async fn adopt(&mut self, changed: login::Changed) -> Result<(), End> {
+        let capabilities = self.client.capabilities;
+        self.charset = changed.charset.unwrap_or(self.charset);
+        self.user = changed.user;
+        self.pool = self.shared.upstream.pool_of(&changed.account, capabilities, self.charset);
+        let checked = match &changed.database {
+            Some(schema) => self.pool.check_schema(schema).await,
+            None => Ok(()),
+        };
+        let multi_statements = capabilities.contains(Capabilities::MULTI_STATEMENTS);
+        self.initial = Arc::new(Settings::new(changed.database.as_deref(), multi_statements));
+        self.settings = Arc::clone(&self.initial);
+        let out = &mut self.client.outbuf;
+        match checked {
+            Ok(()) => {
+                let ok = OkPacket {
+                    status: Status::AUTOCOMMIT,
+                    info: &changed.info,
+                    ..OkPacket::default()
+                };
+                put_ok(out, changed.seq, capabilities, &ok);
+                Ok(())
+            }
+            Err(error) => {
+                let error = refuse::not_leased(&error);
+                let message = error.message.as_bytes();
+                put_err(out, changed.seq, capabilities, error.code, &error.sqlstate, message);
+                self.client.flush().await?;
+                Err(End::Told("COM_CHANGE_USER to a schema that cannot be used"))
+            }
+        }
+    }
+
+    fn set_option(&mut self, first: First) -> Result<(), End> {
+        let payload = &self.client.inbuf[HEADER_LEN..first.packet];
+        let option = SetOption::parse(payload);
+        self.client.consume(first.packet);
+        match option {
+            Ok(option) => {
+                let is_on = option == SetOption::MultiStatementsOn;
+                Arc::make_mut(&mut self.settings).multi_statements = is_on;
+                self.say_eof();
+            }
+            Err(malformed) => self.say_error(&refuse::malformed(malformed)),
+        }
+        Ok(())
+    }
+
+    async fn process_kill(&mut self, first: First) -> Result<(), End> {
+        let payload = &self.client.inbuf[HEADER_LEN..first.packet];
+        let id = payload.get(1..5).and_then(|id| id.try_into().ok()).map(u32::from_le_bytes);
+        let card = id.and_then(|id| self.shared.sessions.find(id));
+        match (card, id) {
+            (Some(card), _) => {
+                self.client.consume(first.packet);
+                self.kill(&card, false);
+                Ok(())
+            }
+            (None, id) => self.decline(first, refuse::no_such_thread(id.unwrap_or_default())).await,
+        }
+    }
+
+    /// Answers with an EOF of the guard's own, or the OK that stands for it.
+    fn say_eof(&mut self) {
+        let (out, capabilities) = (&mut self.client.outbuf, self.client.capabilities);
+        put_eof(out, 1, capabilities, self.status, 0);
+    }
+
+    /// Kills another session of the same account, or this one.
+    fn kill(&mut self, card: &super::registry::Card, is_query: bool) {
+        if card.user != self.user {
+            self.say_error(&refuse::no_such_thread(card.id));
+        } else if is_query {
+            card.kill_query();
+            self.say_ok();
+        } else {
+            card.kill_connection();
+            self.say_ok();
+        }
+    }
+
+    /// The class of a prepared statement, and the switch that turns it off.
+    fn judge(&mut self, shape: &Shape, sql: &[u8]) -> (ClassId, Option<policy::refusal::Refusal>) {
+        let policy = self.shared.policy.load();
+        let facts = Facts {
+            shape,
+            sql,
+            scratch: &self.scratch,
+            attributes: &[],
+            user: &self.user,
+            database: self.database(),
+            client: self.peer.ip(),
+        };
+        let (class, _) = policy.classify(&facts);
+        let now = std::time::Instant::now();
+        (class, self.shared.switched_off(now, &policy, &facts, class))
+    }
+
+    /// The session's schema as rules read it; "" when none is selected or it is not UTF-8.
+    pub(super) fn database(&self) -> &str {
+        let schema = self.settings.schema.as_deref().unwrap_or_default();
+        std::str::from_utf8(schema).unwrap_or_default()
+    }
+}
+
+/// The literal name a statement is about, kept only where pins need it.
+fn subject_of(shape: &Shape, sql: &[u8], scratch: &Scratch) -> Option<Box<[u8]>> {
+    let named = Effects::CREATES_TEMPORARY
+        | Effects::DROPS_TEMPORARY
+        | Effects::GET_LOCK
+        | Effects::RELEASE_LOCK;
+    let has_name = shape.effects.intersects(named)
+        || matches!(shape.kind, Kind::Prepare | Kind::Deallocate | Kind::Handler);
+    if has_name { shape.subject(sql, scratch).map(Into::into) } else { None }
+}
+
+/// `KILL [CONNECTION | QUERY] id`: the id, and whether only the statement is meant.
+fn kill_target(sql: &[u8]) -> Option<(u32, bool)> {
+    let text = std::str::from_utf8(sql).ok()?;
+    let mut words = text.trim_matches(|c: char| c.is_whitespace() || c == ';').split_whitespace();
+    words.next().filter(|word| word.eq_ignore_ascii_case("kill"))?;
+    let word = words.next()?;
+    let (is_query, id) = match word {
+        _ if word.eq_ignore_ascii_case("query") => (true, words.next()?),
+        _ if word.eq_ignore_ascii_case("connection") => (false, words.next()?),
+        id => (false, id),
+    };
+    let id = id.parse().ok()?;
+    words.next().is_none().then_some((id, is_query))
+}
+
+/// The shape of a command that is not SQL.
+fn plain_shape(kind: Kind) -> Arc<Shape> {
+    Arc::new(Shape::of_command(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kill_is_understood_in_its_forms() {
+        assert_eq!(kill_target(b"KILL 7"), Some((7, false)));
+        assert_eq!(kill_target(b"kill query 7;"), Some((7, true)));
+        assert_eq!(kill_target(b" Kill CONNECTION  7 "), Some((7, false)));
+        assert_eq!(kill_target(b"KILL SOFT QUERY ID 7"), None);
+        assert_eq!(kill_target(b"KILL USER bob"), None);
+    }
+}

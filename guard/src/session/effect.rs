@@ -1,0 +1,93 @@
+//! What a finished statement does to the pins of its session.
+//!
+//! Two sources agree on it: what the text says (`policy::sql::Effects`) and what the server reports
+//! (session trackers, in [`Reply`]). The server's word alone decides where it is exact (table
+//! locks, schema, variables); a change that neither a tracker names nor the text explains pins the
+//! session as [`Pin::Unknown`], so that nothing leaks to the next.
+
+use policy::sql::{Effects, Kind, Shape};
+
+use super::{
+    pins::{Pin, Pins},
+    relay::Reply,
+};
+
+/// Applies a statement that the server carried out. `subject` is the literal name it is about.
+pub fn apply(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>, reply: &Reply) {
+    if reply.error.is_some() {
+        return;
+    }
+    let effects = shape.effects;
+    apply_effects(pins, effects, subject);
+    apply_kind(pins, shape, subject);
+    if reply.table_locks == Some(true) {
+        pins.add(Pin::TableLock);
+    }
+    if reply.has_unreplayable {
+        pins.add(Pin::Variable);
+    }
+    if reply.has_changed && is_unexplained(shape, reply) {
+        pins.add(Pin::Unknown);
+    }
+}
+
+fn apply_effects(pins: &mut Pins, effects: Effects, subject: Option<&[u8]>) {
+    if effects.contains(Effects::CREATES_TEMPORARY) {
+        pins.add_named(Pin::TemporaryTable, subject);
+    }
+    if effects.contains(Effects::DROPS_TEMPORARY) {
+        pins.remove_named(Pin::TemporaryTable, subject);
+    }
+    if effects.intersects(Effects::ASSIGNS_USER_VARIABLE | Effects::INTO_VARIABLE) {
+        pins.add(Pin::UserVariable);
+    }
+    if effects.contains(Effects::GET_LOCK) {
+        pins.add_instance(Pin::NamedLock, subject);
+    }
+    if effects.contains(Effects::RELEASE_LOCK) {
+        pins.remove_named(Pin::NamedLock, subject);
+    }
+    if effects.contains(Effects::RELEASE_ALL_LOCKS) {
+        pins.remove(Pin::NamedLock);
+    }
+    if effects.contains(Effects::NEXT_TRANSACTION) {
+        pins.add(Pin::NextTransaction);
+    }
+    if effects.contains(Effects::TRUNCATED) {
+        pins.add(Pin::Unknown);
+    }
+}
+
+fn apply_kind(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>) {
+    let begins_with =
+        |words: &str| shape.text.get(..words.len()).is_some_and(|t| t.eq_ignore_ascii_case(words));
+    match shape.kind {
+        Kind::Prepare => _ = pins.add_named(Pin::SqlPrepared, subject),
+        Kind::Deallocate => pins.remove_named(Pin::SqlPrepared, subject),
+        Kind::LockTables => _ = pins.add(Pin::TableLock),
+        Kind::UnlockTables => pins.remove(Pin::TableLock),
+        Kind::Handler => match shape.text.to_ascii_lowercase() {
+            text if text.contains(" open") => _ = pins.add_named(Pin::Handler, subject),
+            text if text.contains(" close") => pins.remove_named(Pin::Handler, subject),
+            _ => {}
+        },
+        Kind::Xa if begins_with("xa commit") || begins_with("xa rollback") => pins.remove(Pin::Xa),
+        Kind::Xa if begins_with("xa recover") => {}
+        Kind::Xa => _ = pins.add(Pin::Xa),
+        Kind::Set if begins_with("set role") => _ = pins.add(Pin::Role),
+        _ => {}
+    }
+}
+
+/// Whether the server reports a change that nothing explains. Where several statements ran, or a
+/// procedure, a reported variable does not explain everything.
+fn is_unexplained(shape: &Shape, reply: &Reply) -> bool {
+    let may_hide_more = matches!(shape.kind, Kind::Call) || shape.effects.contains(Effects::MULTI);
+    let is_explained_by_text = shape.effects.intersects(
+        Effects::ASSIGNS_USER_VARIABLE
+            | Effects::CREATES_TEMPORARY
+            | Effects::DROPS_TEMPORARY
+            | Effects::INTO_VARIABLE,
+    ) || matches!(shape.kind, Kind::Prepare | Kind::Deallocate);
+    may_hide_more || !(reply.is_explained || is_explained_by_text)
+}

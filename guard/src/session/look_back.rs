@@ -1,0 +1,155 @@
+//! Statements that ask about the one before: `LAST_INSERT_ID()`, `ROW_COUNT()`, `FOUND_ROWS()`,
+//! `SHOW WARNINGS`.
+//!
+//! What they ask for lives in the server's session. Inside a transaction, and while a session is
+//! pinned, they simply run there. Outside:
+//!
+//! - **Held.** After a statement that is likely to be asked about (it had warnings, or
+//!   `SQL_CALC_FOUND_ROWS`), the connection is kept until the next statement, at most
+//!   [`HOLD_MAX`].
+//! - **Learnt.** An account that was once seen to ask has its connections kept after every
+//!   statement of the kind it asks about.
+//! - **Set.** `LAST_INSERT_ID()` can be set on another connection, so it is: the value is the one
+//!   the OK packet told, or, for an account that asks, the one read before the connection was given
+//!   back (an explicit id is told in the packet, but does not change the function).
+//! - **Refused.** When the connection is gone and the value cannot be set, the client is told so.
+//!   A wrong answer would be worse.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use policy::{
+    admission::Outcome,
+    sql::{Effects, Kind, Shape},
+};
+
+use super::relay::Reply;
+use crate::upstream::{
+    connection::{Connection, Lost},
+    pool::{Habits, Pool},
+};
+
+/// How long a connection is kept for a question that may never come.
+pub const HOLD_MAX: Duration = Duration::from_secs(1);
+
+/// Questions whose answer cannot be brought to another connection.
+const UNMOVABLE: [(Effects, &str); 3] = [
+    (Effects::ROW_COUNT, "ROW_COUNT()"),
+    (Effects::FOUND_ROWS, "FOUND_ROWS()"),
+    (Effects::WARNINGS, "the warnings"),
+];
+
+/// What may be asked about a session's last statement.
+#[derive(Debug, Default)]
+pub struct LookBack {
+    /// The session's `LAST_INSERT_ID()`.
+    last_insert: u64,
+    /// The lease carries a newer one than `last_insert` may be.
+    is_unsaved: bool,
+    /// Whether a statement ran whose connection was given back.
+    has_left: bool,
+    held_until: Option<Instant>,
+    outcome: Option<Outcome>,
+}
+
+impl LookBack {
+    /// What `LAST_INSERT_ID()` must return on another connection.
+    pub fn last_insert(&self) -> u64 {
+        self.last_insert
+    }
+
+    /// Until when the connection is kept for a question.
+    pub fn held_until(&self) -> Option<Instant> {
+        self.held_until
+    }
+
+    /// How the last statement ended.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome.unwrap_or(Outcome::Success)
+    }
+
+    /// Sets how the last statement ended, where the guard ended it.
+    pub fn set_outcome(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+
+    /// Ends a hold.
+    pub fn forget(&mut self) {
+        self.held_until = None;
+    }
+
+    /// Forgets the session's past: it was reset.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes that the client asks, for all sessions of its account. Returns what cannot be answered
+    /// any more, when the connection `is_kept` no longer.
+    pub fn ask(
+        &self,
+        effects: Effects,
+        habits: &Habits,
+        is_kept: bool,
+    ) -> Result<(), &'static str> {
+        if effects.contains(Effects::LAST_INSERT_ID) {
+            habits.last_insert.store(true, Ordering::Relaxed);
+        }
+        for (effect, name) in UNMOVABLE {
+            if effects.contains(effect) {
+                let habit = match effect {
+                    Effects::ROW_COUNT => &habits.row_count,
+                    Effects::FOUND_ROWS => &habits.found_rows,
+                    _ => &habits.warnings,
+                };
+                habit.store(true, Ordering::Relaxed);
+                if !is_kept && self.has_left {
+                    return Err(name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a finished statement. Returns whether its connection should be kept for a question.
+    pub fn note(&mut self, now: Instant, shape: &Shape, reply: &Reply, habits: &Habits) -> bool {
+        if let Some(id) = reply.last_insert_id {
+            self.last_insert = id;
+            self.is_unsaved = true;
+        }
+        self.outcome = Some(super::outcome_of(reply.error));
+        self.has_left = true;
+        let is_asked = |habit: &std::sync::atomic::AtomicBool| habit.load(Ordering::Relaxed);
+        let is_write = !reply.has_rows && !matches!(shape.kind, Kind::Set | Kind::Use);
+        let is_likely = reply.warnings > 0
+            || shape.effects.contains(Effects::CALC_FOUND_ROWS)
+            || (reply.error.is_some() && is_asked(&habits.warnings))
+            || (reply.has_rows && is_asked(&habits.found_rows))
+            || (is_write && is_asked(&habits.row_count));
+        self.held_until = is_likely.then_some(now + HOLD_MAX);
+        is_likely
+    }
+}
+
+/// Reads `LAST_INSERT_ID()` from a connection that is about to be given back, for an account that
+/// asks for it.
+///
+/// # Errors
+/// [`Lost`]: the connection must be closed.
+pub async fn save(
+    look_back: &mut LookBack,
+    connection: &mut Connection,
+    pool: &Pool,
+) -> Result<(), Lost> {
+    let is_asked = pool.habits.last_insert.load(Ordering::Relaxed);
+    if !std::mem::take(&mut look_back.is_unsaved) || !is_asked {
+        return Ok(());
+    }
+    let Ok(rows) = connection.query(b"SELECT LAST_INSERT_ID()").await? else { return Ok(()) };
+    let value = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
+    if let Some(id) = value.and_then(|v| std::str::from_utf8(v).ok()).and_then(|v| v.parse().ok()) {
+        look_back.last_insert = id;
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! The sessions that are alive: for `KILL`, for `tidegate pins`, for draining.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::pins::Pins;
+use crate::metrics::{ClientState, Label as _};
+
+/// The first id the guard gives a client. Servers count from 1, so an id that a client got from
+/// the guard is not taken for one of the server's.
+const FIRST_ID: u32 = 1 << 30;
+
+/// What others may know of a session, and do to it.
+#[derive(Debug)]
+pub struct Card {
+    /// The id that its client knows.
+    pub id: u32,
+    /// The account.
+    pub user: Arc<str>,
+    /// Where the client is.
+    pub peer: SocketAddr,
+    /// Wakes the session: see [`Self::is_ended`] for what it should do.
+    pub kill: Notify,
+    /// Whether the session must end altogether, not only its statement.
+    ended: AtomicBool,
+    /// What its client is doing, as an index of [`ClientState::ALL`].
+    state: AtomicU8,
+    /// Its pins, and since when.
+    pinned: Mutex<Option<(Pins, Instant, Option<Arc<str>>)>>,
+}
+
+impl Card {
+    /// Whether somebody ended the session: `KILL CONNECTION`, or the end of draining.
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Shows what the client is doing. One store: it happens for each statement.
+    pub fn set_state(&self, state: ClientState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// What the client is doing.
+    pub fn state(&self) -> ClientState {
+        let index = usize::from(self.state.load(Ordering::Relaxed));
+        ClientState::ALL.get(index).copied().unwrap_or(ClientState::Idle)
+    }
+
+    /// Asks the session to stop its statement.
+    pub fn kill_query(&self) {
+        self.kill.notify_one();
+    }
+
+    /// Has a session that waits for a command look up, and leaves one that runs a statement alone.
+    pub fn kill_query_when_idle(&self) {
+        if matches!(self.state(), ClientState::Idle) {
+            self.kill.notify_one();
+        }
+    }
+
+    /// Asks the session to end.
+    pub fn kill_connection(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.kill.notify_one();
+    }
+
+    /// Shows the pins to others. `cause` is the normalised statement behind the newest.
+    pub fn show_pins(&self, pins: &Pins, now: Instant, cause: Option<&Arc<str>>) {
+        let mut pinned = self.pinned.lock();
+        *pinned = match pinned.take() {
+            _ if pins.is_empty() => None,
+            Some((_, since, old)) => Some((pins.clone(), since, cause.cloned().or(old))),
+            None => Some((pins.clone(), now, cause.cloned())),
+        };
+    }
+
+    /// The pins, since when, and the statement that caused them.
+    pub fn pins(&self) -> Option<(Pins, Instant, Option<Arc<str>>)> {
+        self.pinned.lock().clone()
+    }
+}
+
+/// All sessions that are alive.
+#[derive(Debug)]
+pub struct Sessions {
+    by_id: Mutex<HashMap<u32, Arc<Card>>>,
+    next_id: AtomicU32,
+    count: AtomicUsize,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            by_id: Mutex::default(),
+            next_id: AtomicU32::new(FIRST_ID),
+            count: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Sessions {
+    /// An id for a client that is about to log in.
+    pub fn next_id(&self) -> u32 {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        if id >= u32::MAX - 1 {
+            self.next_id.store(FIRST_ID, Ordering::Relaxed);
+        }
+        id
+    }
+
+    /// Enters a session that has logged in. It is listed until the entry is dropped.
+    pub fn enter(self: &Arc<Self>, id: u32, user: Arc<str>, peer: SocketAddr) -> Entry {
+        let card = Arc::new(Card {
+            id,
+            user,
+            peer,
+            kill: Notify::new(),
+            ended: AtomicBool::new(false),
+            state: AtomicU8::new(ClientState::Idle as u8),
+            pinned: Mutex::new(None),
+        });
+        self.by_id.lock().insert(id, Arc::clone(&card));
+        self.count.fetch_add(1, Ordering::AcqRel);
+        Entry { sessions: Arc::clone(self), card }
+    }
+
+    /// The session with this id.
+    pub fn find(&self, id: u32) -> Option<Arc<Card>> {
+        self.by_id.lock().get(&id).cloned()
+    }
+
+    /// All of them, in no order.
+    pub fn all(&self) -> Vec<Arc<Card>> {
+        self.by_id.lock().values().cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A session's place in the list; it leaves when dropped.
+#[derive(Debug)]
+pub struct Entry {
+    sessions: Arc<Sessions>,
+    /// What others see.
+    pub card: Arc<Card>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sessions.by_id.lock().remove(&self.card.id);
+        self.sessions.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}

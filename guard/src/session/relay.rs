@@ -1,0 +1,437 @@
+//! The reply of one statement, from the database to the client.
+//!
+//! Bytes pass as they are; the tracker of `wire` says where the reply ends and which packets carry
+//! news of the session. Only these are read, and rewritten where the client must not see what the
+//! guard asked for itself (its session trackers). Each turn of the loop is one read from the
+//! database and one write to the client.
+//!
+//! A relay can be stopped and run on: when a limit passes, the session cancels the statement and
+//! lets the same relay bring the reply to its end.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Buf;
+use tokio::{io::AsyncWriteExt, sync::Notify};
+use wire::{
+    Malformed,
+    mysql::{
+        capability::Capabilities,
+        frame::{HEADER_LEN, Header},
+        response::{ErrPacket, OkPacket, PrepareOk, StateChange, Status, put_err, put_ok_filtered},
+        result::{Event, Tracker},
+    },
+};
+
+use super::{
+    client::Client,
+    settings::{Replay, Settings},
+    timer::Timer,
+};
+use crate::upstream::connection::{Connection, Lost};
+
+/// Why a relay came to rest.
+#[derive(Debug)]
+pub enum Stop {
+    /// The reply is over, and with the client.
+    End,
+    /// The deadline passed; the reply is not over.
+    Deadline,
+    /// Another client asked to kill this statement; the reply is not over.
+    Killed,
+    /// The client is gone, or takes nothing any more; the reply is not over.
+    ClientGone,
+    /// The database is gone, or does not speak the protocol.
+    Lost(Lost),
+}
+
+/// What a reply told about the session.
+#[derive(Debug, Default, Clone)]
+pub struct Reply {
+    /// The flags of the last packet that carried any.
+    pub status: Option<Status>,
+    /// The code of the error that ended the reply.
+    pub error: Option<u16>,
+    /// Warnings of the last statement.
+    pub warnings: u16,
+    /// The last insert id that was not 0.
+    pub last_insert_id: Option<u64>,
+    /// Rows affected, summed over the statements of the reply.
+    pub affected_rows: u64,
+    /// Whether there was a result set.
+    pub has_rows: bool,
+    /// What `PREPARE` returned.
+    pub prepared: Option<PrepareOk>,
+    /// The server said that session state changed.
+    pub has_changed: bool,
+    /// A schema or a variable was reported: that explains the change.
+    pub is_explained: bool,
+    /// A variable that cannot be replayed changed.
+    pub has_unreplayable: bool,
+    /// The character set of the connection changed, and the collation was not reported.
+    pub needs_collation: bool,
+    /// Whether `LOCK TABLES` holds, where the server told.
+    pub table_locks: Option<bool>,
+}
+
+/// An error of ours that takes the place of the server's in a reply that was cancelled.
+#[derive(Debug, Clone)]
+pub struct Substitute {
+    /// Its number.
+    pub code: u16,
+    /// Its SQLSTATE.
+    pub sqlstate: [u8; 5],
+    /// Its text.
+    pub message: String,
+}
+
+/// What the client may see of session state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Nothing was negotiated.
+    Nothing,
+    /// What a server tracks without being asked: the schema, and a few variables.
+    Defaults,
+    /// The client set trackers itself, and is pinned: everything as it comes.
+    Everything,
+}
+
+/// The variables that a server reports without being asked, MySQL 5.7–9.x and MariaDB 10.3–12.x.
+const TRACKED_BY_DEFAULT: [&[u8]; 6] = [
+    b"autocommit",
+    b"character_set_client",
+    b"character_set_connection",
+    b"character_set_results",
+    b"time_zone",
+    b"redirect_url",
+];
+
+impl View {
+    fn shows(self, change: &StateChange<'_>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Defaults => match change {
+                StateChange::Schema(_) => true,
+                StateChange::SystemVariable { name, .. } => TRACKED_BY_DEFAULT.contains(name),
+                _ => false,
+            },
+        }
+    }
+}
+
+/// One reply on its way.
+#[derive(Debug)]
+pub struct Relay<'a> {
+    /// To whom; `None` drops the reply.
+    pub client: Option<&'a mut Client>,
+    /// From where.
+    pub connection: &'a mut Connection,
+    /// The session's settings, which the reply may change.
+    pub settings: &'a mut Arc<Settings>,
+    /// Where the reply ends.
+    pub tracker: Tracker,
+    /// What the client may see.
+    pub view: View,
+    /// The id the client will know a prepared statement by.
+    pub prepare_as: u32,
+    /// Replaces the server's error, once the statement is cancelled.
+    pub substitute: Option<Substitute>,
+    /// How long the client may leave the guard unable to write.
+    pub write_timeout: Duration,
+    /// What has been learnt so far.
+    pub reply: Reply,
+}
+
+/// What one walk over the bytes at hand found.
+struct Walk {
+    /// Bytes of `inbuf` that are done with.
+    len: usize,
+    /// From here on they have not been copied to the client's `outbuf`.
+    copied: usize,
+    found: Found,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    More,
+    End,
+    LocalInfile,
+}
+
+impl Relay<'_> {
+    /// Carries the reply on until it is over or something stops it.
+    ///
+    /// May be called again after [`Stop::Deadline`], [`Stop::Killed`] and, without a client,
+    /// [`Stop::ClientGone`]. Not cancel-safe.
+    pub async fn run(
+        &mut self,
+        timer: &mut Timer,
+        until: Option<Instant>,
+        killed: &Notify,
+    ) -> Stop {
+        loop {
+            let walk = match self.walk() {
+                Ok(walk) => walk,
+                Err(malformed) => return Stop::Lost(malformed.into()),
+            };
+            if self.deliver(&walk, timer).await.is_err() {
+                return Stop::ClientGone;
+            }
+            self.connection.inbuf.advance(walk.len);
+            match walk.found {
+                Found::End => return Stop::End,
+                Found::LocalInfile => {
+                    if let Err(stop) = self.send_file().await {
+                        return stop;
+                    }
+                }
+                Found::More => {}
+            }
+            if let Some(stop) = self.wait(timer, until, killed).await {
+                return stop;
+            }
+        }
+    }
+
+    /// Waits until the database has said more. Whatever else happens first stops the relay.
+    async fn wait(
+        &mut self,
+        timer: &mut Timer,
+        until: Option<Instant>,
+        killed: &Notify,
+    ) -> Option<Stop> {
+        let connection = &mut *self.connection;
+        let client = self.client.as_deref_mut();
+        let watch = async {
+            match client {
+                Some(client) => loop {
+                    if client.watch().await.is_err() {
+                        return;
+                    }
+                },
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            filled = connection.fill() => filled.err().map(Stop::Lost),
+            () = timer.until(until) => Some(Stop::Deadline),
+            () = watch => Some(Stop::ClientGone),
+            () = killed.notified() => Some(Stop::Killed),
+        }
+    }
+
+    /// Writes to the client what a walk has passed: in one piece from where it lies, unless a
+    /// packet had to be rewritten.
+    async fn deliver(&mut self, walk: &Walk, timer: &mut Timer) -> io::Result<()> {
+        let Some(client) = self.client.as_deref_mut() else { return Ok(()) };
+        let rest = &self.connection.inbuf[walk.copied..walk.len];
+        if rest.is_empty() && client.outbuf.is_empty() {
+            return Ok(());
+        }
+        client.has_partial_reply = walk.found != Found::End;
+        let write = async {
+            if client.outbuf.is_empty() {
+                client.stream.write_all(rest).await
+            } else {
+                client.outbuf.extend_from_slice(rest);
+                client.flush().await
+            }
+        };
+        let patience = async { timer.until(Some(Instant::now() + self.write_timeout)).await };
+        tokio::select! {
+            biased;
+            written = write => written,
+            () = patience => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Walks over all packets at hand.
+    fn walk(&mut self) -> Result<Walk, Malformed> {
+        let mut walk = Walk { len: 0, copied: 0, found: Found::More };
+        while walk.len < self.connection.inbuf.len() {
+            let scan = self.tracker.scan(&self.connection.inbuf[walk.len..])?;
+            walk.len += scan.len;
+            let Some(event) = scan.event else { break };
+            walk.found = self.take(event, &mut walk)?;
+            if walk.found != Found::More {
+                break;
+            }
+        }
+        Ok(walk)
+    }
+
+    /// Takes one control packet in, at `walk.len`.
+    fn take(&mut self, event: Event, walk: &mut Walk) -> Result<Found, Malformed> {
+        let over = |last| if last { Found::End } else { Found::More };
+        match event {
+            Event::Ok { packet, last } => {
+                self.take_ok(packet, walk)?;
+                Ok(over(last))
+            }
+            Event::Eof { packet, last, status, warnings } => {
+                walk.len += packet;
+                self.note_status(status);
+                self.reply.warnings = warnings;
+                self.reply.has_rows = true;
+                Ok(over(last))
+            }
+            Event::Err { packet } => {
+                self.take_err(packet, walk)?;
+                Ok(Found::End)
+            }
+            Event::PrepareOk { packet, last } => {
+                let payload = walk.len + HEADER_LEN..walk.len + packet;
+                let payload = &mut self.connection.inbuf[payload];
+                self.reply.prepared =
+                    Some(PrepareOk::parse(payload, self.connection.capabilities)?);
+                PrepareOk::set_statement(payload, self.prepare_as)?;
+                walk.len += packet;
+                Ok(over(last))
+            }
+            Event::Done { packet } => {
+                walk.len += packet;
+                Ok(Found::End)
+            }
+            Event::LocalInfile { packet } => {
+                walk.len += packet;
+                Ok(Found::LocalInfile)
+            }
+        }
+    }
+
+    /// Reads an OK packet, and hides from the client what it did not ask for.
+    fn take_ok(&mut self, packet: usize, walk: &mut Walk) -> Result<(), Malformed> {
+        let start = walk.len;
+        walk.len += packet;
+        let bytes = &self.connection.inbuf[start..walk.len];
+        let capabilities = self.connection.capabilities;
+        let ok = OkPacket::parse(&bytes[HEADER_LEN..], capabilities)?;
+        // 0xFE is the OK that ends a result set.
+        let header = bytes[HEADER_LEN];
+        self.reply.has_rows |= header != 0;
+        self.reply.warnings = ok.warnings;
+        self.reply.affected_rows = self.reply.affected_rows.saturating_add(ok.affected_rows);
+        if ok.last_insert_id != 0 {
+            self.reply.last_insert_id = Some(ok.last_insert_id);
+        }
+        let status = ok.status;
+        if status.contains(Status::SESSION_STATE_CHANGED) {
+            note_changes(&ok, self.settings, &mut self.reply)?;
+            if self.view != View::Everything
+                && let Some(client) = self.client.as_deref_mut()
+            {
+                let passed = &self.connection.inbuf[walk.copied..start];
+                client.outbuf.extend_from_slice(passed);
+                let view = self.view;
+                let seq = sequence_of(bytes);
+                put_ok_filtered(&mut client.outbuf, seq, client.capabilities, &ok, header, |c| {
+                    view.shows(c)
+                })?;
+                walk.copied = walk.len;
+            }
+        }
+        self.note_status(status);
+        Ok(())
+    }
+
+    /// Reads an error, and puts the guard's own in its place where the guard is its cause.
+    fn take_err(&mut self, packet: usize, walk: &mut Walk) -> Result<(), Malformed> {
+        let start = walk.len;
+        walk.len += packet;
+        let bytes = &self.connection.inbuf[start..walk.len];
+        let err = ErrPacket::parse(&bytes[HEADER_LEN..], self.connection.capabilities)?;
+        self.reply.error = Some(err.code);
+        let Some(substitute) = &self.substitute else { return Ok(()) };
+        if !is_interruption(err.code) {
+            return Ok(());
+        }
+        if let Some(client) = self.client.as_deref_mut() {
+            client.outbuf.extend_from_slice(&self.connection.inbuf[walk.copied..start]);
+            let message = substitute.message.as_bytes();
+            let (seq, capabilities) = (sequence_of(bytes), client.capabilities);
+            let (code, state) = (substitute.code, &substitute.sqlstate);
+            put_err(&mut client.outbuf, seq, capabilities, code, state, message);
+            walk.copied = walk.len;
+        }
+        Ok(())
+    }
+
+    fn note_status(&mut self, status: Status) {
+        let status = status.without(Status::SESSION_STATE_CHANGED);
+        self.connection.status = status;
+        self.reply.status = Some(status);
+    }
+
+    /// Carries the client's file to the server, up to and with the empty packet that ends it.
+    async fn send_file(&mut self) -> Result<(), Stop> {
+        let Some(client) = self.client.as_deref_mut() else { return Err(Stop::ClientGone) };
+        let mut seq = 2;
+        loop {
+            let part = client.next_part(seq).await.map_err(|_| Stop::ClientGone)?;
+            let bytes = &client.inbuf[..part.packet];
+            self.connection.stream.write_all(bytes).await.map_err(|e| Stop::Lost(e.into()))?;
+            client.consume(part.packet);
+            seq = seq.wrapping_add(1);
+            if part.packet == HEADER_LEN {
+                self.tracker.infile_sent();
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn sequence_of(packet: &[u8]) -> u8 {
+    Header::peek(packet).map_or(0, |header| header.seq)
+}
+
+/// Whether an error says that a statement was stopped from outside: `ER_QUERY_INTERRUPTED`,
+/// MariaDB's `ER_STATEMENT_TIMEOUT`, MySQL's `ER_QUERY_TIMEOUT`, `ER_CONNECTION_KILLED`.
+pub fn is_interruption(code: u16) -> bool {
+    matches!(code, 1317 | 1927 | 1969 | 3024)
+}
+
+/// Takes over what an OK packet tells of the session.
+pub fn note_changes(
+    ok: &OkPacket<'_>,
+    settings: &mut Arc<Settings>,
+    reply: &mut Reply,
+) -> Result<(), Malformed> {
+    for change in ok.state {
+        match change? {
+            StateChange::SystemVariable { name, value } => {
+                reply.is_explained = true;
+                match name {
+                    b"character_set_connection" => reply.needs_collation = true,
+                    b"collation_connection" => reply.needs_collation = false,
+                    _ => {}
+                }
+                if settings.variable(name) != Some(value) {
+                    let replay = Arc::make_mut(settings).set_variable(name, value);
+                    reply.has_unreplayable |= replay == Replay::Pins;
+                }
+            }
+            StateChange::Schema(name) => {
+                reply.is_explained = true;
+                if settings.schema.as_deref().unwrap_or_default() != name {
+                    Arc::make_mut(settings).schema = (!name.is_empty()).then(|| name.into());
+                }
+            }
+            StateChange::Changed(true) => reply.has_changed = true,
+            StateChange::TransactionState(state) => {
+                reply.table_locks = Some(state.has_locked_tables())
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The view a client has by what it negotiated.
+pub fn view_of(capabilities: Capabilities) -> View {
+    if capabilities.contains(Capabilities::SESSION_TRACK) { View::Defaults } else { View::Nothing }
+}
