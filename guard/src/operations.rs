@@ -1,0 +1,201 @@
+//! What an operator may ask of this guard, and how it is done.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
+use policy::switch::{Switches, Target};
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use crate::{
+    config::Config,
+    control::{
+        ClassStatus, ClientsStatus, Declined, Operations, PinnedSession, State, Status,
+        SwitchOrder, SwitchStatus, UpstreamStatus, mode_name, whole_ms,
+    },
+    metrics::{ClientState, ConnectionState, Label as _, Reload},
+    session::{pins::Pin, registry::Card},
+    shared::Shared,
+    upstream::Nets,
+};
+
+/// Carries out what operators ask.
+#[derive(Debug)]
+pub struct Operator {
+    shared: Arc<Shared>,
+    drain: Arc<Notify>,
+    source: Option<PathBuf>,
+    started: Instant,
+    /// One change of switches or configuration at a time.
+    changing: Mutex<()>,
+}
+
+impl Operator {
+    /// An operator's side of a guard. `source` is what a reload reads; without it there is none.
+    pub fn new(shared: Arc<Shared>, drain: Arc<Notify>, source: Option<PathBuf>) -> Self {
+        Self { shared, drain, source, started: Instant::now(), changing: Mutex::new(()) }
+    }
+
+    /// Sets all gauges, and folds what was recorded since the last time.
+    pub fn observe(&self) {
+        let now = Instant::now();
+        let metrics = &self.shared.metrics;
+        metrics.observe(&self.shared.gate.snapshot(now));
+        let cards = self.shared.sessions.all();
+        for state in ClientState::ALL.iter().filter(|state| **state != ClientState::LoggingIn) {
+            let count = cards.iter().filter(|card| card.state() == *state).count();
+            metrics.clients.connections.of(*state).set(count as f64);
+        }
+        let upstream = self.upstream();
+        let connections = &metrics.upstream.connections;
+        connections.of(ConnectionState::Idle).set(f64::from(upstream.idle));
+        connections.of(ConnectionState::Leased).set(f64::from(upstream.leased));
+        let reclaiming = f64::from(self.shared.upstream.reclaiming());
+        connections.of(ConnectionState::Reclaiming).set(reclaiming);
+        metrics.guard.switches.set(self.shared.switches.load().list(now).count() as f64);
+        metrics.run_upkeep();
+    }
+
+    fn upstream(&self) -> UpstreamStatus {
+        let upstream = &self.shared.upstream;
+        let (open, idle) = upstream.sizes();
+        UpstreamStatus {
+            address: format!("{}:{}", upstream.target.host, upstream.target.port),
+            server: Some(self.shared.welcome.version.to_string()),
+            limit: upstream.connections,
+            idle,
+            leased: open.saturating_sub(idle),
+            control: upstream.control().working(),
+        }
+    }
+
+    fn swap_switches(
+        &self,
+        change: impl FnOnce(&mut Switches) -> Result<(), Declined>,
+    ) -> Result<(), Declined> {
+        let _one_at_a_time = self.changing.lock();
+        let mut switches = Switches::clone(&self.shared.switches.load());
+        change(&mut switches)?;
+        self.shared.switches.store(Arc::new(switches));
+        Ok(())
+    }
+
+    fn read_again(&self) -> Result<Vec<String>, Declined> {
+        let Some(path) = &self.source else {
+            return Err(Declined("this guard was not started from a file".into()));
+        };
+        let loaded = Config::load(path).map_err(|errors| Declined(errors.to_string()))?;
+        let policy = loaded.config.policy();
+        self.shared.metrics.set_classes(&loaded.config.class_names());
+        let nets = Nets::new(&loaded.config.native_limits());
+        self.shared.reload(Instant::now(), policy, nets);
+        Ok(loaded.warnings.iter().map(ToString::to_string).collect())
+    }
+}
+
+impl Operations for Operator {
+    fn status(&self) -> Status {
+        let now = Instant::now();
+        let snapshot = self.shared.gate.snapshot(now);
+        let cards = self.shared.sessions.all();
+        let busy = cards.iter().filter(|card| card.state() != ClientState::Idle).count();
+        let upstream = self.upstream();
+        let state = if self.shared.is_draining() {
+            State::Draining
+        } else if upstream.control == 0 {
+            State::UpstreamLost
+        } else {
+            State::Ready
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            state,
+            mode: mode_name(self.shared.policy.load().mode).into(),
+            uptime_ms: whole_ms(now.duration_since(self.started)),
+            upstream,
+            clients: ClientsStatus { connected: count(cards.len()), busy: count(busy) },
+            in_flight: snapshot.overall.in_flight,
+            queued: snapshot.overall.queued,
+            switches: self.shared.switches.load().list(now).count(),
+        }
+    }
+
+    fn classes(&self) -> Vec<ClassStatus> {
+        let snapshot = self.shared.gate.snapshot(Instant::now());
+        snapshot.classes.iter().map(ClassStatus::from).collect()
+    }
+
+    fn pins(&self) -> Vec<PinnedSession> {
+        let now = Instant::now();
+        let cards = self.shared.sessions.all();
+        let mut pins: Vec<_> = cards.iter().filter_map(|card| pinned(card, now)).collect();
+        pins.sort_by_key(|pin| std::cmp::Reverse(pin.for_ms));
+        pins
+    }
+
+    fn switches(&self) -> Vec<SwitchStatus> {
+        let now = Instant::now();
+        let switches = self.shared.switches.load();
+        switches.list(now).map(|switch| SwitchStatus::of(switch, now)).collect()
+    }
+
+    fn set_switch(&self, order: SwitchOrder) -> Result<(), Declined> {
+        let now = Instant::now();
+        let switch = order.to_switch(now)?;
+        if let Target::Class(name) = &switch.target
+            && self.shared.policy.load().class_named(name).is_none()
+        {
+            return Err(Declined(format!("there is no class {name:?}")));
+        }
+        self.swap_switches(|set| set.set(now, switch).map_err(|error| Declined(error.to_string())))
+    }
+
+    fn clear_switch(&self, target: &Target) -> Result<(), Declined> {
+        self.swap_switches(|set| {
+            let cleared = set.clear(target);
+            cleared.map(drop).ok_or_else(|| Declined(format!("no switch is set for {target}")))
+        })
+    }
+
+    fn reload(&self) -> Result<Vec<String>, Declined> {
+        let _one_at_a_time = self.changing.lock();
+        let result = self.read_again();
+        let reloads = &self.shared.metrics.guard.reloads;
+        match &result {
+            Ok(warnings) => {
+                info!(warnings = warnings.len(), "configuration reloaded");
+                reloads.of(Reload::Ok).increment(1);
+            }
+            Err(declined) => {
+                warn!(error = %declined, "the configuration is wrong; the old one holds");
+                reloads.of(Reload::Failed).increment(1);
+            }
+        }
+        result
+    }
+
+    fn drain(&self) {
+        self.drain.notify_one();
+    }
+
+    fn metrics(&self) -> String {
+        self.observe();
+        self.shared.metrics.render()
+    }
+}
+
+fn pinned(card: &Card, now: Instant) -> Option<PinnedSession> {
+    let (pins, since, statement) = card.pins()?;
+    Some(PinnedSession {
+        id: card.id,
+        user: card.user.to_string(),
+        client: card.peer.to_string(),
+        reasons: pins.iter().map(Pin::as_str).map(str::to_owned).collect(),
+        for_ms: whole_ms(now.duration_since(since)),
+        statement: statement.map(|text| text.to_string()),
+    })
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

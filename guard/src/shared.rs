@@ -1,0 +1,113 @@
+//! What all sessions share, put together once by `run`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use policy::{
+    class::{ClassId, Mode, Policy, TimeLimits},
+    refusal::Refusal,
+    rule::Facts,
+    sql::Statements,
+    switch::Switches,
+};
+
+use crate::{
+    gate::Gate,
+    login::{LoginContext, Welcome},
+    metrics::Metrics,
+    session::{client::Buffers, registry::Sessions},
+    upstream::{Nets, Upstream},
+};
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Who may run.
+    pub gate: Arc<Gate>,
+    /// Rules, classes and limits; swapped whole by a reload.
+    pub policy: ArcSwap<Policy>,
+    /// Counts reloads, so that a session knows when what it remembers of a class is old.
+    pub generation: AtomicU64,
+    /// What is turned off or down.
+    pub switches: ArcSwap<Switches>,
+    /// The digests seen so far.
+    pub statements: Statements,
+    /// The database.
+    pub upstream: Arc<Upstream>,
+    /// Buffers that nobody uses.
+    pub buffers: Arc<Buffers>,
+    /// The sessions that are alive.
+    pub sessions: Arc<Sessions>,
+    /// What clients are greeted with.
+    pub welcome: Welcome,
+    /// How clients log in; for those who change their user.
+    pub login: Arc<LoginContext>,
+    /// Settings of sessions.
+    pub options: SessionOptions,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether the guard shuts down: sessions end between transactions.
+    pub draining: AtomicBool,
+}
+
+/// Settings of sessions that hold for the life of the guard.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Whether a client keeps its upstream connection from login to disconnect.
+    pub session_pooling: bool,
+    /// The most prepared statements of one client.
+    pub statements_per_client: usize,
+    /// The largest command, in bytes.
+    pub max_packet: usize,
+    /// How long a client may leave the guard unable to write.
+    pub write_timeout: Duration,
+    /// How long a client may be silent outside a transaction.
+    pub idle_timeout: Duration,
+    /// How long leasing a connection may take where a new one must be opened.
+    pub lease_timeout: Duration,
+    /// How long a cancelled statement may take to end before its connection is killed.
+    pub cancel_grace: Duration,
+}
+
+impl Shared {
+    /// Whether a switch turns the statement off.
+    pub fn switched_off(
+        &self,
+        now: Instant,
+        policy: &Policy,
+        facts: &Facts<'_>,
+        class: ClassId,
+    ) -> Option<Refusal> {
+        let switches = self.switches.load();
+        // Almost always empty: then no dice are thrown.
+        switches.list(now).next()?;
+        switches.check(now, policy, facts, class, fastrand::f64())
+    }
+
+    /// The time limits that hold for a class; none unless its mode is enforce.
+    pub fn times(policy: &Policy, class: ClassId) -> TimeLimits {
+        let class = policy.class(class);
+        let is_enforced = policy.mode.min(class.mode) == Mode::Enforce;
+        if is_enforced { class.times } else { TimeLimits::default() }
+    }
+
+    /// Takes over a new policy: limits at once, server-side nets as connections are set up.
+    pub fn reload(&self, now: Instant, policy: Policy, nets: Nets) {
+        let policy = Arc::new(policy);
+        self.policy.store(Arc::clone(&policy));
+        self.generation.fetch_add(1, Ordering::Release);
+        self.gate.reconfigure(now, policy);
+        self.upstream.set_nets(nets);
+    }
+
+    /// Whether the guard shuts down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
