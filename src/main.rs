@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod docs;
 mod exit;
+mod guard;
 mod pins;
 mod show;
 mod status;
@@ -30,6 +31,7 @@ struct Tidegate {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Guard(guard::Guard),
     Check(check::Check),
     Status(status::Status),
     Classes(classes::Classes),
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Guard(guard) => guard.run(),
         Command::Check(check) => check.run(),
         Command::Status(status) => status.run(),
         Command::Classes(classes) => classes.run(),

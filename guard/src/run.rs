@@ -264,6 +264,7 @@ fn share(
         write_timeout: first.write_timeout,
         idle_timeout: first.idle_timeout,
         lease_timeout: config.upstream.connect_timeout * 2,
+        linger: config.upstream.linger,
         cancel_grace: CANCEL_GRACE,
     };
     metrics.upstream.limit.set(f64::from(config.upstream.connections));

@@ -59,7 +59,10 @@ use crate::{
     login::Login,
     metrics::{ClientState, Disconnect},
     shared::Shared,
-    upstream::pool::{Lease, Pool},
+    upstream::{
+        linger::Slot,
+        pool::{Lease, Pool},
+    },
 };
 
 /// Why a session is over.
@@ -135,6 +138,8 @@ pub struct Session {
     times: TimeLimits,
     class: ClassId,
     lease: Option<Lease>,
+    /// Where the connection lingers between transactions.
+    slot: Arc<Slot>,
     permit: Option<Permit>,
     pinned: Option<Pinned>,
     pins: Pins,
@@ -191,6 +196,7 @@ impl Session {
             times: TimeLimits::default(),
             class: ClassId::DEFAULT,
             lease: None,
+            slot: Arc::default(),
             permit: None,
             pinned: None,
             pins,
@@ -232,7 +238,12 @@ impl Session {
                 Heard::HoldOver => {
                     self.pins.remove(Pin::LookBack);
                     self.look_back.forget();
-                    self.release().await;
+                    if let Some(lease) = self.slot.take() {
+                        lease.give_back();
+                    }
+                    if self.lease.is_some() {
+                        self.release().await;
+                    }
                 }
                 Heard::Idle => return Err(End::Idle),
                 Heard::Killed => {
@@ -293,6 +304,9 @@ impl Session {
     /// Ends everything the session still holds on the database.
     async fn retire(&mut self) {
         self.entry.card.show_pins(&Pins::default(), Instant::now(), None);
+        if let Some(lease) = self.slot.take() {
+            lease.give_back();
+        }
         if self.lease.is_some() {
             self.clean_up().await;
         }
@@ -352,7 +366,7 @@ impl Session {
             if let Some(mut lease) = self.lease.take() {
                 if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
                     lease.settings = Arc::clone(&self.settings);
-                    lease.give_back();
+                    self.part_with(lease);
                 } else {
                     drop(lease.detach());
                 }
@@ -363,6 +377,24 @@ impl Session {
         }
         if let Some(permit) = self.permit.take() {
             permit.settle(Instant::now(), self.look_back.outcome());
+        }
+    }
+
+    /// Lets a clean connection linger for the session's next statement, or gives it back at once.
+    fn part_with(&mut self, lease: Lease) {
+        let linger = self.shared.options.linger;
+        if linger.is_zero() {
+            lease.give_back();
+        } else {
+            self.look_back.hold(Instant::now() + linger);
+            self.shared.upstream.lingering.put(&self.slot, lease);
+        }
+    }
+
+    /// Takes the lingering connection back, if nobody else has and the server has not closed it.
+    fn resume(&mut self) {
+        if self.lease.is_none() {
+            self.lease = self.slot.take().filter(|lease| !lease.is_disturbed());
         }
     }
 

@@ -71,6 +71,9 @@ pub struct SessionOptions {
     pub idle_timeout: Duration,
     /// How long leasing a connection may take where a new one must be opened.
     pub lease_timeout: Duration,
+    /// How long a connection stays with its session between transactions; zero gives it back at
+    /// once.
+    pub linger: Duration,
     /// How long a cancelled statement may take to end before its connection is killed.
     pub cancel_grace: Duration,
 }

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod connection;
 pub mod control;
 pub mod handover;
+pub mod linger;
 pub mod pool;
 pub mod reclaim;
 
@@ -27,6 +28,7 @@ use wire::mysql::Capabilities;
 use self::{
     connect::{Target, Wishes},
     control::Control,
+    linger::Lingering,
     pool::{LeaseError, OpenSlot, Pool, PoolKey},
 };
 use crate::{config::NativeLimits, herd::Handshakes, metrics::Metrics, users::Account};
@@ -62,6 +64,8 @@ pub struct Upstream {
     reclaiming: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
     pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
+    /// Connections that linger with their sessions.
+    pub lingering: Lingering,
     control: Control,
     /// Which server this is, as the reserved connections found it.
     identity: Arc<str>,
@@ -104,6 +108,7 @@ impl Upstream {
             reclaiming: Arc::default(),
             metrics: options.metrics,
             pools: Mutex::default(),
+            lingering: Lingering::default(),
             control: options.control,
             identity: options.identity,
             nets: ArcSwap::from_pointee(options.nets),
@@ -181,7 +186,8 @@ impl Upstream {
             if let Some(slot) = OpenSlot::take(&self.open, self.connections) {
                 return Ok(slot);
             }
-            if !self.pools.lock().values().any(|pool| pool.close_one()) {
+            let has_room = self.pools.lock().values().any(|pool| pool.close_one());
+            if !has_room && !self.lingering.take_one() {
                 return Err(LeaseError::NoRoom(self.connections));
             }
         }

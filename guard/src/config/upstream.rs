@@ -38,6 +38,11 @@ pub struct Upstream {
     /// How long a client keeps an upstream connection.
     #[serde(default)]
     pub pooling: Pooling,
+    /// How long a connection stays with the client that used it last, if no other needs it. "0s"
+    /// gives it back at once.
+    #[serde(default = "default::linger", with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
+    pub linger: Duration,
     /// Connections unused for this long are closed.
     #[serde(default = "default::idle_timeout", with = "value::duration")]
     #[schemars(with = "value::DurationText")]
@@ -167,6 +172,9 @@ mod default {
     }
     pub(super) fn idle_timeout() -> Duration {
         Duration::from_secs(300)
+    }
+    pub(super) fn linger() -> Duration {
+        Duration::from_secs(1)
     }
     pub(super) fn handshakes_at_once() -> u32 {
         2

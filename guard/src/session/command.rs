@@ -239,6 +239,9 @@ impl Session {
 
     /// Ends what the session holds and forgets what it changed; its schema stays.
     async fn forget_state(&mut self) {
+        if let Some(lease) = self.slot.take() {
+            lease.give_back();
+        }
         if self.lease.is_some() {
             self.clean_up().await;
         }

@@ -4,6 +4,8 @@
 //! What they ask for lives in the server's session. Inside a transaction, and while a session is
 //! pinned, they simply run there. Outside:
 //!
+//! - **Lingering.** As long as there are connections enough, a session's next statement runs on the
+//!   same one anyway (`upstream::linger`).
 //! - **Held.** After a statement that is likely to be asked about (it had warnings, or
 //!   `SQL_CALC_FOUND_ROWS`), the connection is kept until the next statement, at most
 //!   [`HOLD_MAX`].
@@ -73,6 +75,11 @@ impl LookBack {
     /// Sets how the last statement ended, where the guard ended it.
     pub fn set_outcome(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
+    }
+
+    /// Keeps the connection until `until`, unless a longer hold is on.
+    pub fn hold(&mut self, until: Instant) {
+        self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
     }
 
     /// Ends a hold.

@@ -113,13 +113,15 @@ impl Session {
         if self.answer_transaction(&task).await? {
             return Ok(());
         }
+        if self.permit.is_none() && !self.admit(&task).await? {
+            return Ok(());
+        }
+        self.resume();
         if let Err(what) =
             self.look_back.ask(task.shape.effects, &self.pool.habits, self.lease.is_some())
         {
+            self.permit = None;
             return self.decline(task.first, refuse::looked_back_too_late(what)).await;
-        }
-        if self.permit.is_none() && !self.admit(&task).await? {
-            return Ok(());
         }
         if !self.borrow(&task).await? {
             return Ok(());

@@ -101,8 +101,9 @@ impl Pool {
             .max_size(usize::try_from(upstream.connections).unwrap_or(usize::MAX >> 4))
             .queue_mode(QueueMode::Lifo)
             .timeouts(timeouts)
+            .runtime(deadpool::Runtime::Tokio1)
             .build()
-            .expect("a pool whose only timeout is zero needs no runtime");
+            .expect("a pool with a runtime can always be built");
         Self { objects, upstream: weak, habits: Habits::default(), schemas: Mutex::default() }
     }
 
@@ -111,10 +112,17 @@ impl Pool {
     /// # Errors
     /// [`LeaseError`].
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
-        match self.objects.get().await {
-            Ok(object) => Ok(Lease(object)),
-            Err(PoolError::Backend(error)) => Err(error),
-            Err(_) => Err(LeaseError::NoRoom(self.upstream().map_or(0, |u| u.connections))),
+        loop {
+            match self.objects.get().await {
+                Ok(object) => return Ok(Lease(object)),
+                Err(PoolError::Backend(error)) => return Err(error),
+                Err(_) => {
+                    let upstream = self.upstream();
+                    if !upstream.as_ref().is_some_and(|u| u.lingering.take_one()) {
+                        return Err(LeaseError::NoRoom(upstream.map_or(0, |u| u.connections)));
+                    }
+                }
+            }
         }
     }
 
