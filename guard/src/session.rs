@@ -9,14 +9,15 @@
 //! |---|---|
 //! | `client` | the client's socket and its commands |
 //! | `command` | which command goes where |
-//! | `statement` | the path of one statement |
+//! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
 //! | `cancel` | ending what must not go on |
-//! | `relay` | the reply |
 //! | `state`, `pins`, `settings`, `prepared` | what a session is, beside its sockets |
 
+mod admit;
 pub mod cancel;
 pub mod client;
 pub mod command;
+mod conclude;
 pub mod effect;
 pub mod look_back;
 pub mod pins;
@@ -24,6 +25,7 @@ pub mod prepared;
 pub mod refuse;
 pub mod registry;
 pub mod relay;
+mod send;
 pub mod settings;
 pub mod state;
 pub mod statement;

@@ -17,7 +17,7 @@
 //! transaction), so the guard rolls back, and the client's transaction is
 //! [`Transaction::Aborted`] until it ends it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use policy::{
     admission::Outcome,
@@ -37,7 +37,7 @@ use super::{
     refuse,
     relay::{Relay, Reply, Stop, is_interruption},
     state::Transaction,
-    statement::{SETTLE_TIMEOUT, Task},
+    statement::Task,
 };
 use crate::{
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
@@ -48,6 +48,9 @@ use crate::{
         reclaim::reclaim,
     },
 };
+
+/// How long rolling back, or waiting for a cancelled statement, may take on the session's own time.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often the barrier is sent before the connection is given up. One late kill hits once.
 const BARRIER_TRIES: usize = 4;

@@ -1,0 +1,151 @@
+//! Getting ready to run: a permit from the gate, and a connection in the session's own state.
+
+use std::time::Instant;
+
+use policy::{admission::Arrival, refusal::Refusal, sql::Effects};
+
+use super::{
+    End, Session,
+    client::{Client, ClientError},
+    refuse,
+    statement::Task,
+};
+use crate::{
+    gate::Entry,
+    metrics::StatementOutcome,
+    shared::Shared,
+    upstream::{
+        handover::{HandoverError, Incoming, hand_over},
+        pool::Lease,
+        whole_seconds,
+    },
+};
+
+/// Connections that are tried for one statement before it is given up. More than one is needed
+/// when idle connections died together, as in a restart of the database.
+const LEASE_TRIES: usize = 64;
+
+impl Session {
+    /// Asks the gate. Returns whether the statement may run; if not, the client has been told.
+    pub(super) async fn admit(&mut self, task: &Task) -> Result<bool, End> {
+        let now = Instant::now();
+        let may_hold_locks = self.pins.may_hold_locks();
+        if let Some(refusal) = task.switch.as_ref().filter(|_| !may_hold_locks) {
+            return self.shed(task, refusal).await;
+        }
+        let policy = self.shared.policy.load_full();
+        let arrival = Arrival {
+            class: task.class,
+            database: policy.database(self.database()),
+            needs_connection: self.pinned.is_none(),
+            may_hold_locks,
+        };
+        let entered = match self.shared.gate.enter(now, arrival) {
+            Entry::Permit(permit) => Ok(permit),
+            Entry::Refused(refusal) => Err(refusal),
+            Entry::Wait(mut ticket) => tokio::select! {
+                biased;
+                entered = &mut ticket => entered,
+                error = gone(&mut self.client) => return Err(End::Client(error)),
+                () = self.entry.card.kill.notified() => {
+                    self.decline(task.first, refuse::interrupted()).await?;
+                    return Ok(false);
+                }
+            },
+        };
+        match entered {
+            Ok(permit) => {
+                let waited = permit.since().saturating_duration_since(now);
+                self.shared.metrics.class(task.class).queue_wait.record(waited);
+                self.permit = Some(permit);
+                self.class = task.class;
+                self.times = Shared::times(&policy, task.class);
+                self.show();
+                Ok(true)
+            }
+            Err(refusal) => self.shed(task, &refusal).await,
+        }
+    }
+
+    async fn shed(&mut self, task: &Task, refusal: &Refusal) -> Result<bool, End> {
+        let metrics = self.shared.metrics.class(task.class);
+        metrics.statements.of(StatementOutcome::Shed).increment(1);
+        metrics.sheds.of(refusal.reason).increment(1);
+        self.decline(task.first, refuse::shed(refusal)).await?;
+        Ok(false)
+    }
+
+    /// Sees to it that the session has a connection in its own state. Returns whether it has; if
+    /// not, the client has been told and the permit is given back.
+    pub(super) async fn borrow(&mut self, task: &Task) -> Result<bool, End> {
+        // What is open or pinned on a connection cannot be had on another one.
+        let is_bound = self.lease.is_some() && (self.is_in_transaction() || self.pinned.is_some());
+        let mut refusal = refuse::unavailable("no connection survived");
+        for _ in 0..LEASE_TRIES {
+            let mut lease = match self.lease.take() {
+                Some(lease) => lease,
+                None => match self.lease_new().await? {
+                    Ok(lease) => lease,
+                    Err(error) => {
+                        refusal = error;
+                        break;
+                    }
+                },
+            };
+            let asks_last_insert = task.shape.effects.contains(Effects::LAST_INSERT_ID);
+            let setup = self.shared.upstream.setup(lease.mariadb);
+            let incoming = Incoming {
+                session: self.entry.card.id,
+                settings: &self.settings,
+                last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
+                lock_wait: self.times.lock_wait.map(whole_seconds),
+                setup: &setup,
+            };
+            match hand_over(&mut lease, incoming).await {
+                Ok(()) => {
+                    self.lease = Some(lease);
+                    return Ok(true);
+                }
+                Err(HandoverError::Refused(error)) => {
+                    // No statement runs on it and no transaction is open: closing it is enough.
+                    drop(lease.detach());
+                    refusal = refuse::passed_on(&error);
+                    break;
+                }
+                Err(HandoverError::Lost(lost)) if is_bound => {
+                    self.lease = Some(lease);
+                    self.lose(&lost).await?;
+                    return Err(End::UpstreamLost);
+                }
+                // Nothing of the client's was sent: another connection will do.
+                Err(HandoverError::Lost(_) | HandoverError::Unsuitable) => drop(lease.detach()),
+            }
+        }
+        self.permit = None;
+        self.decline(task.first, refusal).await?;
+        Ok(false)
+    }
+
+    /// Leases a connection from the pool. The inner error is for the client.
+    async fn lease_new(&mut self) -> Result<Result<Lease, refuse::Error>, End> {
+        let patience = Instant::now() + self.shared.options.lease_timeout;
+        let leased = tokio::select! {
+            biased;
+            leased = self.pool.lease() => leased,
+            error = gone(&mut self.client) => return Err(End::Client(error)),
+            () = self.timer.until(Some(patience)) => {
+                return Ok(Err(refuse::unavailable("no connection could be opened in time")));
+            }
+        };
+        Ok(leased.map_err(|error| refuse::not_leased(&error)))
+    }
+}
+
+/// Waits until the client is gone; what it pipelines meanwhile is taken in, up to a bound.
+pub(super) async fn gone(client: &mut Client) -> ClientError {
+    loop {
+        if let Err(error) = client.watch().await {
+            return error;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Taking over what a finished statement left behind, and giving back what it used.
+
+use std::{sync::Arc, time::Instant};
+
+use policy::sql::{Effects, Kind, Shape};
+use wire::mysql::{
+    command::{self, Command},
+    response::Status,
+};
+
+use super::{
+    End, Session, effect,
+    pins::Pin,
+    prepared,
+    relay::Reply,
+    state::Transaction,
+    statement::{Execution, Task},
+};
+use crate::{
+    metrics::{StatementOutcome, TransactionOutcome},
+    upstream::connection::Lost,
+};
+
+impl Session {
+    /// Takes over what a finished statement left behind.
+    pub(super) async fn conclude(
+        &mut self,
+        task: Task,
+        reply: Reply,
+        was_in_transaction: bool,
+        sent: Instant,
+    ) -> Result<(), End> {
+        let now = Instant::now();
+        let metrics = self.shared.metrics.class(task.class);
+        let ended =
+            if reply.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
+        metrics.statements.of(ended).increment(1);
+        metrics.service_time.record(now.duration_since(sent));
+        if matches!(self.transaction, Transaction::Begun(_)) {
+            self.transaction = Transaction::Open { since: sent };
+        }
+        self.note_prepared(&task, &reply);
+        self.note_pins(&task, &reply, now);
+        let session = self.entry.card.id;
+        if let Some(lease) = &mut self.lease
+            && reply.last_insert_id.is_some()
+        {
+            lease.last_insert_of = Some(session);
+        }
+        let settled = self.settle_state(&task, &reply, was_in_transaction).await;
+        if let Err(lost) = settled {
+            return self.lose_quietly(&lost).await;
+        }
+        self.client.flush().await?;
+        if self.is_in_transaction() {
+            if self.transaction.since().is_none() {
+                self.transaction = Transaction::Open { since: sent };
+            }
+            self.idle_since = Some(now);
+            return Ok(());
+        }
+        let keeps = self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
+        if keeps {
+            _ = self.pins.add(Pin::LookBack)
+        } else {
+            self.pins.remove(Pin::LookBack)
+        }
+        let since = self.transaction.since().unwrap_or(sent);
+        metrics.transaction_time.record(now.duration_since(since));
+        let is_rolled_back = reply.error.is_some() || task.shape.kind == Kind::Rollback;
+        let ended = if is_rolled_back {
+            TransactionOutcome::RolledBack
+        } else {
+            TransactionOutcome::Committed
+        };
+        metrics.transactions.of(ended).increment(1);
+        self.release().await;
+        Ok(())
+    }
+
+    /// Asks the server what its reply left open: whether a transaction is still there after an
+    /// error, and which collation came with a new character set.
+    async fn settle_state(
+        &mut self,
+        task: &Task,
+        reply: &Reply,
+        was_in_transaction: bool,
+    ) -> Result<(), Lost> {
+        let is_autocommit = self.status.contains(Status::AUTOCOMMIT);
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
+        // An error carries no flags. A single statement outside a transaction leaves none behind.
+        let is_single = !task.shape.effects.contains(Effects::MULTI) && is_simple(task.shape.kind);
+        if reply.error.is_some() && (was_in_transaction || !is_autocommit || !is_single) {
+            command::put_simple(&mut lease.outbuf, Command::Ping);
+            lease.command(Command::Ping).await?;
+        }
+        if reply.needs_collation && may_choose_collation(&task.shape) {
+            let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
+            let collation = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
+            if let Some(collation) = collation {
+                Arc::make_mut(&mut self.settings).set_variable(b"collation_connection", collation);
+            }
+        }
+        lease.settings = Arc::clone(&self.settings);
+        let transient = [
+            Status::IN_TRANS,
+            Status::IN_TRANS_READONLY,
+            Status::MORE_RESULTS,
+            Status::CURSOR_EXISTS,
+            Status::LAST_ROW_SENT,
+        ];
+        self.status = transient.into_iter().fold(lease.status, Status::without);
+        Ok(())
+    }
+
+    fn note_prepared(&mut self, task: &Task, reply: &Reply) {
+        let Execution::Prepare { sql, .. } = &task.execution else { return };
+        let id = self.statements.resolve(prepared::LAST_PREPARED);
+        let Some(prepared) = reply.prepared else {
+            self.statements.remove(id);
+            return;
+        };
+        if let Some(statement) = self.statements.find(id) {
+            statement.params = prepared.params;
+        }
+        if let Some(lease) = &mut self.lease {
+            let max = self.shared.upstream.statements_per_connection;
+            let settings = Arc::clone(&self.settings);
+            let evicted =
+                lease.statements.insert(Arc::clone(sql), prepared.statement, settings, max);
+            if let Some(evicted) = evicted {
+                command::put_stmt_close(&mut lease.closing, evicted);
+            }
+        }
+    }
+
+    fn note_pins(&mut self, task: &Task, reply: &Reply, now: Instant) {
+        let before = self.pins.clone();
+        let ends_transaction = task.shape.kind != Kind::Set && reply.error.is_none();
+        effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply);
+        let status = self.lease.as_ref().map_or(Status(0), |lease| lease.status);
+        if ends_transaction && !status.contains(Status::IN_TRANS) {
+            self.pins.remove(Pin::NextTransaction);
+        }
+        match task.command {
+            Command::StmtSendLongData => _ = self.pins.add(Pin::LongData),
+            Command::StmtExecute | Command::StmtBulkExecute | Command::StmtReset => {
+                self.pins.remove(Pin::LongData);
+            }
+            _ => {}
+        }
+        match (&task.execution, task.command) {
+            (Execution::Prepared { opens_cursor: true, .. }, _)
+                if status.contains(Status::CURSOR_EXISTS) =>
+            {
+                self.pins.add(Pin::Cursor);
+            }
+            (_, Command::StmtReset) => self.pins.remove(Pin::Cursor),
+            (_, Command::StmtFetch) if status.contains(Status::LAST_ROW_SENT) => {
+                self.pins.remove(Pin::Cursor);
+            }
+            _ => {}
+        }
+        if self.pins != before {
+            let metrics = self.shared.metrics.class(task.class);
+            for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
+                metrics.pins.of(pin).increment(1);
+            }
+            let text: Arc<str> = Arc::from(&*task.shape.text);
+            self.entry.card.show_pins(&self.pins, now, Some(&text));
+        }
+    }
+}
+
+/// Whether a statement of this kind, alone and outside a transaction, leaves no transaction open
+/// when it fails.
+fn is_simple(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Select
+            | Kind::LockingSelect
+            | Kind::Insert
+            | Kind::Update
+            | Kind::Delete
+            | Kind::Replace
+            | Kind::Ddl
+            | Kind::Show
+            | Kind::Explain
+            | Kind::Use
+    )
+}
+
+/// Whether a statement may have chosen a collation that no tracker names.
+fn may_choose_collation(shape: &Shape) -> bool {
+    let text = shape.text.as_bytes();
+    let has = |word: &[u8]| text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
+    shape.kind != Kind::Set
+        || shape.effects.contains(Effects::MULTI)
+        || has(b"COLLATE")
+        || has(b"CHARACTER SET")
+        || has(b"CHARSET")
+}
