@@ -16,6 +16,8 @@ class World:
         self.adapter = adapter
         self.home = f"{settings.database}_{client.replace('-', '_')}"
         self.other = f"{self.home}_other"
+        # Within what the account may see: of others it is told 1044, whether they exist or not.
+        self.missing = f"{self.home}_missing"
         self.sessions = []
         self.is_new = True
 

@@ -63,7 +63,7 @@ def an_unknown_user_is_refused(world):
 
 @check
 def an_unknown_database_is_refused_at_login(world):
-    expect_refused(1049, lambda: world.open(database="no_such_database"))
+    expect_refused(1049, lambda: world.open(database=world.missing))
 
 
 @check

@@ -141,7 +141,7 @@ def the_drivers_own_change_of_database_stays(world):
         session.use(name)
         expect(session.run("SELECT DATABASE()").value, name)
         expect(neighbour.run("SELECT DATABASE()").value, world.home)
-    expect_refused(1049, session.use, "no_such_database")
+    expect_refused(1049, session.use, world.missing)
     expect(session.run("SELECT DATABASE()").value, world.home)
 
 
