@@ -14,7 +14,10 @@ use crate::{
         SwitchOrder, SwitchStatus, UpstreamStatus, mode_name, whole_ms,
     },
     metrics::{ClientState, ConnectionState, Label as _, Reload},
-    session::{pins::Pin, registry::Card},
+    session::{
+        pins::Pin,
+        registry::{Card, ShownPins},
+    },
     shared::Shared,
     upstream::Nets,
 };
@@ -185,7 +188,7 @@ impl Operations for Operator {
 }
 
 fn pinned(card: &Card, now: Instant) -> Option<PinnedSession> {
-    let (pins, since, statement) = card.pins()?;
+    let ShownPins { pins, since, statement } = card.pins()?;
     Some(PinnedSession {
         id: card.id,
         user: card.user.to_string(),

@@ -35,8 +35,19 @@ pub struct Card {
     ended: AtomicBool,
     /// What its client is doing, as an index of [`ClientState::ALL`].
     state: AtomicU8,
-    /// Its pins, and since when.
-    pinned: Mutex<Option<(Pins, Instant, Option<Arc<str>>)>>,
+    /// Its pins, while it has any.
+    pins: Mutex<Option<ShownPins>>,
+}
+
+/// The pins of a session, as others see them.
+#[derive(Debug, Clone)]
+pub struct ShownPins {
+    /// The causes.
+    pub pins: Pins,
+    /// When the first of them began.
+    pub since: Instant,
+    /// The normalised statement behind the newest.
+    pub statement: Option<Arc<str>>,
 }
 
 impl Card {
@@ -76,17 +87,17 @@ impl Card {
 
     /// Shows the pins to others. `cause` is the normalised statement behind the newest.
     pub fn show_pins(&self, pins: &Pins, now: Instant, cause: Option<&Arc<str>>) {
-        let mut pinned = self.pinned.lock();
-        *pinned = match pinned.take() {
-            _ if pins.is_empty() => None,
-            Some((_, since, old)) => Some((pins.clone(), since, cause.cloned().or(old))),
-            None => Some((pins.clone(), now, cause.cloned())),
+        let mut shown = self.pins.lock();
+        let (since, statement) = match shown.take() {
+            Some(before) => (before.since, cause.cloned().or(before.statement)),
+            None => (now, cause.cloned()),
         };
+        *shown = (!pins.is_empty()).then(|| ShownPins { pins: pins.clone(), since, statement });
     }
 
-    /// The pins, since when, and the statement that caused them.
-    pub fn pins(&self) -> Option<(Pins, Instant, Option<Arc<str>>)> {
-        self.pinned.lock().clone()
+    /// The pins, while there are any.
+    pub fn pins(&self) -> Option<ShownPins> {
+        self.pins.lock().clone()
     }
 }
 
@@ -127,7 +138,7 @@ impl Sessions {
             kill: Notify::new(),
             ended: AtomicBool::new(false),
             state: AtomicU8::new(ClientState::Idle as u8),
-            pinned: Mutex::new(None),
+            pins: Mutex::new(None),
         });
         self.by_id.lock().insert(id, Arc::clone(&card));
         self.count.fetch_add(1, Ordering::AcqRel);
