@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use guard::config::{Config, manual};
+use guard::metrics::table;
 
 use crate::exit::Failure;
 use crate::show::print;
@@ -19,6 +20,8 @@ enum Page {
     Configuration,
     /// The JSON schema of the configuration, for editors.
     Schema,
+    /// Every metric, as Markdown.
+    Metrics,
 }
 
 impl Docs {
@@ -26,6 +29,7 @@ impl Docs {
         let page = match self.page {
             Page::Configuration => manual::page(),
             Page::Schema => format!("{:#}\n", Config::schema()),
+            Page::Metrics => table::page(),
         };
         Ok(print(&page)?)
     }
