@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod measure;
 mod wait;
 
 pub use drill::client::{Client, ClientError, Failure, Login, PATIENCE, Packet, Reply, Success};
@@ -27,4 +28,5 @@ pub use drill::server::probe::{Gauges, Probe, Thread};
 pub use drill::server::{Server, Settings};
 pub use drill::watch::{Sample, Watch};
 
+pub use self::measure::{Open, done, memory_kib, open, refused, seconds, status};
 pub use self::wait::{Deadline, eventually};
