@@ -67,10 +67,13 @@ const LIMITS: &str = r#"
 [log]
 level = "warn"
 
+[overall]
+queue_length = 1000
+
 [class.default]
 in_flight = 4
 queue_length = 1000
-queue_time = "700ms"
+queue_time = "800ms"
 statement_time = "1s"
 transaction_time = "2s"
 idle_in_transaction_time = "500ms"
@@ -78,6 +81,9 @@ idle_in_transaction_time = "500ms"
 
 /// Upstream connections of the guard in the demo.
 const CONNECTIONS: u32 = 8;
+
+/// The fewest commits whose percentiles are told.
+const ENOUGH: usize = 100;
 
 /// How often the server is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -102,7 +108,7 @@ pub struct Outcome {
     /// Commits within the deadline per second while the storm lasted.
     pub storm_good_per_second: f64,
     /// What half of those committed in the storm took at most, all attempts together; none when
-    /// nothing was committed.
+    /// fewer than [`ENOUGH`] were: a percentile of a handful says nothing.
     pub storm_p50_ms: Option<f64>,
     /// What 99 of 100 of those took at most.
     pub storm_p99_ms: Option<f64>,
@@ -228,7 +234,10 @@ fn outcome(scene: &Scene, way: Way, timeline: &Timeline, samples: &[Sample]) -> 
     let storm = timeline.sum(breaks..breaks + whole(scene.storm));
     let per_second = |count: u64, span: Duration| count as f64 / span.as_secs_f64();
     let in_storm = |count: fn(&Counts) -> u64| per_second(count(&storm), scene.storm);
-    let ms = |share| Some(storm.latency(share)?.as_secs_f64() * 1000.0);
+    let is_enough = storm.latencies.len() >= ENOUGH;
+    let ms = |share| {
+        storm.latency(share).filter(|_| is_enough).map(|latency| latency.as_secs_f64() * 1000.0)
+    };
     let most = |gauge: fn(&Gauges) -> u32| {
         samples.iter().map(|sample| gauge(&sample.gauges)).max().unwrap_or(0)
     };

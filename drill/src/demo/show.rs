@@ -111,7 +111,11 @@ pub fn table(report: &Report) -> String {
         ("  most threads connected", |it| Some(it.threads_connected_max.into())),
         ("  most transactions waiting for a lock", |it| Some(it.lock_waiters_max.into())),
     ];
-    let cell = |value: Option<f64>| value.map_or("never".to_owned(), |value| format!("{value:.0}"));
+    let cell = |value: Option<f64>| match value {
+        None => "too few".to_owned(),
+        Some(value) if value > 0.0 && value < 10.0 && value.fract() != 0.0 => format!("{value:.1}"),
+        Some(value) => format!("{value:.0}"),
+    };
     let mut text = format!("{:<48}{:>12}{:>12}\n", "", "direct", "guard");
     for (name, value) in rows {
         let (direct, guard) = (cell(value(&report.direct)), cell(value(&report.guard)));

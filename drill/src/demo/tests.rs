@@ -34,8 +34,8 @@ fn an_outcome_counts_the_storm_and_the_worst_look() {
 }
 
 #[test]
-fn a_table_says_never_where_nothing_was_committed() {
-    let table = table(&report((0, 100), (200, 4)));
+fn a_table_gives_no_percentile_of_a_handful_of_commits() {
+    let table = table(&report((4, 100), (200, 4)));
     let p99 = table.lines().find(|line| line.contains("p99")).unwrap();
-    assert_eq!(p99.split_whitespace().rev().take(2).collect::<Vec<_>>(), ["197", "never"]);
+    assert!(p99.ends_with("     too few         197"), "{p99}");
 }
