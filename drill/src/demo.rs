@@ -108,7 +108,7 @@ pub struct Outcome {
     /// Commits within the deadline per second while the storm lasted.
     pub storm_good_per_second: f64,
     /// What half of those committed in the storm took at most, all attempts together; none when
-    /// fewer than [`ENOUGH`] were: a percentile of a handful says nothing.
+    /// fewer than 100 were: a percentile of a handful says nothing.
     pub storm_p50_ms: Option<f64>,
     /// What 99 of 100 of those took at most.
     pub storm_p99_ms: Option<f64>,

@@ -1,9 +1,9 @@
 //! The configuration: one TOML file, read once into typed values.
 //!
-//! Reading has four steps, each in its own file. [`source`] parses the text, keeps the line of every
+//! Reading has four steps, each in its own file. `source` parses the text, keeps the line of every
 //! key and puts the environment into `"${env:NAME}"`. Serde turns the tree into the structs below;
 //! durations, sizes and names parse themselves ([`value`]). Secrets that are named by file are then
-//! read. Last, [`check`] looks at what no single key can tell: sums against caps, the order of
+//! read. Last, `check` looks at what no single key can tell: sums against caps, the order of
 //! timeouts, names that must exist, rules that can never match.
 //!
 //! Every error names the file, the line, the key, the value and the accepted form. A value is left
