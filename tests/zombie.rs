@@ -208,7 +208,7 @@ async fn retry_transaction(shared: Arc<Shared>, addr: SocketAddr) -> Told {
             let failure = refused(&mut client, "SELECT 1").await;
             assert!(failure.message.contains("end it with ROLLBACK"), "{failure}");
         }
-        if is_cancelled && attempt % 2 == 0 {
+        if is_cancelled && attempt.is_multiple_of(2) {
             refused(&mut client, "COMMIT").await;
         } else {
             done(&mut client, "ROLLBACK").await;
