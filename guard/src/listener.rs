@@ -148,9 +148,10 @@ fn outcome_of(error: &LoginError) -> ClientOutcome {
         | LoginError::TlsNotOffered
         | LoginError::TlsRequired
         | LoginError::PlainTextBeforeTls => ClientOutcome::TlsFailed,
-        LoginError::Denied { .. } | LoginError::TooMany { .. } | LoginError::Refused(_) => {
-            ClientOutcome::LoginFailed
-        }
+        LoginError::BarePassword(_)
+        | LoginError::Denied { .. }
+        | LoginError::TooMany { .. }
+        | LoginError::Refused(_) => ClientOutcome::LoginFailed,
         LoginError::Unverifiable(_) => ClientOutcome::Upstream,
         LoginError::Packet(_)
         | LoginError::Malformed(_)

@@ -33,6 +33,7 @@ use wire::mysql::response::{OkPacket, Status, put_err, put_ok};
 pub use self::change_user::{Changed, change_user};
 use self::enter::Entrance;
 pub use self::error::LoginError;
+pub use self::prove::Challenge;
 use crate::secret::rsa::RsaKey;
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
@@ -126,6 +127,8 @@ pub struct Login {
     pub attributes: Vec<Attribute>,
     /// Whether it was told that the database is MariaDB.
     pub mariadb: bool,
+    /// What it answered: `COM_CHANGE_USER` begins with a reply to the same.
+    pub challenge: Challenge,
     last: LastWord,
 }
 

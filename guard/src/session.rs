@@ -10,11 +10,13 @@
 //! | `client` | the client's socket and its commands |
 //! | `command` | which command goes where |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
+//! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
 //! | `state`, `pins`, `settings`, `prepared` | what a session is, beside its sockets |
 
 mod admit;
 pub mod cancel;
+mod change_user;
 pub mod client;
 pub mod command;
 mod conclude;
@@ -58,7 +60,7 @@ use self::{
 };
 use crate::{
     gate::{Permit, Pinned},
-    login::Login,
+    login::{Challenge, Login},
     metrics::{ClientState, Disconnect},
     shared::Shared,
     upstream::{
@@ -147,6 +149,10 @@ pub struct Session {
     pins: Pins,
     look_back: LookBack,
     statements: ClientStatements,
+    /// What the client answered at its last login.
+    challenge: Challenge,
+    /// How often `COM_CHANGE_USER` was refused.
+    failed_changes: u8,
     /// When the last reply ended, inside a transaction.
     idle_since: Option<Instant>,
     timer: Timer,
@@ -204,6 +210,8 @@ impl Session {
             pins,
             look_back: LookBack::default(),
             statements: ClientStatements::default(),
+            challenge: login.challenge,
+            failed_changes: 0,
             idle_since: None,
             timer: Timer::new(),
             scratch: Scratch::default(),

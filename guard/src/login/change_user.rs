@@ -1,4 +1,3 @@
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -8,7 +7,7 @@ use wire::mysql::handshake::ChangeUser;
 use wire::mysql::response::put_err;
 
 use super::enter::{keep, user};
-use super::prove::Prover;
+use super::prove::{Challenge, Prover};
 use super::{LAST_WORD, LoginContext, LoginError};
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
@@ -29,6 +28,8 @@ pub struct Changed {
     pub charset: Option<u8>,
     /// What it says about itself, 2 KiB of it at most.
     pub attributes: Vec<Attribute>,
+    /// What it answered.
+    pub challenge: Challenge,
     /// The sequence id of the answer.
     pub seq: u8,
     /// The info of the OK packet: why MariaDB's client may trust our certificate; else empty.
@@ -38,22 +39,22 @@ pub struct Changed {
 /// Has a client prove anew who it is: COM_CHANGE_USER. `payload` is the command's, `buffer` holds
 /// what was read behind it.
 ///
-/// The client's first reply is not looked at: it answers the challenge of its last login, which
-/// nobody kept. It is asked anew instead, as every client with plugins can be.
+/// `before` is the challenge of its last login, which the client's first reply answers.
 ///
 /// # Errors
-/// When it is not let in. It has been told then, and the session should end: it is nobody's now.
+/// When it is not let in. It has been told then, if it can be; unless [`LoginError::is_refusal`],
+/// nothing more is understood from it.
 pub async fn change_user(
     stream: &mut Stream,
     buffer: &mut BytesMut,
     payload: &[u8],
     capabilities: Capabilities,
+    before: Challenge,
     context: &LoginContext,
 ) -> Result<Changed, LoginError> {
     let deadline = Instant::now() + context.timeout;
-    let from = stream.tcp().peer_addr().map_err(PacketError::Io)?.ip();
     let mut packets = Packets { stream, buffer: std::mem::take(buffer), seq: 1 };
-    let attempt = attempt(&mut packets, payload, capabilities, from, context);
+    let attempt = attempt(&mut packets, payload, capabilities, before, context);
     let result =
         timeout_at(deadline, attempt).await.unwrap_or(Err(LoginError::TimedOut(context.timeout)));
     if let Some((code, sqlstate, message)) = result.as_ref().err().and_then(LoginError::reply) {
@@ -69,9 +70,10 @@ async fn attempt(
     packets: &mut Packets<&mut Stream>,
     payload: &[u8],
     capabilities: Capabilities,
-    from: IpAddr,
+    before: Challenge,
     context: &LoginContext,
 ) -> Result<Changed, LoginError> {
+    let from = packets.stream.tcp().peer_addr().map_err(PacketError::Io)?.ip();
     let command = ChangeUser::parse(payload, capabilities)?;
     let is_tls = packets.stream.is_tls();
     let prover = Prover {
@@ -81,7 +83,7 @@ async fn attempt(
         is_tls,
         can_switch: capabilities.contains(Capabilities::PLUGIN_AUTH),
     };
-    let proved = prover.ask(packets, command.plugin).await?;
+    let proved = prover.prove_again(packets, command.plugin, command.auth, before).await?;
     let is_mariadb_client = !capabilities.contains(Capabilities::LONG_PASSWORD);
     let info = match (&context.tls, is_tls && is_mariadb_client) {
         (Some(tls), true) => proved.vouch(&tls.fingerprint),
@@ -93,6 +95,7 @@ async fn attempt(
         database: Some(command.database.to_vec()).filter(|name| !name.is_empty()),
         charset: command.charset.and_then(|charset| charset.try_into().ok()),
         attributes: keep(command.attributes),
+        challenge: proved.challenge,
         seq: packets.seq,
         info,
     })

@@ -8,7 +8,7 @@ use wire::mysql::auth::Scramble;
 use wire::mysql::handshake::{ConnectAttributes, HandshakeResponse, Opening};
 use wire::mysql::response::Status;
 
-use super::prove::Prover;
+use super::prove::{Challenge, Prover};
 use super::{LastWord, Login, LoginContext, LoginError, Welcome, offered};
 use crate::stream::Stream;
 use crate::stream::packets::Packets;
@@ -39,6 +39,7 @@ pub(super) struct Entered {
     capabilities: Capabilities,
     charset: u8,
     attributes: Vec<Attribute>,
+    challenge: Challenge,
     info: Vec<u8>,
 }
 
@@ -75,6 +76,7 @@ impl Entrance<'_> {
             capabilities: capabilities.without(Capabilities::SSL),
             charset: response.charset,
             attributes: keep(response.attributes),
+            challenge: proved.challenge,
             info,
         })
     }
@@ -94,7 +96,7 @@ impl Entrance<'_> {
 
 impl Entered {
     pub(super) fn into_login(self, packets: Packets<Stream>, welcome: &Welcome) -> Login {
-        let Self { account, database, capabilities, charset, attributes, info } = self;
+        let Self { account, database, capabilities, charset, attributes, challenge, info } = self;
         Login {
             stream: packets.stream,
             leftover: packets.buffer,
@@ -105,6 +107,7 @@ impl Entered {
             charset,
             attributes,
             mariadb: welcome.mariadb,
+            challenge,
             last: LastWord { seq: packets.seq, status: Status(welcome.status), info },
         }
     }

@@ -46,6 +46,10 @@ pub enum LoginError {
     /// The client left the rules of its plugin.
     #[error("the client sent {0}")]
     Exchange(&'static str),
+    /// The client sent its password for everybody to read, for want of TLS or of RSA (as GnuTLS
+    /// builds of MariaDB's client do). Even a right one is refused, as servers refuse it.
+    #[error("{0}: its password came over plain text, without TLS or the guard's RSA key")]
+    BarePassword(#[source] Box<LoginError>),
     /// Name or password is wrong; which of them is not said.
     #[error("access denied for user '{user}'@'{from}'")]
     Denied {
@@ -85,6 +89,7 @@ impl LoginError {
             Self::TlsRequired => "tls_required",
             Self::OldPassword => "old_password",
             Self::Exchange(_) => "exchange",
+            Self::BarePassword(_) => "bare_password",
             Self::Denied { .. } => "denied",
             Self::TooMany { .. } => "too_many_denied",
             Self::Refused(_) => "refused",
@@ -98,6 +103,19 @@ impl LoginError {
             Self::Unverifiable(_) => "upstream",
             _ => "client",
         }
+    }
+
+    /// Whether the client kept to the protocol and was told no: a session that it had goes on where
+    /// the database's would.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::BarePassword(_)
+                | Self::Denied { .. }
+                | Self::TooMany { .. }
+                | Self::Refused(_)
+                | Self::Unverifiable(_)
+        )
     }
 
     /// What the client is told, if it can be: code, SQL state and text.
@@ -136,6 +154,11 @@ impl LoginError {
                  upgrading the client"
                     .into(),
             ),
+            Self::BarePassword(denied) => {
+                let (code, sqlstate, text) = denied.reply()?;
+                let why = "caching_sha2_password without TLS needs RSA; use TLS";
+                Some((code, sqlstate, format!("{text}: {why}")))
+            }
             Self::Denied { user, from, using_password } => {
                 let using = if *using_password { "YES" } else { "NO" };
                 let text =

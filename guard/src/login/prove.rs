@@ -35,11 +35,17 @@ pub(super) struct Prover<'a> {
     pub(super) can_switch: bool,
 }
 
+/// What a client was asked, and by which plugin it answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Challenge {
+    pub(super) plugin: Plugin,
+    pub(super) scramble: Scramble,
+}
+
 /// A reply to a challenge.
 struct Reply {
-    plugin: Plugin,
+    challenge: Challenge,
     bytes: Zeroizing<Vec<u8>>,
-    scramble: Scramble,
 }
 
 impl Reply {
@@ -52,8 +58,7 @@ impl Reply {
 /// An account, and the exchange that proved it.
 pub(super) struct Proved {
     pub(super) account: Arc<Account>,
-    plugin: Plugin,
-    scramble: Scramble,
+    pub(super) challenge: Challenge,
 }
 
 impl Proved {
@@ -63,12 +68,12 @@ impl Proved {
     ///
     /// (mariadb-connector-c:plugins/auth/my_auth.c `run_plugin_auth`)
     pub(super) fn vouch(&self, fingerprint: &[u8; 32]) -> Vec<u8> {
-        if self.plugin != Plugin::NativePassword || self.account.has_no_password() {
+        if self.challenge.plugin != Plugin::NativePassword || self.account.has_no_password() {
             return Vec::new();
         }
         let digest = Sha256::new()
             .chain_update(native::stage2(&self.account.native_stage1()))
-            .chain_update(self.scramble)
+            .chain_update(self.challenge.scramble)
             .chain_update(fingerprint)
             .finalize();
         let hex = digest.iter().flat_map(|byte| format!("{byte:02X}").into_bytes());
@@ -86,33 +91,42 @@ impl<'a> Prover<'a> {
         reply: &[u8],
         scramble: Scramble,
     ) -> Result<Proved, LoginError> {
-        let named = plugin.map_or(Some(Plugin::NativePassword), Plugin::from_name);
-        let spoken = named.filter(|plugin| {
-            matches!(plugin, Plugin::NativePassword | Plugin::CachingSha2Password)
-        });
+        let spoken = spoken(plugin);
         // A client that prefers another plugin than the greeting's knows no challenge for it, so it
         // sends nothing and waits to be asked.
         let waits = reply.is_empty() && spoken != Some(self.context.plugin) && self.can_switch;
         let reply = match spoken {
-            Some(plugin) if !waits => Reply { plugin, bytes: reply.to_vec().into(), scramble },
+            Some(plugin) if !waits => {
+                Reply { challenge: Challenge { plugin, scramble }, bytes: reply.to_vec().into() }
+            }
             _ => self.switch(packets, spoken.unwrap_or(self.context.plugin)).await?,
         };
         self.settle(packets, reply).await
     }
 
-    /// Begins by asking anew, for clients whose first reply is to a challenge that nobody kept.
-    pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+    /// Judges a reply to the challenge of the login before. Unless it is right, the client is asked
+    /// once more by the plugin it answered by then, with the same scramble: servers do so, and some
+    /// clients do not look for another.
+    ///
+    /// (mariadb-connector-c:plugins/auth/my_auth.c `native_password_auth_client`)
+    pub(super) async fn prove_again<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         packets: &mut Packets<S>,
         plugin: Option<&[u8]>,
+        reply: &[u8],
+        before: Challenge,
     ) -> Result<Proved, LoginError> {
-        let preferred = plugin.and_then(Plugin::from_name);
-        let plugin = match preferred {
-            Some(Plugin::NativePassword) => Plugin::NativePassword,
-            Some(Plugin::CachingSha2Password) => Plugin::CachingSha2Password,
-            _ => self.context.plugin,
+        let scramble = before.scramble;
+        let is_right = |plugin: &Plugin| {
+            let verdict = self.context.users.judge(self.user, *plugin, reply, &scramble);
+            !reply.is_empty() && matches!(verdict, Verdict::Right(_))
         };
-        let reply = self.switch(packets, plugin).await?;
+        let reply = match spoken(plugin).filter(is_right) {
+            Some(plugin) => {
+                Reply { challenge: Challenge { plugin, scramble }, bytes: reply.to_vec().into() }
+            }
+            None => self.challenge(packets, before).await?,
+        };
         self.settle(packets, reply).await
     }
 
@@ -122,9 +136,10 @@ impl<'a> Prover<'a> {
         mut reply: Reply,
     ) -> Result<Proved, LoginError> {
         let users = &self.context.users;
-        let account = match users.judge(self.user, reply.plugin, &reply.bytes, &reply.scramble) {
+        let Challenge { plugin, scramble } = reply.challenge;
+        let account = match users.judge(self.user, plugin, &reply.bytes, &scramble) {
             Verdict::Right(account) => {
-                if reply.plugin == Plugin::CachingSha2Password && !reply.is_empty() {
+                if plugin == Plugin::CachingSha2Password && !reply.is_empty() {
                     let right = AuthMoreData(&[caching_sha2::FAST_AUTH_SUCCESS]);
                     packets.write(|out, seq| right.put(out, seq)).await?;
                 }
@@ -133,12 +148,12 @@ impl<'a> Prover<'a> {
             Verdict::Wrong => return Err(self.denied(&reply)),
             Verdict::Unclear => {
                 users.admit(self.from).map_err(|denial| self.explain(denial, &reply))?;
-                if reply.plugin != Plugin::CachingSha2Password {
+                if plugin != Plugin::CachingSha2Password {
                     reply = self.switch(packets, Plugin::CachingSha2Password).await?;
                 }
                 let password = match reply.is_empty() {
                     true => Secret::default(),
-                    false => self.ask_password(packets, &reply.scramble).await?,
+                    false => self.ask_password(packets, &reply).await?,
                 };
                 users
                     .verify(self.user, password, self.from)
@@ -146,7 +161,7 @@ impl<'a> Prover<'a> {
                     .map_err(|denial| self.explain(denial, &reply))?
             }
         };
-        Ok(Proved { account, plugin: reply.plugin, scramble: reply.scramble })
+        Ok(Proved { account, challenge: reply.challenge })
     }
 
     /// Asks for a reply by `plugin` to a new challenge.
@@ -155,21 +170,29 @@ impl<'a> Prover<'a> {
         packets: &mut Packets<S>,
         plugin: Plugin,
     ) -> Result<Reply, LoginError> {
+        self.challenge(packets, Challenge { plugin, scramble: random_scramble() }).await
+    }
+
+    async fn challenge<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        packets: &mut Packets<S>,
+        challenge: Challenge,
+    ) -> Result<Reply, LoginError> {
         if !self.can_switch {
             return Err(LoginError::OldPassword);
         }
-        let scramble = random_scramble();
-        let switch = AuthSwitch { plugin: plugin.name().as_bytes(), data: &scramble };
+        let Challenge { plugin, scramble } = &challenge;
+        let switch = AuthSwitch { plugin: plugin.name().as_bytes(), data: scramble };
         packets.write(|out, seq| switch.put(out, seq)).await?;
         let payload = packets.read().await?;
-        Ok(Reply { plugin, bytes: payload.to_vec().into(), scramble })
+        Ok(Reply { challenge, bytes: payload.to_vec().into() })
     }
 
     /// Full authentication: the password itself, by TLS or encrypted for our key.
     async fn ask_password<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         packets: &mut Packets<S>,
-        scramble: &Scramble,
+        reply: &Reply,
     ) -> Result<Secret, LoginError> {
         let ask = AuthMoreData(&[caching_sha2::PERFORM_FULL_AUTHENTICATION]);
         packets.write(|out, seq| ask.put(out, seq)).await?;
@@ -178,9 +201,7 @@ impl<'a> Prover<'a> {
         payload.zeroize();
         if !self.is_tls {
             if *password != [caching_sha2::REQUEST_PUBLIC_KEY] {
-                return Err(LoginError::Exchange(
-                    "its password over plain text, without TLS or the guard's RSA key",
-                ));
+                return Err(LoginError::BarePassword(Box::new(self.denied(reply))));
             }
             let key = AuthMoreData(self.context.rsa.public_pem().as_bytes());
             packets.write(|out, seq| key.put(out, seq)).await?;
@@ -189,7 +210,7 @@ impl<'a> Prover<'a> {
             let decrypted = self.context.rsa.decrypt(&encrypted);
             drop(place);
             password = decrypted.map_err(|_| LoginError::Exchange("no password for our key"))?;
-            caching_sha2::obscure(&mut password, scramble);
+            caching_sha2::obscure(&mut password, &reply.challenge.scramble);
         }
         match password.pop() {
             Some(0) => Ok(password.into()),
@@ -213,4 +234,11 @@ impl<'a> Prover<'a> {
             using_password: !reply.is_empty(),
         }
     }
+}
+
+/// The plugin that a client names, if it is one that is spoken here; a client that names none knows
+/// only the oldest.
+fn spoken(plugin: Option<&[u8]>) -> Option<Plugin> {
+    let named = plugin.map_or(Some(Plugin::NativePassword), Plugin::from_name);
+    named.filter(|plugin| matches!(plugin, Plugin::NativePassword | Plugin::CachingSha2Password))
 }

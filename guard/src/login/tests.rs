@@ -543,9 +543,10 @@ async fn a_client_may_change_its_user_and_is_asked_anew() {
             let packets = Packets::new(Stream::Plain(tcp), 1);
             let mut client = Client { packets, scramble: [0; 20], plugin, offered: CLIENT };
             let server = async {
+                let before = Challenge { plugin, scramble: [7; 20] };
+                let payload = command.as_bytes();
                 let changed =
-                    change_user(&mut stream, &mut buffer, command.as_bytes(), CLIENT, &context);
-                let changed = changed.await;
+                    change_user(&mut stream, &mut buffer, payload, CLIENT, before, &context).await;
                 if let Ok(changed) = &changed {
                     let mut packets = Packets::new(&mut stream, changed.seq);
                     let ok = OkPacket::default();
@@ -571,4 +572,18 @@ async fn a_client_may_change_its_user_and_is_asked_anew() {
         check("app", "wrong", "denied").await;
         check("nobody", "secret", "denied").await;
     }
+}
+
+#[tokio::test]
+async fn a_change_of_user_may_begin_with_a_reply_to_the_last_challenge() {
+    let before = Challenge { plugin: Plugin::NativePassword, scramble: *b"abcdefghijklmnopqrst" };
+    let reply = native::reply(&native::stage1(b"secret"), &before.scramble);
+    let command = [b"\x11app\0\x14", &reply[..], b"shop\0\x2d\0mysql_native_password\0"].concat();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let mut stream = Stream::Plain(listener.accept().await.unwrap().0);
+    let (mut buffer, context) = (BytesMut::new(), context(Plugin::CachingSha2Password, None));
+    let changed = change_user(&mut stream, &mut buffer, &command, CLIENT, before, &context).await;
+    let changed = changed.expect("nothing more was asked");
+    assert_eq!((&*changed.user, changed.seq), ("app", 1));
 }

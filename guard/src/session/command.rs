@@ -11,10 +11,9 @@ use policy::{
     sql::{Effects, Kind, Scratch, Shape},
 };
 use wire::mysql::{
-    Capabilities,
     command::{self, Command, SetOption, StmtExecute},
     frame::HEADER_LEN,
-    response::{OkPacket, Status, put_eof, put_err, put_ok},
+    response::{Status, put_eof},
 };
 
 use super::{
@@ -26,7 +25,6 @@ use super::{
     settings::Settings,
     statement::{Execution, Task},
 };
-use crate::login;
 
 impl Session {
     /// Carries out one command, whose first packet lies whole at the front of the client's buffer,
@@ -238,7 +236,7 @@ impl Session {
     }
 
     /// Ends what the session holds and forgets what it changed; its schema stays.
-    async fn forget_state(&mut self) {
+    pub(super) async fn forget_state(&mut self) {
         if let Some(lease) = self.slot.take() {
             lease.give_back();
         }
@@ -258,55 +256,6 @@ impl Session {
         self.status = Status::AUTOCOMMIT;
         self.pinned = None;
         self.entry.card.show_pins(&self.pins, std::time::Instant::now(), None);
-    }
-
-    async fn change_user(&mut self, first: First) -> Result<(), End> {
-        let payload = self.client.inbuf[HEADER_LEN..first.packet].to_vec();
-        self.client.consume(first.packet);
-        self.forget_state().await;
-        let changed = login::change_user(
-            &mut self.client.stream,
-            &mut self.client.inbuf,
-            &payload,
-            self.client.capabilities,
-            &self.shared.login,
-        );
-        let changed = changed.await.map_err(|_| End::Told("COM_CHANGE_USER failed"))?;
-        self.adopt(changed).await
-    }
-
-    /// Becomes the session of the account that `COM_CHANGE_USER` named.
-    async fn adopt(&mut self, changed: login::Changed) -> Result<(), End> {
-        let capabilities = self.client.capabilities;
-        self.charset = changed.charset.unwrap_or(self.charset);
-        self.user = changed.user;
-        self.pool = self.shared.upstream.pool_of(&changed.account, capabilities, self.charset);
-        let checked = match &changed.database {
-            Some(schema) => self.pool.check_schema(schema).await,
-            None => Ok(()),
-        };
-        let multi_statements = capabilities.contains(Capabilities::MULTI_STATEMENTS);
-        self.initial = Arc::new(Settings::new(changed.database.as_deref(), multi_statements));
-        self.settings = Arc::clone(&self.initial);
-        let out = &mut self.client.outbuf;
-        match checked {
-            Ok(()) => {
-                let ok = OkPacket {
-                    status: Status::AUTOCOMMIT,
-                    info: &changed.info,
-                    ..OkPacket::default()
-                };
-                put_ok(out, changed.seq, capabilities, &ok);
-                Ok(())
-            }
-            Err(error) => {
-                let error = refuse::not_leased(&error);
-                let message = error.message.as_bytes();
-                put_err(out, changed.seq, capabilities, error.code, &error.sqlstate, message);
-                self.client.flush().await?;
-                Err(End::Told("COM_CHANGE_USER to a schema that cannot be used"))
-            }
-        }
     }
 
     fn set_option(&mut self, first: First) -> Result<(), End> {

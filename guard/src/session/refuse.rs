@@ -114,6 +114,11 @@ pub fn unknown_command(byte: u8) -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, message)
 }
 
+/// One `COM_CHANGE_USER` more after as many as may fail.
+pub fn too_many_changes() -> Error {
+    error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
+}
+
 /// A prepared statement that the client has not got.
 pub fn unknown_statement(id: u32, command: &str) -> Error {
     let message = format!("Unknown prepared statement handler ({id}) given to {command}");

@@ -1,0 +1,80 @@
+//! `COM_CHANGE_USER`: the client logs in again, on the connection that it has.
+//!
+//! Whatever comes of it, the session's state is gone. A client that is refused stays who it was on
+//! MariaDB, and is heard [`FAILURES_MAX`] times; MySQL hangs up.
+
+use std::sync::Arc;
+
+use wire::mysql::{
+    Capabilities,
+    frame::HEADER_LEN,
+    response::{OkPacket, Status, put_err, put_ok},
+};
+
+use super::{End, Session, client::First, refuse, settings::Settings};
+use crate::login;
+
+/// Attempts that may fail on one connection, as on MariaDB; further ones are an unknown command.
+const FAILURES_MAX: u8 = 3;
+
+impl Session {
+    pub(super) async fn change_user(&mut self, first: First) -> Result<(), End> {
+        let payload = self.client.inbuf[HEADER_LEN..first.packet].to_vec();
+        self.client.consume(first.packet);
+        self.forget_state().await;
+        if self.failed_changes >= FAILURES_MAX {
+            self.say_error(&refuse::too_many_changes());
+            return Ok(());
+        }
+        let changed = login::change_user(
+            &mut self.client.stream,
+            &mut self.client.inbuf,
+            &payload,
+            self.client.capabilities,
+            self.challenge,
+            &self.shared.login,
+        );
+        match changed.await {
+            Ok(changed) => self.adopt(changed).await,
+            Err(error) if error.is_refusal() => self.stay(),
+            Err(_) => Err(End::Told("COM_CHANGE_USER failed")),
+        }
+    }
+
+    /// Goes on as it was after a change that was refused, where the database would.
+    fn stay(&mut self) -> Result<(), End> {
+        if !self.mariadb {
+            return Err(End::Told("COM_CHANGE_USER was refused"));
+        }
+        self.failed_changes += 1;
+        Ok(())
+    }
+
+    /// Becomes the session of the account that the client proved to be.
+    async fn adopt(&mut self, changed: login::Changed) -> Result<(), End> {
+        let capabilities = self.client.capabilities;
+        let charset = changed.charset.unwrap_or(self.charset);
+        let pool = self.shared.upstream.pool_of(&changed.account, capabilities, charset);
+        if let Some(schema) = &changed.database
+            && let Err(error) = pool.check_schema(schema).await
+        {
+            let error = refuse::not_leased(&error);
+            let message = error.message.as_bytes();
+            let out = &mut self.client.outbuf;
+            put_err(out, changed.seq, capabilities, error.code, &error.sqlstate, message);
+            self.client.flush().await?;
+            return self.stay();
+        }
+        self.pool = pool;
+        self.charset = charset;
+        self.user = changed.user;
+        self.challenge = changed.challenge;
+        let multi_statements = capabilities.contains(Capabilities::MULTI_STATEMENTS);
+        self.initial = Arc::new(Settings::new(changed.database.as_deref(), multi_statements));
+        self.settings = Arc::clone(&self.initial);
+        let ok =
+            OkPacket { status: Status::AUTOCOMMIT, info: &changed.info, ..OkPacket::default() };
+        put_ok(&mut self.client.outbuf, changed.seq, capabilities, &ok);
+        Ok(())
+    }
+}
