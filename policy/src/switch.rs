@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::class::{ClassId, Policy};
+use crate::class::{ClassId, Mode, Policy};
 use crate::refusal::{Reason, Refusal, Scope, retry_after};
 use crate::rule::{Facts, Pattern};
 use crate::sql::{Digest, Kind};
@@ -81,7 +81,8 @@ impl Switches {
         self.set.iter().filter(move |switch| switch.is_set(now))
     }
 
-    /// Refuses the statement if a switch turns it off. `dice` is uniform in 0..1.
+    /// Refuses the statement if a switch turns it off and its class is enforced. `dice` is uniform
+    /// in 0..1.
     #[must_use]
     pub fn check(
         &self,
@@ -91,6 +92,9 @@ impl Switches {
         class: ClassId,
         dice: f64,
     ) -> Option<Refusal> {
+        if policy.mode_of(class) != Mode::Enforce {
+            return None;
+        }
         let class = &policy.class(class).name;
         let switch = self
             .list(now)
@@ -173,6 +177,10 @@ mod tests {
 
     /// What the switches say to one statement of user "app" and class "default".
     fn check(switches: &Switches, now: Instant, dice: f64) -> Option<Refusal> {
+        check_in(Mode::Enforce, switches, now, dice)
+    }
+
+    fn check_in(mode: Mode, switches: &Switches, now: Instant, dice: f64) -> Option<Refusal> {
         let mut scratch = Scratch::default();
         let shape = Statements::new(1).judge(SQL, LexMode::default(), &mut scratch);
         let facts = Facts {
@@ -184,7 +192,8 @@ mod tests {
             database: "shop",
             client: [127, 0, 0, 1].into(),
         };
-        switches.check(now, &Policy::default(), &facts, ClassId::DEFAULT, dice)
+        let policy = Policy { mode, ..Policy::default() };
+        switches.check(now, &policy, &facts, ClassId::DEFAULT, dice)
     }
 
     #[test]
@@ -207,6 +216,16 @@ mod tests {
             assert_eq!(check(&switches, now, 0.5).is_some(), expect, "{target}");
             assert!(switches.clear(&target).is_some());
             assert_eq!(check(&switches, now, 0.5), None);
+        }
+    }
+
+    #[test]
+    fn invariant_11_a_switch_refuses_only_where_limits_are_enforced() {
+        let now = start();
+        let mut switches = Switches::default();
+        switches.set(now, switch(Target::User(Pattern::new("app")))).unwrap();
+        for (mode, expect) in [(Mode::Off, false), (Mode::Observe, false), (Mode::Enforce, true)] {
+            assert_eq!(check_in(mode, &switches, now, 0.5).is_some(), expect, "{mode:?}");
         }
     }
 
