@@ -9,8 +9,8 @@ demo: servers
 
 # Everything, against real servers and all clients.
 test: servers clients
-	cargo build --workspace --all-targets
-	cargo test --workspace
+	cargo build --workspace --bins --tests
+	cargo test --workspace --no-fail-fast
 
 # Side by side with a direct connection, a bare forwarder and HAProxy.
 bench: servers clients
