@@ -273,18 +273,19 @@ impl Session {
         Ok(())
     }
 
+    /// The ids that the guard gave are its own to end; those that `CONNECTION_ID()` and the process
+    /// list show are the server's.
     async fn process_kill(&mut self, first: First) -> Result<(), End> {
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
         let id = payload.get(1..5).and_then(|id| id.try_into().ok()).map(u32::from_le_bytes);
         let card = id.and_then(|id| self.shared.sessions.find(id));
-        match (card, id) {
-            (Some(card), _) => {
-                self.client.consume(first.packet);
-                self.kill(&card, false);
-                Ok(())
-            }
-            (None, id) => self.decline(first, refuse::no_such_thread(id.unwrap_or_default())).await,
-        }
+        let Some(card) = card else {
+            let task = Task::plain(Command::ProcessKill, first, plain_shape(Kind::Kill));
+            return self.statement(task).await;
+        };
+        self.client.consume(first.packet);
+        self.kill(&card, false);
+        Ok(())
     }
 
     /// Answers with an EOF of the guard's own, or the OK that stands for it.

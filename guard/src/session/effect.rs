@@ -50,6 +50,9 @@ fn apply_effects(pins: &mut Pins, effects: Effects, subject: Option<&[u8]>) {
     if effects.contains(Effects::RELEASE_ALL_LOCKS) {
         pins.remove(Pin::NamedLock);
     }
+    if effects.contains(Effects::CONNECTION_ID) {
+        pins.add(Pin::ConnectionId);
+    }
     if effects.contains(Effects::NEXT_TRANSACTION) {
         pins.add(Pin::NextTransaction);
     }

@@ -41,6 +41,9 @@ pub enum Pin {
     Variable,
     /// A role was taken with `SET ROLE`.
     Role,
+    /// The client asked for `CONNECTION_ID()`: it means to `KILL` that thread, or to find it in
+    /// the process list, so the thread stays its own. It ends with a reset.
+    ConnectionId,
     /// The server reported a change of session state that no statement explains.
     Unknown,
     /// Pooling is off: one upstream connection for each client (`pooling = "session"`).
@@ -49,7 +52,7 @@ pub enum Pin {
 
 impl Pin {
     /// All causes, in the order of their discriminants.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TemporaryTable,
         Self::UserVariable,
         Self::NamedLock,
@@ -63,6 +66,7 @@ impl Pin {
         Self::Xa,
         Self::Variable,
         Self::Role,
+        Self::ConnectionId,
         Self::Unknown,
         Self::Session,
     ];
@@ -83,6 +87,7 @@ impl Pin {
             Self::Xa => "xa",
             Self::Variable => "variable",
             Self::Role => "role",
+            Self::ConnectionId => "connection_id",
             Self::Unknown => "unknown_state",
             Self::Session => "session_pooling",
         }
