@@ -26,7 +26,7 @@ use policy::{
 };
 use tracing::{debug, info, warn};
 use wire::mysql::{
-    response::{Status, put_err},
+    response::Status,
     result::Tracker,
 };
 
@@ -278,14 +278,11 @@ impl Session {
             // Part of the reply is with the client: no error can be told behind half a packet.
             return Err(End::Told("lost the database in the middle of a reply"));
         }
-        let error = refuse::lost(&lost.to_string());
-        let capabilities = self.client.capabilities;
-        let message = error.message.as_bytes();
-        put_err(&mut self.client.outbuf, 1, capabilities, error.code, &error.sqlstate, message);
-        self.client.flush().await?;
         if was_in_transaction || !self.is_replaceable() {
+            // The client's connection ends as the database's did: every driver knows that case.
             return Err(End::UpstreamLost);
         }
+        self.say_error(&refuse::lost(&lost.to_string()));
         self.transaction = Transaction::Idle;
         Ok(())
     }

@@ -23,8 +23,9 @@ const TIMEOUT_MARIADB: (u16, [u8; 5]) = (1969, *b"70100");
 const TIMEOUT_MYSQL: (u16, [u8; 5]) = (3024, *b"HY000");
 /// `ER_QUERY_INTERRUPTED`.
 const INTERRUPTED: (u16, [u8; 5]) = (1317, *b"70100");
-/// `CR_SERVER_LOST`: the code that clients themselves report for a connection that broke.
-const LOST: u16 = 2013;
+/// `ER_NET_READ_ERROR`. Not 2013, which clients report of their own connection: MariaDB's client
+/// takes no code of its own from a server.
+const LOST: (u16, [u8; 5]) = (1158, *b"08S01");
 /// `ER_UNKNOWN_COM_ERROR`.
 const UNKNOWN_COMMAND: (u16, [u8; 5]) = (1047, *b"08S01");
 /// `ER_UNKNOWN_STMT_HANDLER`.
@@ -84,7 +85,7 @@ pub fn interrupted() -> Error {
 
 /// The database went away in the middle of a statement. Whether it was carried out is not known.
 pub fn lost(why: &str) -> Error {
-    error(LOST, *b"HY000", format!("lost connection to the database during query ({why})"))
+    error(LOST.0, LOST.1, format!("lost connection to the database during query ({why})"))
 }
 
 /// No connection to the database can be had.
