@@ -4,14 +4,14 @@
 //! process; allocations are counted by thread, so that nothing but the proxy is in the count. The
 //! counting begins when caches, buffers and pool are warm, and ends with the last reply.
 //!
-//! The bare forwarder is counted as well: what it shows is the count's own cost and the
-//! runtime's, which is to say nothing.
+//! The bare forwarder is counted as well: what it shows is the count's own cost and the runtime's.
 
 #[expect(dead_code, reason = "the accept loop runs here without a runtime of its own")]
 #[path = "../src/forwarder.rs"]
 mod forwarder;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use std::time::Duration;
 use allocation_counter::AllocationInfo;
 use anyhow::{Context as _, Result};
 use drill::server::Server;
-use drill::server::account::APP;
+use drill::server::account::{APP, CONTROL};
+use guard::{config::Config, run::Guard};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::net::TcpListener;
@@ -70,18 +71,62 @@ impl Load {
     }
 }
 
+/// Whose allocations are counted.
+#[derive(Debug, Clone, Copy)]
+enum Proxy {
+    Forwarder,
+    Guard,
+}
+
+impl Proxy {
+    /// Starts the proxy on the runtime that is entered, and returns where it listens.
+    async fn start(self, upstream: SocketAddr) -> Result<SocketAddr> {
+        match self {
+            Self::Forwarder => {
+                let listener = TcpListener::bind("127.0.0.1:0").await?;
+                let address = listener.local_addr()?;
+                tokio::spawn(forwarder::accept(listener, upstream));
+                Ok(address)
+            }
+            Self::Guard => {
+                let text = guard_config(upstream);
+                let loaded = Config::parse(Path::new("bench.toml"), &text, &|_| None)?;
+                let guard = Guard::start(loaded.config, None).await?;
+                let address = guard.addresses().first().copied().context("no listener")?;
+                tokio::spawn(guard.run(std::future::pending()));
+                Ok(address)
+            }
+        }
+    }
+}
+
+/// A guard with rules, classes, limits and time limits on.
+fn guard_config(upstream: SocketAddr) -> String {
+    format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[upstream]\naddress = \"{upstream}\"\n\
+         [control]\nuser = \"{}\"\npassword = \"{}\"\n[[user]]\nname = \"{}\"\npassword = \"{}\"\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n[overall]\nin_flight = 40\n\
+         [class.jobs]\nin_flight = 10\n\
+         [[rule]]\nname = \"jobs\"\ntag = {{ job = \"*\" }}\nclass = \"jobs\"\n\
+         [[rule]]\nname = \"reports\"\ntable = [\"report_*\"]\nclass = \"jobs\"\n",
+        CONTROL.name, CONTROL.password, APP.name, APP.password,
+    )
+}
+
 fn main() -> Result<()> {
     let runtime = single()?;
     let server = runtime.block_on(prepare())?;
     println!("| proxy | load | allocations per statement | bytes per statement |\n|-|-|-:|-:|");
-    for (load, name, statements) in Load::ALL {
-        let counted = count(&runtime, server.addr(), load)?;
-        let each = |value: u64| value as f64 / f64::from(ROUNDS * statements);
-        println!(
-            "| forwarder | {name} | {:.4} | {:.1} |",
-            each(counted.count_total),
-            each(counted.bytes_total)
-        );
+    for proxy in [Proxy::Forwarder, Proxy::Guard] {
+        for (load, name, statements) in Load::ALL {
+            let counted = count(&runtime, proxy, server.addr(), load)?;
+            let each = |value: u64| value as f64 / f64::from(ROUNDS * statements);
+            println!(
+                "| {proxy:?} | {name} | {:.4} | {:.1} |",
+                each(counted.count_total),
+                each(counted.bytes_total)
+            );
+        }
     }
     Ok(())
 }
@@ -96,17 +141,20 @@ async fn prepare() -> Result<Server> {
 }
 
 /// Runs `load` through a proxy in front of `upstream`; yields what the proxy's thread allocated.
-fn count(client_side: &Runtime, upstream: SocketAddr, load: Load) -> Result<AllocationInfo> {
+fn count(
+    client_side: &Runtime,
+    proxy: Proxy,
+    upstream: SocketAddr,
+    load: Load,
+) -> Result<AllocationInfo> {
     let (listening, address) = mpsc::channel();
     let (warm, warmed) = oneshot::channel();
     let (counting, counts) = mpsc::channel();
     let (finish, finished) = oneshot::channel();
 
-    let proxy = thread::spawn(move || -> Result<AllocationInfo> {
+    let counted = thread::spawn(move || -> Result<AllocationInfo> {
         let runtime = single()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-        listening.send(listener.local_addr()?)?;
-        runtime.spawn(forwarder::accept(listener, upstream));
+        listening.send(runtime.block_on(proxy.start(upstream))?)?;
         runtime.block_on(warmed)?;
         // Every task of the proxy is polled inside of this call, by this thread.
         let info = allocation_counter::measure(|| {
@@ -126,7 +174,7 @@ fn count(client_side: &Runtime, upstream: SocketAddr, load: Load) -> Result<Allo
         finish.send(()).ok().context("the proxy is gone")
     }));
     loaded.context("no end in time")??;
-    proxy.join().ok().context("the proxy panicked")?
+    counted.join().ok().context("the proxy panicked")?
 }
 
 fn single() -> Result<Runtime> {
