@@ -49,7 +49,7 @@ pub enum LoginError {
     /// The client sent its password for everybody to read, for want of TLS or of RSA (as GnuTLS
     /// builds of MariaDB's client do). Even a right one is refused, as servers refuse it.
     #[error("{0}: its password came over plain text, without TLS or the guard's RSA key")]
-    BarePassword(#[source] Box<LoginError>),
+    BarePassword(#[source] Box<Self>),
     /// Name or password is wrong; which of them is not said.
     #[error("access denied for user '{user}'@'{from}'")]
     Denied {
