@@ -14,3 +14,21 @@ mod reader;
 
 pub use error::Malformed;
 pub use reader::Reader;
+
+#[cfg(test)]
+mod tests {
+    /// `clippy.toml` bans clocks, threads and output; this bans what could bring them along.
+    #[test]
+    fn invariant_1_wire_knows_neither_policy_nor_io() {
+        let manifest = include_str!("../Cargo.toml");
+        let (_, dependencies) = manifest.split_once("[dependencies]").unwrap();
+        for banned in ["tokio", "policy", "tracing", "log", "mio", "socket2"] {
+            let named = |line: &str| line.split(['.', ' ', '=']).next() == Some(banned);
+            assert!(!dependencies.lines().any(named), "{banned}");
+        }
+        let clippy = include_str!("../clippy.toml");
+        for method in ["Instant::now", "SystemTime::now", "thread::sleep", "thread::spawn"] {
+            assert!(clippy.contains(method), "{method}");
+        }
+    }
+}
