@@ -59,6 +59,9 @@ class Session:
     # Checks that the driver fails by a fault of its own, by the name of their function, with the fault.
     faults = {}
 
+    # The errors that say that a name or a password is wrong.
+    denied = (1045,)
+
     # Whether the client can prove a password to the plugin mysql_native_password.
     speaks_native = True
 

@@ -83,12 +83,17 @@ def expect(got, wanted):
 
 def expect_refused(code, action, *args):
     """Runs the action, which the server must answer with this error."""
+    expect_any_of((code,), action, *args)
+
+
+def expect_any_of(codes, action, *args):
     try:
         result = action(*args)
     except Refused as refused:
-        expect(refused.code, code)
+        if refused.code not in codes:
+            raise AssertionError(f"got error {refused}, expected {codes}") from refused
     else:
-        raise AssertionError(f"expected error {code}, got {shorten(result)}")
+        raise AssertionError(f"expected error {codes}, got {shorten(result)}")
 
 
 def shorten(value):

@@ -14,6 +14,8 @@ class Connector(DbApi):
     # The second, its C module's own, escapes from all results but the first.
     error_type = (mysql.connector.Error, MySQLInterfaceError)
     is_pure = False
+    # The second is its own: without TLS it shows its password to nobody who asks for all of it.
+    denied = (1045, 2061)
     cannot_carry = SETS | {
         "big_unsigned": "it binds a number over 2^63 as a negative one",
         "double_width": "it binds a DOUBLE with fewer digits than it read",
@@ -72,6 +74,7 @@ class Connector(DbApi):
 
 class PureConnector(Connector):
     is_pure = True
+    denied = (1045,)
     cannot_carry = SETS | {
         "years": "it reads a YEAR of the binary protocol as a string",
         "time_negative": "it negates only the days of a negative time",

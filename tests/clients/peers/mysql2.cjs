@@ -1,4 +1,4 @@
-// mysql2 (npm) as a peer of drivers/peer.py: one connection, JSON a line each way.
+// mysql2 (npm) as a peer of drivers/peer.py: one connection at a time, JSON a line each way.
 
 "use strict";
 
@@ -63,6 +63,11 @@ const requests = {
   },
   async reset() {
     await connection.reset();
+  },
+  async leave() {
+    connection?.destroy();
+    connection = undefined;
+    statements.length = 0;
   },
 };
 

@@ -30,6 +30,9 @@ impl Driver for Peer {
             .port(open.port)
             .username(&open.user)
             .password(&open.password)
+            // The checks hold more statements at once than the driver would keep; it closes and
+            // prepares again in packets that wait for each other's acknowledgement.
+            .statement_cache_capacity(512)
             .ssl_mode(if open.tls { MySqlSslMode::VerifyIdentity } else { MySqlSslMode::Disabled });
         if let Some(ca) = &open.ca {
             options = options.ssl_ca(ca);
