@@ -14,8 +14,8 @@ test: servers clients
 
 # Side by side with a direct connection, a bare forwarder and HAProxy.
 bench: servers clients
-	cargo build --release
-	cargo bench --package tidegate-benches
+	cargo build --release --workspace --bins
+	cargo run --release --quiet --package tidegate-benches -- all
 
 lint:
 	cargo fmt --all --check
