@@ -3,6 +3,7 @@
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use drill::demo::{self, Report, Scene, Show};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Failure;
 
@@ -54,8 +55,19 @@ impl Demo {
             tokio::select! {
                 report = demo::run(&scene, &mut show) => Ok(report?),
                 // Leaving in order removes the servers' folders.
-                _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+                asked = asked_to_stop() => {
+                    asked?;
+                    Err(anyhow!("interrupted"))
+                }
             }
         })
+    }
+}
+
+async fn asked_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
     }
 }
