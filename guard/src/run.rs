@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use policy::{sql::Statements, switch::Switches};
 use thiserror::Error;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{Notify, Semaphore},
     task::JoinSet,
 };
@@ -142,9 +142,9 @@ impl Guard {
         let login = login.expect("the configuration always has a listener");
         let shared = share(&config, upstream, welcome, login, metrics);
         let drain = Arc::new(Notify::new());
-        let admin = listen(config.admin.address).await?;
+        let admin = listen(config.admin.address)?;
         let metrics = match config.admin.metrics_address {
-            Some(address) => Some(listen(address).await?),
+            Some(address) => Some(listen(address)?),
             None => None,
         };
         let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source);
@@ -362,7 +362,7 @@ async fn listeners(
             rsa: Arc::clone(rsa),
         };
         listeners.push(Listener {
-            socket: listen(listener.address).await?,
+            socket: listen(listener.address)?,
             login: Arc::new(login),
             places: Arc::new(Semaphore::new(whole(listener.max_clients))),
         });
@@ -370,6 +370,17 @@ async fn listeners(
     Ok(listeners)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+/// Clients that may wait in the kernel until they are accepted. It takes no more than its own
+/// `net.core.somaxconn`. Past it, a client may believe that it is connected while the kernel has
+/// forgotten it, and wait for a greeting for ever: so it is as long as a herd.
+const BACKLOG: u32 = 16 * 1024;
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open().map_err(|source| StartError::Listen { address, source })
 }
