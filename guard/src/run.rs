@@ -236,7 +236,9 @@ async fn drain(shared: &Shared, patience: Duration) {
         card.kill_connection();
     }
     let deadline = Instant::now() + CANCEL_GRACE;
-    while !shared.sessions.is_empty() && Instant::now() < deadline {
+    // Also what was left behind is ended first: closing its socket would end nothing.
+    let is_busy = || !shared.sessions.is_empty() || shared.upstream.reclaiming() > 0;
+    while is_busy() && Instant::now() < deadline {
         tokio::time::sleep(DRAIN_LOOK_EVERY).await;
     }
 }
