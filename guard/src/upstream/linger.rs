@@ -32,9 +32,17 @@ impl Slot {
     pub fn take(&self) -> Option<Lease> {
         self.lease.lock().take()
     }
+
+    fn is_empty(&self) -> bool {
+        self.lease.lock().is_none()
+    }
 }
 
-/// The slots of all sessions, longest in the queue first. Bounded by the number of sessions.
+/// Empty slots that leave the queue when one joins it. Above 1, so that they do not pile up.
+const PRUNED: usize = 2;
+
+/// The slots of all sessions, longest in the queue first. Slots of sessions that ended leave it as
+/// others join, so there are hardly more than sessions that run statements.
 #[derive(Debug, Default)]
 pub struct Lingering(Mutex<VecDeque<Arc<Slot>>>);
 
@@ -43,7 +51,9 @@ impl Lingering {
     pub fn put(&self, slot: &Arc<Slot>, lease: Lease) {
         *slot.lease.lock() = Some(lease);
         if !slot.is_queued.swap(true, Ordering::AcqRel) {
-            self.0.lock().push_back(Arc::clone(slot));
+            let mut queue = self.0.lock();
+            prune(&mut queue);
+            queue.push_back(Arc::clone(slot));
         }
     }
 
@@ -59,5 +69,32 @@ impl Lingering {
                 return true;
             }
         }
+    }
+}
+
+/// Drops empty slots from the front of the queue.
+fn prune(queue: &mut VecDeque<Arc<Slot>>) {
+    for _ in 0..PRUNED {
+        let Some(slot) = queue.pop_front_if(|slot| slot.is_empty()) else { return };
+        slot.is_queued.store(false, Ordering::Release);
+        // Filled meanwhile by a session that saw it queued.
+        if !slot.is_empty() && !slot.is_queued.swap(true, Ordering::AcqRel) {
+            queue.push_back(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_of_ended_sessions_do_not_pile_up() {
+        let mut queue = VecDeque::new();
+        for _ in 0..1000 {
+            prune(&mut queue);
+            queue.push_back(Arc::new(Slot::default()));
+        }
+        assert!(queue.len() <= PRUNED, "{} slots", queue.len());
     }
 }
