@@ -87,7 +87,7 @@ pub struct UpstreamOptions {
     pub handshakes: Handshakes,
     /// The reserved connections.
     pub control: Control,
-    /// Which server they lead to; see `control::IDENTITY_SQL`.
+    /// Which server they lead to; see `control::read_identity`.
     pub identity: Arc<str>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,

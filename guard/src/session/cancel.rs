@@ -43,7 +43,7 @@ use crate::{
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     upstream::{
         connection::{Answer, Lost},
-        control::{Ask, ControlError, Told},
+        control::{Ask, ControlError, Thread, Told},
         handover,
         reclaim::reclaim,
     },
@@ -102,10 +102,10 @@ impl Session {
             (Stop::Killed, _) => Cause::Killed,
             _ => Cause::ClientGone,
         };
-        let Some(thread) = self.lease.as_ref().map(|lease| lease.thread_id) else {
+        let Some(thread) = self.lease.as_deref().map(Thread::of) else {
             return Err(End::UpstreamLost);
         };
-        debug!(session = self.entry.card.id, thread, ?cause, "cancelling a statement");
+        debug!(session = self.entry.card.id, thread = thread.id, ?cause, "cancelling a statement");
         let control = self.shared.upstream.control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
         let ended = self.read_out(&task, open, &cause, began).await;

@@ -89,6 +89,8 @@ pub struct Connection {
     pub capabilities: Capabilities,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
+    /// When its server started, in Unix seconds; see [`Thread`](super::control::Thread).
+    pub server_started: u64,
     /// The status flags the server sent last.
     pub status: Status,
     /// The label: what the session state of this connection is.
@@ -117,6 +119,7 @@ impl Connection {
             thread_id: connected.thread_id,
             capabilities: connected.capabilities,
             mariadb: connected.mariadb,
+            server_started: 0,
             status: Status(connected.status),
             settings,
             lock_wait: None,

@@ -40,15 +40,52 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Errors of the database that mean "no such thread": it has ended by itself.
 const NO_SUCH_THREAD: u16 = 1094;
 
+/// A thread of one run of the server. Ids begin anew when a server starts again: alone, one may
+/// name somebody else's connection by the time it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thread {
+    /// Its id.
+    pub id: u32,
+    /// When its server started, in Unix seconds.
+    pub server_started: u64,
+}
+
+impl Thread {
+    /// The thread that serves a connection.
+    pub fn of(connection: &Connection) -> Self {
+        Self { id: connection.thread_id, server_started: connection.server_started }
+    }
+}
+
 /// What a reserved connection can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// Stop the statement that this thread runs.
-    KillQuery(u32),
+    KillQuery(Thread),
     /// End this thread.
-    KillConnection(u32),
+    KillConnection(Thread),
     /// Is this thread still there?
-    IsAlive(u32),
+    IsAlive(Thread),
+}
+
+impl Ask {
+    fn thread(self) -> Thread {
+        match self {
+            Self::KillQuery(thread) | Self::KillConnection(thread) | Self::IsAlive(thread) => {
+                thread
+            }
+        }
+    }
+
+    fn sql(self) -> String {
+        match self {
+            Self::KillQuery(Thread { id, .. }) => format!("KILL QUERY {id}"),
+            Self::KillConnection(Thread { id, .. }) => format!("KILL CONNECTION {id}"),
+            Self::IsAlive(Thread { id, .. }) => {
+                format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID={id}")
+            }
+        }
+    }
 }
 
 /// What came of it.
@@ -139,11 +176,22 @@ pub enum OpenError {
     Lost(#[from] Lost),
 }
 
-/// What tells one server from another, to be asked on every connection.
+/// What tells one server from another, and when it started, to be asked on every connection.
 ///
-/// A name or an address may lead to several servers; a thread id means nothing on another one.
-pub const IDENTITY_SQL: &[u8] =
-    b"SELECT CONCAT_WS('|',@@hostname,@@port,@@server_id,@@datadir,@@pid_file)";
+/// A name or an address may lead to several servers; a thread id means nothing on another one, nor
+/// after a restart. The server counts its uptime from the start of the statement that asks, so the
+/// difference is the same each time.
+fn identity_sql(mariadb: bool) -> String {
+    let status = match mariadb {
+        true => "information_schema.GLOBAL_STATUS",
+        false => "performance_schema.global_status",
+    };
+    format!(
+        "SELECT CONCAT_WS('|',@@hostname,@@port,@@server_id,@@datadir,@@pid_file),\
+         CAST(UNIX_TIMESTAMP()-(SELECT VARIABLE_VALUE FROM {status} \
+         WHERE VARIABLE_NAME='UPTIME') AS UNSIGNED)"
+    )
+}
 
 /// Logs in and asks which server this is.
 async fn connect_control(
@@ -157,14 +205,20 @@ async fn connect_control(
     Ok((connection, identity))
 }
 
-/// Reads which server a connection leads to; empty when the server does not tell.
+/// Reads which server a connection leads to, empty when the server does not tell, and notes when it
+/// started.
 ///
 /// # Errors
 /// [`Lost`] when the connection failed.
 pub async fn read_identity(connection: &mut Connection) -> Result<String, Lost> {
-    let rows = connection.query(IDENTITY_SQL).await?.unwrap_or_default();
-    let value = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
-    Ok(value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default())
+    let sql = identity_sql(connection.mariadb);
+    let rows = connection.query(sql.as_bytes()).await?.unwrap_or_default();
+    let text = |column: usize| {
+        let value = rows.first().and_then(|row| row.get(column)).and_then(Option::as_ref);
+        value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    };
+    connection.server_started = text(1).parse().unwrap_or_default();
+    Ok(text(0))
 }
 
 /// One reserved connection and the task that serves it.
@@ -255,14 +309,13 @@ impl Worker {
 
 /// Writes all requests at once and answers each as its reply comes.
 async fn serve(connection: &mut Connection, batch: &mut Vec<(Ask, Reply)>) -> Result<(), Lost> {
+    let started = connection.server_started;
+    for (_, reply) in batch.extract_if(.., |(ask, _)| ask.thread().server_started < started) {
+        // Its server has ended since, and all threads with it. The asker may have gone, too.
+        let _gone = reply.send(Ok(Told::Gone));
+    }
     for (ask, _) in batch.iter() {
-        let sql = match ask {
-            Ask::KillQuery(id) => format!("KILL QUERY {id}"),
-            Ask::KillConnection(id) => format!("KILL CONNECTION {id}"),
-            Ask::IsAlive(id) => {
-                format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID={id}")
-            }
-        };
+        let sql = ask.sql();
         command::put_query_with(&mut connection.outbuf, connection.capabilities, sql.as_bytes());
     }
     connection.flush().await?;

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use super::{
     connection::Connection,
-    control::{Ask, ControlError, Told},
+    control::{Ask, ControlError, Thread, Told},
     pool::Pool,
 };
 use crate::{
@@ -31,7 +31,7 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub fn reclaim(pool: &Arc<Pool>, connection: Connection, kept: (Option<Permit>, Option<Pinned>)) {
     let pool = Arc::clone(pool);
     tokio::spawn(async move {
-        let thread = connection.thread_id;
+        let thread = Thread::of(&connection);
         let counted = pool.upstream().map(|upstream| upstream.count_reclaiming());
         see_off(&pool, thread).await;
         drop(counted);
@@ -46,16 +46,16 @@ pub fn reclaim(pool: &Arc<Pool>, connection: Connection, kept: (Option<Permit>, 
 }
 
 /// Returns when the thread is not on the server any more.
-async fn see_off(pool: &Pool, thread: u32) {
+async fn see_off(pool: &Pool, thread: Thread) {
     let mut attempts = 0;
     loop {
         match ask_and_look(pool, thread).await {
             Ok(Told::Gone) => return,
             Ok(Told::Done) => {}
-            Err(error) => warn!(thread, %error, "cannot see a connection off yet"),
+            Err(error) => warn!(thread = thread.id, %error, "cannot see a connection off yet"),
         }
         attempts += 1;
-        debug!(thread, attempts, "waiting for a thread to leave the server");
+        debug!(thread = thread.id, attempts, "waiting for a thread to leave the server");
         tokio::time::sleep(backoff(attempts, fastrand::f64()).min(LOOK_PAUSE_MAX)).await;
         if pool.upstream().is_none() {
             return;
@@ -63,7 +63,7 @@ async fn see_off(pool: &Pool, thread: u32) {
     }
 }
 
-async fn ask_and_look(pool: &Pool, thread: u32) -> Result<Told, ControlError> {
+async fn ask_and_look(pool: &Pool, thread: Thread) -> Result<Told, ControlError> {
     let upstream = pool.upstream().ok_or(ControlError::Unavailable)?;
     let control = upstream.control();
     match control.ask(Ask::KillConnection(thread)).await {
