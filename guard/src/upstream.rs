@@ -23,13 +23,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use wire::mysql::Capabilities;
 
 use self::{
     connect::{Target, Wishes},
     control::Control,
     linger::Lingering,
-    pool::{LeaseError, OpenSlot, Pool, PoolKey},
+    pool::{Habits, LeaseError, OpenSlot, Pool, PoolKey},
 };
 use crate::{config::NativeLimits, herd::Handshakes, metrics::Metrics, users::Account};
 
@@ -44,6 +45,9 @@ const LOGIN_ONLY: Capabilities = Capabilities(
         | Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS.0
         | Capabilities::REMEMBER_OPTIONS.0,
 );
+
+/// Accounts whose habits are remembered. At the bound they are forgotten, and learnt again.
+const ACCOUNTS_MAX: usize = 4096;
 
 /// How often connections that nobody uses are looked for.
 const IDLE_LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -64,6 +68,10 @@ pub struct Upstream {
     reclaiming: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
     pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
+    /// What accounts ask for, by their fingerprint; outlives their pools.
+    habits: Mutex<HashMap<u64, Arc<Habits>>>,
+    /// Logins that ask for their schema, one at a time: they take a connection past the gate.
+    schema_checks: Semaphore,
     /// Connections that linger with their sessions.
     pub lingering: Lingering,
     control: Control,
@@ -108,6 +116,8 @@ impl Upstream {
             reclaiming: Arc::default(),
             metrics: options.metrics,
             pools: Mutex::default(),
+            habits: Mutex::default(),
+            schema_checks: Semaphore::new(1),
             lingering: Lingering::default(),
             control: options.control,
             identity: options.identity,
@@ -132,6 +142,15 @@ impl Upstream {
             Arc::new(Pool::new(self, Arc::clone(account), wishes))
         });
         Arc::clone(pool)
+    }
+
+    /// What the sessions of an account were seen to ask for.
+    fn habits_of(&self, account: &Account) -> Arc<Habits> {
+        let mut habits = self.habits.lock();
+        if habits.len() >= ACCOUNTS_MAX {
+            habits.clear();
+        }
+        Arc::clone(habits.entry(account.fingerprint()).or_default())
     }
 
     /// The reserved connections.

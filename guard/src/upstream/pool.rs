@@ -4,7 +4,7 @@
 //! waiting, and the gate admits no more transactions than there are connections, so a full pool is
 //! an error of ours, counted as such. What deadpool is not asked to decide: who waits (the gate),
 //! what a connection must look like for a session (`handover`), and how many there may be over all
-//! pools ([`Upstream`](super::Upstream) makes room by closing an idle one elsewhere).
+//! pools ([`Upstream`] makes room by closing an idle one elsewhere).
 
 use std::{
     collections::HashSet,
@@ -83,10 +83,17 @@ pub struct Pool {
     objects: managed::Pool<Manager>,
     upstream: Weak<Upstream>,
     /// What its sessions ask for.
-    pub habits: Habits,
+    pub habits: Arc<Habits>,
     /// Schemas that the account was seen to reach, so that a login need not ask again.
     schemas: Mutex<HashSet<Box<[u8]>>>,
 }
+
+/// How often a session that the gate let through looks again for its connection. Another session's
+/// thread may be just giving it back: then it is in no pool for a moment.
+const HAND_OVER_LOOKS: u32 = 100;
+
+/// How long it waits between two looks.
+const HAND_OVER_PAUSE: Duration = Duration::from_millis(1);
 
 /// Schemas remembered for an account. At the bound they are forgotten, and asked for again.
 const SCHEMAS_MAX: usize = 1024;
@@ -95,6 +102,7 @@ impl Pool {
     /// An empty pool.
     pub(super) fn new(upstream: &Arc<Upstream>, account: Arc<Account>, wishes: Wishes) -> Self {
         let weak = Arc::downgrade(upstream);
+        let habits = upstream.habits_of(&account);
         let manager = Manager { upstream: Weak::clone(&weak), account, wishes };
         let timeouts = managed::Timeouts { wait: Some(Duration::ZERO), ..Default::default() };
         let objects = managed::Pool::builder(manager)
@@ -104,7 +112,7 @@ impl Pool {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .expect("a pool with a runtime can always be built");
-        Self { objects, upstream: weak, habits: Habits::default(), schemas: Mutex::default() }
+        Self { objects, upstream: weak, habits, schemas: Mutex::default() }
     }
 
     /// Lends a connection: one that waits, or a new one. Never waits for another session.
@@ -112,6 +120,20 @@ impl Pool {
     /// # Errors
     /// [`LeaseError`].
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
+        let mut leased = self.try_lease().await;
+        for _ in 0..HAND_OVER_LOOKS {
+            let (Err(LeaseError::NoRoom(_)), Some(upstream)) = (&leased, self.upstream()) else {
+                break;
+            };
+            tokio::time::sleep(HAND_OVER_PAUSE).await;
+            // A login that asks for its schema takes a connection past the gate; none begins now.
+            let _no_check = upstream.schema_checks.acquire().await;
+            leased = self.try_lease().await;
+        }
+        leased
+    }
+
+    async fn try_lease(&self) -> Result<Lease, LeaseError> {
         loop {
             match self.objects.get().await {
                 Ok(object) => return Ok(Lease(object)),
@@ -136,7 +158,20 @@ impl Pool {
         if self.schemas.lock().contains(schema) {
             return Ok(());
         }
-        let mut lease = match self.lease().await {
+        let Some(upstream) = self.upstream() else { return Ok(()) };
+        let _one_at_a_time = upstream.schema_checks.acquire().await;
+        // A herd of logins asks for the same one.
+        if self.schemas.lock().contains(schema) {
+            return Ok(());
+        }
+        let patience = upstream.target.connect_timeout * 2;
+        tokio::time::timeout(patience, self.ask_for_schema(schema))
+            .await
+            .unwrap_or_else(|_| Err(LeaseError::Setup("the database does not answer".into())))
+    }
+
+    async fn ask_for_schema(&self, schema: &[u8]) -> Result<(), LeaseError> {
+        let mut lease = match self.try_lease().await {
             Ok(lease) => lease,
             Err(LeaseError::NoRoom(_)) => return Ok(()),
             Err(error) => return Err(error),
@@ -196,17 +231,19 @@ pub struct Manager {
 }
 
 impl managed::Manager for Manager {
-    type Type = Connection;
+    /// Boxed: a lease is moved several times for each statement.
+    type Type = Box<Connection>;
     type Error = LeaseError;
 
-    async fn create(&self) -> Result<Connection, LeaseError> {
+    async fn create(&self) -> Result<Box<Connection>, LeaseError> {
         let Some(upstream) = self.upstream.upgrade() else {
             return Err(LeaseError::Setup("the guard is shutting down".into()));
         };
         let slot = upstream.open_slot()?;
         let permit = upstream.handshakes.begin().await;
         let began = std::time::Instant::now();
-        let result = self.open(&upstream, slot).await;
+        // Boxed: the state of a login, TLS included, would else be part of every session's future.
+        let result = Box::pin(self.open(&upstream, slot)).await;
         let now = tokio::time::Instant::now();
         // An account that the server refuses says nothing about the server.
         let is_server_well = !matches!(&result, Err(LeaseError::Connect(e)) if !e.is_refusal());
@@ -214,12 +251,12 @@ impl managed::Manager for Manager {
         drop(permit);
         upstream.metrics.upstream.connects.of(outcome_of(&result)).increment(1);
         upstream.metrics.upstream.connect_time.record(began.elapsed());
-        result
+        result.map(Box::new)
     }
 
     async fn recycle(
         &self,
-        connection: &mut Connection,
+        connection: &mut Box<Connection>,
         _metrics: &Metrics,
     ) -> RecycleResult<LeaseError> {
         let count_discard = || {
@@ -317,7 +354,7 @@ impl Lease {
 
     /// Takes the connection out of the pool for good.
     pub fn detach(self) -> Connection {
-        Object::take(self.0)
+        *Object::take(self.0)
     }
 }
 
