@@ -24,6 +24,7 @@ use policy::{
     class::ClassId,
     deadline::{Deadline, TimeLimit},
 };
+use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 use wire::mysql::{
     response::Status,
@@ -108,21 +109,13 @@ impl Session {
         debug!(session = self.entry.card.id, thread = thread.id, ?cause, "cancelling a statement");
         let control = self.shared.upstream.control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
-        let ended = self.read_out(&task, open, &cause, began).await;
-        let told = tokio::time::timeout(SETTLE_TIMEOUT, order).await;
-        let is_known = match told {
-            Ok(Ok(Ok(Told::Done | Told::Gone))) => true,
-            Ok(Ok(Err(error))) => {
-                warn!(thread, %error, "a statement could not be cancelled");
-                // A refused order hits nothing later; one without an answer may.
-                matches!(error, ControlError::Refused(_))
-            }
-            _ => false,
+        let reply = match self.read_out(&task, open, &cause, began).await {
+            Ok(reply) => reply,
+            Err(lost) => return self.give_up(&cause, Some(&lost)).await,
         };
-        let reply = match ended {
-            Ok(reply) if is_known && self.pass_barrier().await.is_ok() => reply,
-            Ok(_) | Err(_) => return self.give_up(&cause).await,
-        };
+        if !self.is_order_over(order).await || self.pass_barrier().await.is_err() {
+            return self.give_up(&cause, None).await;
+        }
         let metrics = self.shared.metrics.class(task.class);
         metrics.cancels.of(cause.label()).increment(1);
         metrics.cancel_time.record(began.elapsed());
@@ -142,6 +135,19 @@ impl Session {
             }
             // It ended by itself before the kill came, or another client killed it: as it is.
             _ => self.conclude(task, reply, was_in_transaction, sent).await,
+        }
+    }
+
+    /// Whether the order to kill the statement has been carried out or refused. One that is still on
+    /// its way may hit whatever the connection does next.
+    async fn is_order_over(&self, order: JoinHandle<Result<Told, ControlError>>) -> bool {
+        match tokio::time::timeout(self.shared.options.cancel_grace, order).await {
+            Ok(Ok(Ok(Told::Done | Told::Gone))) => true,
+            Ok(Ok(Err(error))) => {
+                warn!(session = self.entry.card.id, %error, "a statement could not be cancelled");
+                matches!(error, ControlError::Refused(_))
+            }
+            Ok(Err(_)) | Err(_) => false,
         }
     }
 
@@ -260,11 +266,15 @@ impl Session {
     }
 
     /// The connection is in no known state: it is seen off, and the client told what can be told.
-    async fn give_up(&mut self, cause: &Cause) -> Result<(), End> {
-        self.reclaim_lease();
-        match cause {
-            Cause::ClientGone => Err(End::Client(ClientError::Closed)),
-            _ => Err(End::Told("the connection to the database was given up")),
+    /// `lost` is why it has no whole reply; without, it has one.
+    async fn give_up(&mut self, cause: &Cause, lost: Option<&Lost>) -> Result<(), End> {
+        match (cause, lost) {
+            (Cause::ClientGone, _) => {
+                self.reclaim_lease();
+                Err(End::Client(ClientError::Closed))
+            }
+            (_, Some(lost)) => self.lose(lost).await,
+            (_, None) => self.lose_quietly(&Lost::Closed).await,
         }
     }
 
