@@ -431,6 +431,18 @@ fn outcome_of(error: Option<u16>) -> Outcome {
         None => Outcome::Success,
         // Lock wait timeout, deadlock, and statements stopped by a limit.
         Some(1205 | 1213 | 1317 | 1969 | 3024) => Outcome::Overload,
+impl Drop for Session {
+    /// A session that panicked has settled nothing: what it held is seen off, and its permit stays
+    /// taken until the database has confirmed the end.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.metrics.guard.panics.increment(1);
+            self.shared.metrics.clients.disconnects.of(Disconnect::Panic).increment(1);
+        }
+        self.reclaim_lease();
+    }
+}
+
         Some(_) => Outcome::Ignored,
     }
 }

@@ -315,7 +315,7 @@ impl Session {
     }
 
     /// Hands the connection and the permit to those who see them off.
-    fn reclaim_lease(&mut self) {
+    pub(super) fn reclaim_lease(&mut self) {
         self.pins.remove(Pin::LookBack);
         self.look_back.forget();
         if let Some(lease) = self.lease.take() {

@@ -123,7 +123,11 @@ impl Session {
             }
         };
         match result {
-            Err(SendError::Client(error)) => Err(End::Client(error)),
+            Err(SendError::Client(error)) => {
+                // The database waits for the rest of a command that will not come.
+                self.reclaim_lease();
+                Err(End::Client(error))
+            }
             Err(SendError::Upstream(lost)) => Ok(Sent::Lost(lost)),
             Ok(sent) => Ok(sent),
         }
