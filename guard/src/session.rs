@@ -371,7 +371,6 @@ impl Session {
         self.transaction = Transaction::Idle;
         self.times = TimeLimits::default();
         self.idle_since = None;
-        self.show();
         if self.pins.is_empty() {
             if let Some(mut lease) = self.lease.take() {
                 if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
@@ -394,6 +393,7 @@ impl Session {
     fn part_with(&mut self, lease: Lease) {
         let linger = self.shared.options.linger;
         if linger.is_zero() {
+        self.show();
             lease.give_back();
         } else {
             self.look_back.hold(Instant::now() + linger);
