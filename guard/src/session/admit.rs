@@ -30,7 +30,11 @@ impl Session {
     pub(super) async fn admit(&mut self, task: &Task) -> Result<bool, End> {
         let now = Instant::now();
         let may_hold_locks = self.pins.may_hold_locks();
+        let ends_nothing = task.is_plain_end() && !may_hold_locks;
         if let Some(refusal) = task.switch.as_ref().filter(|_| !may_hold_locks) {
+            if ends_nothing {
+                return Ok(self.end_nothing(task));
+            }
             return self.shed(task, refusal).await;
         }
         let policy = self.shared.policy.load_full();
@@ -42,6 +46,9 @@ impl Session {
         };
         let entered = match self.shared.gate.enter(now, arrival) {
             Entry::Permit(permit) => Ok(permit),
+            Entry::Refused(_) | Entry::Wait(_) if ends_nothing => {
+                return Ok(self.end_nothing(task));
+            }
             Entry::Refused(refusal) => Err(refusal),
             Entry::Wait(mut ticket) => tokio::select! {
                 biased;

@@ -80,6 +80,12 @@ impl Task {
 }
 
 impl Session {
+
+    /// Whether it ends a transaction and does nothing else.
+    pub fn is_plain_end(&self) -> bool {
+        matches!(self.shape.kind, Kind::Commit | Kind::Rollback)
+            && !self.shape.effects.intersects(Effects::CHAINS | Effects::MULTI)
+    }
     /// Carries one statement through. On return it is answered, and consumed from the client's
     /// buffer.
     pub(super) async fn statement(&mut self, task: Task) -> Result<(), End> {
@@ -106,8 +112,6 @@ impl Session {
     /// command is done with.
     async fn answer_transaction(&mut self, task: &Task) -> Result<bool, End> {
         let kind = task.shape.kind;
-        let is_plain_end = matches!(kind, Kind::Commit | Kind::Rollback)
-            && !task.shape.effects.intersects(Effects::CHAINS | Effects::MULTI);
         match &self.transaction {
             Transaction::Aborted { why } => {
                 let error = refuse::aborted(self.mariadb, why);
@@ -122,7 +126,7 @@ impl Session {
                 }
                 Ok(true)
             }
-            Transaction::Begun(_) if is_plain_end => {
+            Transaction::Begun(_) if task.is_plain_end() => {
                 self.transaction = Transaction::Idle;
                 self.client.consume(task.first.packet);
                 self.say_ok();
