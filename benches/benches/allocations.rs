@@ -165,14 +165,16 @@ fn count(
     });
 
     let addr = address.recv().context("the proxy did not start")?;
-    let loaded = client_side.block_on(timeout(PATIENCE, async {
+    let work = async {
         let mut client = Conn::new(APP.options(addr)).await?;
         load.run(&mut client, WARM_UP).await?;
         warm.send(()).ok().context("the proxy is gone")?;
         counts.recv().context("the proxy is gone")?;
         load.run(&mut client, ROUNDS).await?;
         finish.send(()).ok().context("the proxy is gone")
-    }));
+    };
+    // The timer belongs to the runtime, so it is made inside of it.
+    let loaded = client_side.block_on(async { timeout(PATIENCE, work).await });
     loaded.context("no end in time")??;
     counted.join().ok().context("the proxy panicked")?
 }

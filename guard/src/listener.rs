@@ -93,14 +93,14 @@ impl Arrival {
         let logging_in = clients.connections.of(ClientState::LoggingIn);
         logging_in.increment(1.0);
         let id = shared.sessions.next_id();
-        let entered = enter(stream, id, &shared, &login).await;
+        // Boxed, like the session below: a client's task should carry one of them, not both.
+        let entered = Box::pin(enter(stream, id, &shared, &login)).await;
         logging_in.decrement(1.0);
         match entered {
             Ok(login) => {
                 clients.arrivals.of(ClientOutcome::Accepted).increment(1);
                 clients.login_time.record(began.elapsed());
                 let entry = shared.sessions.enter(id, Arc::clone(&login.user), peer);
-                // Boxed: the task of an idle client should not carry the login's state.
                 Box::pin(Session::new(Arc::clone(&shared), login, entry, peer).run()).await;
             }
             Err(error) => {
