@@ -237,6 +237,12 @@ pub enum SetOption {
 }
 
 impl SetOption {
+    /// The option that turns multi-statements on or off.
+    #[must_use]
+    pub const fn multi_statements(are_on: bool) -> Self {
+        if are_on { Self::MultiStatementsOn } else { Self::MultiStatementsOff }
+    }
+
     /// Reads the payload of a COM_SET_OPTION.
     ///
     /// # Errors

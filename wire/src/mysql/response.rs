@@ -115,6 +115,16 @@ impl EofPacket {
         let packet = Self { warnings: reader.u16()?, status: Status(reader.u16()?) };
         if reader.is_empty() { Ok(packet) } else { Err(reader.err("bytes after the end")) }
     }
+
+    /// Puts another status into such a payload.
+    ///
+    /// # Errors
+    /// As [`EofPacket::parse`]; the payload is unchanged then.
+    pub fn set_status(payload: &mut [u8], status: Status) -> Result<(), Malformed> {
+        Self::parse(payload)?;
+        payload[3..5].copy_from_slice(&status.0.to_le_bytes());
+        Ok(())
+    }
 }
 
 /// Appends what ends a result set for a client with `caps`: an EOF packet or, with
