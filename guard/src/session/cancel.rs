@@ -26,10 +26,7 @@ use policy::{
 };
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
-use wire::mysql::{
-    response::Status,
-    result::Tracker,
-};
+use wire::mysql::{response::Status, result::Tracker};
 
 use super::{
     End, Session,
@@ -181,7 +178,7 @@ impl Session {
             connection: lease,
             settings: &mut self.settings,
             tracker: open.tracker,
-            view: self.view,
+            view: &mut self.view,
             prepare_as: open.prepare_as,
             substitute,
             write_timeout: self.shared.options.write_timeout,
@@ -327,6 +324,7 @@ impl Session {
 
     /// As `release`, with the outcome that the limits learn from.
     async fn release_as(&mut self, outcome: Outcome) {
+        self.now = Instant::now();
         self.look_back.set_outcome(outcome);
         self.release().await;
     }
@@ -358,7 +356,8 @@ impl Session {
         self.pinned = None;
         self.transaction = Transaction::Idle;
         if let Some(permit) = self.permit.take() {
-            permit.settle(Instant::now(), Outcome::Ignored);
+            self.now = Instant::now();
+            permit.settle(self.now, Outcome::Ignored);
         }
         self.show();
     }

@@ -24,6 +24,7 @@ use super::{
     refuse,
     settings::Settings,
     statement::{Execution, Task},
+    view::View,
 };
 
 impl Session {
@@ -39,6 +40,7 @@ impl Session {
             Command::Quit => Err(End::Quit),
             Command::Ping => {
                 self.client.consume(first.packet);
+                self.look_back.count_none();
                 self.say_ok();
                 Ok(())
             }
@@ -50,7 +52,8 @@ impl Session {
             }
             Command::StmtClose => self.close_statement(first).await,
             Command::ResetConnection => self.reset(first).await,
-            Command::ChangeUser => self.change_user(first).await,
+            // Boxed: as large as a login, and rare.
+            Command::ChangeUser => Box::pin(self.change_user(first)).await,
             Command::SetOption => self.set_option(first),
             Command::ProcessKill => self.process_kill(first).await,
             Command::InitDb
@@ -117,7 +120,7 @@ impl Session {
             client: self.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
-        let switch = self.shared.switched_off(std::time::Instant::now(), &policy, &facts, class);
+        let switch = self.shared.switched_off(self.now, &policy, &facts, class);
         let subject = subject_of(&shape, text.sql, &self.scratch);
         drop(policy);
         let task = Task { class, switch, subject, ..Task::plain(Command::Query, first, shape) };
@@ -205,12 +208,12 @@ impl Session {
     async fn close_statement(&mut self, first: First) -> Result<(), End> {
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
         let id = command::statement_id(payload).map(|id| self.statements.resolve(id));
-        let closed = id.ok().and_then(|id| self.statements.remove(id));
+        let closed = id.as_ref().ok().and_then(|id| self.statements.remove(*id));
         self.client.consume(first.packet);
         let may_be_open = self.pins.has(Pin::Cursor) || self.pins.has(Pin::LongData);
         if let (Some(closed), true, Some(lease)) = (closed, may_be_open, &mut self.lease) {
             // Its cursor or its long data end with it on the server.
-            if let Some(server) = lease.statements.find(&closed.sql, &self.settings) {
+            if let Some(server) = lease.statements.find(&closed.sql, &closed.settings) {
                 let server_id = server.id;
                 lease.statements.remove(&closed.sql);
                 command::put_stmt_close(&mut lease.outbuf, server_id);
@@ -218,8 +221,9 @@ impl Session {
                     return Err(End::UpstreamLost);
                 }
             }
-            self.pins.remove(Pin::Cursor);
-            self.pins.remove(Pin::LongData);
+            let name = id.unwrap_or_default().to_le_bytes();
+            self.pins.remove_named(Pin::Cursor, Some(&name));
+            self.pins.remove_named(Pin::LongData, Some(&name));
             if !self.is_in_transaction() {
                 self.release().await;
             }
@@ -254,8 +258,9 @@ impl Session {
         self.statements.clear();
         self.look_back.clear();
         self.status = Status::AUTOCOMMIT;
+        self.view = View::new(self.client.capabilities);
         self.pinned = None;
-        self.entry.card.show_pins(&self.pins, std::time::Instant::now(), None);
+        self.entry.card.show_pins(&self.pins, self.now, None);
     }
 
     fn set_option(&mut self, first: First) -> Result<(), End> {
@@ -268,7 +273,8 @@ impl Session {
                 Arc::make_mut(&mut self.settings).multi_statements = is_on;
                 self.say_eof();
             }
-            Err(malformed) => self.say_error(&refuse::malformed(malformed)),
+            // As servers do.
+            Err(_) => self.say_error(&refuse::unknown_option()),
         }
         Ok(())
     }
@@ -290,8 +296,9 @@ impl Session {
 
     /// Answers with an EOF of the guard's own, or the OK that stands for it.
     fn say_eof(&mut self) {
+        let status = self.status_to_tell();
         let (out, capabilities) = (&mut self.client.outbuf, self.client.capabilities);
-        put_eof(out, 1, capabilities, self.status, 0);
+        put_eof(out, 1, capabilities, status, 0);
     }
 
     /// Kills another session of the same account, or this one.
@@ -320,8 +327,7 @@ impl Session {
             client: self.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
-        let now = std::time::Instant::now();
-        (class, self.shared.switched_off(now, &policy, &facts, class))
+        (class, self.shared.switched_off(self.now, &policy, &facts, class))
     }
 
     /// The session's schema as rules read it; "" when none is selected or it is not UTF-8.

@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Instant};
 
 use policy::sql::{Effects, Kind, Shape};
 use wire::mysql::{
-    command::{self, Command},
+    command::{self, Command, SetOption},
     response::Status,
 };
 
 use super::{
     End, Session, effect,
-    pins::Pin,
+    look_back::may_insert_untold,
+    pins::{Pin, Pins},
     prepared,
     relay::Reply,
     state::Transaction,
@@ -31,6 +32,7 @@ impl Session {
         sent: Instant,
     ) -> Result<(), End> {
         let now = Instant::now();
+        self.now = now;
         let metrics = self.shared.metrics.class(task.class);
         let ended =
             if reply.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
@@ -43,7 +45,7 @@ impl Session {
         self.note_pins(&task, &reply, now);
         let session = self.entry.card.id;
         if let Some(lease) = &mut self.lease
-            && reply.last_insert_id.is_some()
+            && (reply.last_insert_id.is_some() || may_insert_untold(&task.shape, &reply))
         {
             lease.last_insert_of = Some(session);
         }
@@ -52,21 +54,24 @@ impl Session {
             return self.lose_quietly(&lost).await;
         }
         self.client.flush().await?;
+        let keeps = self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
         if self.is_in_transaction() {
+            // It stays for the transaction anyway.
+            self.look_back.forget();
             if self.transaction.since().is_none() {
                 self.transaction = Transaction::Open { since: sent };
             }
             self.idle_since = Some(now);
             return Ok(());
         }
-        let keeps = self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
         if keeps {
             _ = self.pins.add(Pin::LookBack)
         } else {
             self.pins.remove(Pin::LookBack)
         }
-        let since = self.transaction.since().unwrap_or(sent);
-        metrics.transaction_time.record(now.duration_since(since));
+        if let Some(since) = self.transaction.since() {
+            metrics.transaction_time.record(now.duration_since(since));
+        }
         let is_rolled_back = reply.error.is_some() || task.shape.kind == Kind::Rollback;
         let ended = if is_rolled_back {
             TransactionOutcome::RolledBack
@@ -91,8 +96,11 @@ impl Session {
         // An error carries no flags. A single statement outside a transaction leaves none behind.
         let is_single = !task.shape.effects.contains(Effects::MULTI) && is_simple(task.shape.kind);
         if reply.error.is_some() && (was_in_transaction || !is_autocommit || !is_single) {
-            command::put_simple(&mut lease.outbuf, Command::Ping);
-            lease.command(Command::Ping).await?;
+            // Any answer tells the flags. This one leaves ROW_COUNT() at -1, as the error did; an
+            // OK, as of a ping, would set it.
+            let option = SetOption::multi_statements(self.settings.multi_statements);
+            command::put_set_option(&mut lease.outbuf, option);
+            lease.command(Command::SetOption).await?;
         }
         if reply.needs_collation && may_choose_collation(&task.shape) {
             let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
@@ -100,16 +108,21 @@ impl Session {
             if let Some(collation) = collation {
                 Arc::make_mut(&mut self.settings).set_variable(b"collation_connection", collation);
             }
+            // ROW_COUNT() is that of an OK again.
+            command::put_simple(&mut lease.outbuf, Command::Ping);
+            lease.command(Command::Ping).await?;
+        }
+        if effect::steers_trackers(&task.shape) {
+            // With a list of its own, the tracker of variables does not tell of itself.
+            let rows = lease.query(b"SELECT @@session_track_system_variables").await?;
+            let rows = rows.unwrap_or_default();
+            let list = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
+            if let Some(list) = list.filter(|list| &***list != b"*") {
+                self.view.steer(b"session_track_system_variables", list);
+            }
         }
         lease.settings = Arc::clone(&self.settings);
-        let transient = [
-            Status::IN_TRANS,
-            Status::IN_TRANS_READONLY,
-            Status::MORE_RESULTS,
-            Status::CURSOR_EXISTS,
-            Status::LAST_ROW_SENT,
-        ];
-        self.status = transient.into_iter().fold(lease.status, Status::without);
+        self.status = OF_ONE_REPLY.into_iter().fold(lease.status, Status::without);
         Ok(())
     }
 
@@ -136,30 +149,25 @@ impl Session {
 
     fn note_pins(&mut self, task: &Task, reply: &Reply, now: Instant) {
         let before = self.pins.clone();
-        let ends_transaction = task.shape.kind != Kind::Set && reply.error.is_none();
+        // What reads nothing leaves the choice for the next transaction standing; so a few kinds
+        // that surely were that transaction, or ended it, are all that count.
+        let ends_transaction = reply.error.is_none()
+            && matches!(
+                task.shape.kind,
+                Kind::Commit
+                    | Kind::Rollback
+                    | Kind::Insert
+                    | Kind::Update
+                    | Kind::Delete
+                    | Kind::Replace
+            );
         effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply);
         let status = self.lease.as_ref().map_or(Status(0), |lease| lease.status);
         if ends_transaction && !status.contains(Status::IN_TRANS) {
             self.pins.remove(Pin::NextTransaction);
         }
-        match task.command {
-            Command::StmtSendLongData => _ = self.pins.add(Pin::LongData),
-            Command::StmtExecute | Command::StmtBulkExecute | Command::StmtReset => {
-                self.pins.remove(Pin::LongData);
-            }
-            _ => {}
-        }
-        match (&task.execution, task.command) {
-            (Execution::Prepared { opens_cursor: true, .. }, _)
-                if status.contains(Status::CURSOR_EXISTS) =>
-            {
-                self.pins.add(Pin::Cursor);
-            }
-            (_, Command::StmtReset) => self.pins.remove(Pin::Cursor),
-            (_, Command::StmtFetch) if status.contains(Status::LAST_ROW_SENT) => {
-                self.pins.remove(Pin::Cursor);
-            }
-            _ => {}
+        if let Execution::Prepared { id, .. } = &task.execution {
+            note_statement(&mut self.pins, task.command, *id, reply, status);
         }
         if self.pins != before {
             let metrics = self.shared.metrics.class(task.class);
@@ -171,6 +179,45 @@ impl Session {
         }
     }
 }
+
+/// Notes what a command left open in a prepared statement, by the client's id of it.
+fn note_statement(pins: &mut Pins, command: Command, id: u32, reply: &Reply, status: Status) {
+    let name = id.to_le_bytes();
+    let name = Some(&name[..]);
+    match command {
+        Command::StmtSendLongData => _ = pins.add_named(Pin::LongData, name),
+        Command::StmtReset => {
+            pins.remove_named(Pin::LongData, name);
+            pins.remove_named(Pin::Cursor, name);
+        }
+        Command::StmtExecute | Command::StmtBulkExecute if reply.error.is_none() => {
+            pins.remove_named(Pin::LongData, name);
+            pins.remove_named(Pin::Cursor, name);
+            if status.contains(Status::CURSOR_EXISTS) {
+                pins.add_named(Pin::Cursor, name);
+            }
+        }
+        Command::StmtFetch if status.contains(Status::LAST_ROW_SENT) => {
+            pins.remove_named(Pin::Cursor, name);
+        }
+        _ => {}
+    }
+}
+
+/// The flags that are about a transaction or a statement, not about the session.
+const OF_ONE_REPLY: [Status; 11] = [
+    Status::IN_TRANS,
+    Status::IN_TRANS_READONLY,
+    Status::MORE_RESULTS,
+    Status::NO_GOOD_INDEX,
+    Status::NO_INDEX,
+    Status::CURSOR_EXISTS,
+    Status::LAST_ROW_SENT,
+    Status::DB_DROPPED,
+    Status::METADATA_CHANGED,
+    Status::QUERY_WAS_SLOW,
+    Status::PS_OUT_PARAMS,
+];
 
 /// Whether a statement of this kind, alone and outside a transaction, leaves no transaction open
 /// when it fails.

@@ -23,12 +23,20 @@ pub fn apply(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>, reply: &Rep
     if reply.table_locks == Some(true) {
         pins.add(Pin::TableLock);
     }
-    if reply.has_unreplayable {
+    if reply.has_unreplayable || steers_trackers(shape) {
         pins.add(Pin::Variable);
     }
     if reply.has_changed && is_unexplained(shape, reply) {
         pins.add(Pin::Unknown);
     }
+}
+
+/// Whether a statement sets the session trackers, by which the guard itself learns what changes.
+/// The text must tell: a tracker that is off reports nothing.
+pub fn steers_trackers(shape: &Shape) -> bool {
+    const NAME: &[u8] = b"session_track_";
+    (shape.kind == Kind::Set || shape.effects.contains(Effects::MULTI))
+        && shape.text.as_bytes().windows(NAME.len()).any(|word| word.eq_ignore_ascii_case(NAME))
 }
 
 fn apply_effects(pins: &mut Pins, effects: Effects, subject: Option<&[u8]>) {

@@ -10,7 +10,7 @@
 //!   `SQL_CALC_FOUND_ROWS`), the connection is kept until the next statement, at most
 //!   [`HOLD_MAX`].
 //! - **Learnt.** An account that was once seen to ask has its connections kept after every
-//!   statement of the kind it asks about.
+//!   statement.
 //! - **Set.** `LAST_INSERT_ID()` can be set on another connection, so it is: the value is the one
 //!   the OK packet told, or, for an account that asks, the one read before the connection was given
 //!   back (an explicit id is told in the packet, but does not change the function).
@@ -50,6 +50,10 @@ pub struct LookBack {
     last_insert: u64,
     /// The lease carries a newer one than `last_insert` may be.
     is_unsaved: bool,
+    /// It must be read before the connection goes: no packet told it.
+    is_untold: bool,
+    /// The guard has answered something since, after which `ROW_COUNT()` is 0.
+    counts_none: bool,
     /// Whether a statement ran whose connection was given back.
     has_left: bool,
     held_until: Option<Instant>,
@@ -57,6 +61,24 @@ pub struct LookBack {
 }
 
 impl LookBack {
+    /// Whether a statement asks about one before it, where there was none: the answer must be that
+    /// of a fresh connection.
+    pub fn is_blank(&self, effects: Effects) -> bool {
+        !self.has_left && UNMOVABLE.iter().any(|(effect, _)| effects.contains(*effect))
+    }
+
+    /// Notes an OK of the guard's own, to `COM_PING` or to the end of an empty transaction. The
+    /// server's would count no rows.
+    pub fn count_none(&mut self) {
+        self.counts_none = true;
+    }
+
+    /// Whether the server must be told, by a `COM_PING`, before it is asked for `ROW_COUNT()`. Any
+    /// other statement that is about to be sent counts anew.
+    pub fn must_count_none(&mut self, effects: Effects) -> bool {
+        std::mem::take(&mut self.counts_none) && effects.contains(Effects::ROW_COUNT)
+    }
+
     /// What `LAST_INSERT_ID()` must return on another connection.
     pub fn last_insert(&self) -> u64 {
         self.last_insert
@@ -111,7 +133,8 @@ impl LookBack {
                     _ => &habits.warnings,
                 };
                 habit.store(true, Ordering::Relaxed);
-                if !is_kept && self.has_left {
+                let is_known = effect == Effects::ROW_COUNT && self.counts_none;
+                if !is_kept && self.has_left && !is_known {
                     return Err(name);
                 }
             }
@@ -123,20 +146,30 @@ impl LookBack {
     pub fn note(&mut self, now: Instant, shape: &Shape, reply: &Reply, habits: &Habits) -> bool {
         if let Some(id) = reply.last_insert_id {
             self.last_insert = id;
-            self.is_unsaved = true;
         }
+        let is_untold = may_insert_untold(shape, reply);
+        self.is_untold |= is_untold;
+        self.is_unsaved |= is_untold || reply.last_insert_id.is_some();
         self.outcome = Some(super::outcome_of(reply.error));
         self.has_left = true;
         let is_asked = |habit: &std::sync::atomic::AtomicBool| habit.load(Ordering::Relaxed);
-        let is_write = !reply.has_rows && !matches!(shape.kind, Kind::Set | Kind::Use);
         let is_likely = reply.warnings > 0
             || shape.effects.contains(Effects::CALC_FOUND_ROWS)
-            || (reply.error.is_some() && is_asked(&habits.warnings))
-            || (reply.has_rows && is_asked(&habits.found_rows))
-            || (is_write && is_asked(&habits.row_count));
+            || is_asked(&habits.warnings)
+            || is_asked(&habits.found_rows)
+            || is_asked(&habits.row_count);
         self.held_until = is_likely.then_some(now + HOLD_MAX);
         is_likely
     }
+}
+
+/// Whether a statement may have set `LAST_INSERT_ID()` although no packet tells: rows came back
+/// instead, as from `INSERT … RETURNING`, or an expression set it.
+pub fn may_insert_untold(shape: &Shape, reply: &Reply) -> bool {
+    reply.error.is_none()
+        && reply.has_rows
+        && (matches!(shape.kind, Kind::Insert | Kind::Replace | Kind::Call | Kind::Other)
+            || shape.effects.contains(Effects::LAST_INSERT_ID))
 }
 
 /// Reads `LAST_INSERT_ID()` from a connection that is about to be given back, for an account that
@@ -150,7 +183,8 @@ pub async fn save(
     pool: &Pool,
 ) -> Result<(), Lost> {
     let is_asked = pool.habits.last_insert.load(Ordering::Relaxed);
-    if !std::mem::take(&mut look_back.is_unsaved) || !is_asked {
+    let is_untold = std::mem::take(&mut look_back.is_untold);
+    if !std::mem::take(&mut look_back.is_unsaved) || !(is_asked || is_untold) {
         return Ok(());
     }
     let Ok(rows) = connection.query(b"SELECT LAST_INSERT_ID()").await? else { return Ok(()) };

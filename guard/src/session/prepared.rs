@@ -23,6 +23,9 @@ pub const LAST_PREPARED: u32 = u32::MAX;
 pub struct ClientStatement {
     /// The text that was prepared.
     pub sql: Arc<[u8]>,
+    /// What the session's settings were then: wherever the statement is executed, it goes on to
+    /// mean what it meant.
+    pub settings: Arc<Settings>,
     /// Kind, digest, tables and effects, judged once at `PREPARE`.
     pub shape: Arc<Shape>,
     /// Number of parameters.
@@ -111,7 +114,8 @@ impl ServerStatements {
     /// The server statement for `sql` under `settings`, if it is prepared there.
     pub fn find(&mut self, sql: &[u8], settings: &Arc<Settings>) -> Option<&mut ServerStatement> {
         let statement = self.by_sql.get_mut(sql)?;
-        let is_same = Arc::ptr_eq(&statement.settings, settings) || statement.settings == *settings;
+        let is_same = Arc::ptr_eq(&statement.settings, settings)
+            || statement.settings.is_same_scene(settings);
         if !is_same {
             return None;
         }

@@ -120,6 +120,11 @@ pub fn too_many_changes() -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
 }
 
+/// An option of `COM_SET_OPTION` that does not exist, in the servers' words.
+pub fn unknown_option() -> Error {
+    error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
+}
+
 /// A prepared statement that the client has not got.
 pub fn unknown_statement(id: u32, command: &str) -> Error {
     let message = format!("Unknown prepared statement handler ({id}) given to {command}");

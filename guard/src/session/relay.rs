@@ -19,9 +19,11 @@ use tokio::{io::AsyncWriteExt, sync::Notify};
 use wire::{
     Malformed,
     mysql::{
-        capability::Capabilities,
         frame::{HEADER_LEN, Header},
-        response::{ErrPacket, OkPacket, PrepareOk, StateChange, Status, put_err, put_ok_filtered},
+        response::{
+            EofPacket, ErrPacket, OkPacket, PrepareOk, StateChange, Status, put_err,
+            put_ok_filtered,
+        },
         result::{Event, Tracker},
     },
 };
@@ -30,6 +32,7 @@ use super::{
     client::Client,
     settings::{Replay, Settings},
     timer::Timer,
+    view::View,
 };
 use crate::upstream::connection::{Connection, Lost};
 
@@ -88,41 +91,6 @@ pub struct Substitute {
     pub message: String,
 }
 
-/// What the client may see of session state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
-    /// Nothing was negotiated.
-    Nothing,
-    /// What a server tracks without being asked: the schema, and a few variables.
-    Defaults,
-    /// The client set trackers itself, and is pinned: everything as it comes.
-    Everything,
-}
-
-/// The variables that a server reports without being asked, MySQL 5.7–9.x and MariaDB 10.3–12.x.
-const TRACKED_BY_DEFAULT: [&[u8]; 6] = [
-    b"autocommit",
-    b"character_set_client",
-    b"character_set_connection",
-    b"character_set_results",
-    b"time_zone",
-    b"redirect_url",
-];
-
-impl View {
-    fn shows(self, change: &StateChange<'_>) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Everything => true,
-            Self::Defaults => match change {
-                StateChange::Schema(_) => true,
-                StateChange::SystemVariable { name, .. } => TRACKED_BY_DEFAULT.contains(name),
-                _ => false,
-            },
-        }
-    }
-}
-
 /// One reply on its way.
 #[derive(Debug)]
 pub struct Relay<'a> {
@@ -135,7 +103,7 @@ pub struct Relay<'a> {
     /// Where the reply ends.
     pub tracker: Tracker,
     /// What the client may see.
-    pub view: View,
+    pub view: &'a mut View,
     /// The id the client will know a prepared statement by.
     pub prepare_as: u32,
     /// Replaces the server's error, once the statement is cancelled.
@@ -274,6 +242,12 @@ impl Relay<'_> {
                 Ok(over(last))
             }
             Event::Eof { packet, last, status, warnings } => {
+                if status.contains(Status::SESSION_STATE_CHANGED) {
+                    // What changed is told in OK packets alone, and this client asked for less.
+                    let payload = walk.len + HEADER_LEN..walk.len + packet;
+                    let shown = status.without(Status::SESSION_STATE_CHANGED);
+                    EofPacket::set_status(&mut self.connection.inbuf[payload], shown)?;
+                }
                 walk.len += packet;
                 self.note_status(status);
                 self.reply.warnings = warnings;
@@ -321,13 +295,11 @@ impl Relay<'_> {
         }
         let status = ok.status;
         if status.contains(Status::SESSION_STATE_CHANGED) {
-            note_changes(&ok, self.settings, &mut self.reply)?;
-            if self.view != View::Everything
-                && let Some(client) = self.client.as_deref_mut()
-            {
+            note_changes(&ok, self.settings, self.view, &mut self.reply)?;
+            if let Some(client) = self.client.as_deref_mut() {
                 let passed = &self.connection.inbuf[walk.copied..start];
                 client.outbuf.extend_from_slice(passed);
-                let view = self.view;
+                let view = &*self.view;
                 let seq = sequence_of(bytes);
                 put_ok_filtered(&mut client.outbuf, seq, client.capabilities, &ok, header, |c| {
                     view.shows(c)
@@ -396,15 +368,17 @@ pub fn is_interruption(code: u16) -> bool {
 }
 
 /// Takes over what an OK packet tells of the session.
-pub fn note_changes(
+fn note_changes(
     ok: &OkPacket<'_>,
     settings: &mut Arc<Settings>,
+    view: &mut View,
     reply: &mut Reply,
 ) -> Result<(), Malformed> {
     for change in ok.state {
         match change? {
             StateChange::SystemVariable { name, value } => {
                 reply.is_explained = true;
+                view.steer(name, value);
                 match name {
                     b"character_set_connection" => reply.needs_collation = true,
                     b"collation_connection" => reply.needs_collation = false,
@@ -429,9 +403,4 @@ pub fn note_changes(
         }
     }
     Ok(())
-}
-
-/// The view a client has by what it negotiated.
-pub fn view_of(capabilities: Capabilities) -> View {
-    if capabilities.contains(Capabilities::SESSION_TRACK) { View::Defaults } else { View::Nothing }
 }

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     shared::Shared,
-    upstream::connection::{Answer, Connection, Lost},
+    upstream::{
+        connection::{Answer, Connection, Lost},
+        handover::change_scene,
+    },
 };
 
 /// How sending went.
@@ -74,13 +77,18 @@ impl Session {
                     let shape = Arc::clone(shape.as_ref().unwrap_or(&task.shape));
                     prepare_as = self.statements.insert(ClientStatement {
                         sql: Arc::clone(sql),
+                        settings: Arc::clone(&self.settings),
                         shape,
                         params: 0,
                         types: Box::default(),
                     });
                 }
                 Execution::Prepared { id, sql, .. } => {
-                    let found = ready_statement(lease, sql, &self.settings, &self.shared).await;
+                    let statement = self.statements.find(*id);
+                    let scene = statement.map_or(&self.settings, |statement| &statement.settings);
+                    let scene = Arc::clone(scene);
+                    let here = &self.settings;
+                    let found = ready_statement(lease, sql, &scene, here, &self.shared).await;
                     let server_id = match found {
                         Ok(Ok(server_id)) => server_id,
                         Ok(Err(error)) => return Ok(Sent::refused(error)),
@@ -91,7 +99,7 @@ impl Session {
                         return Ok(Sent::refused(refuse::malformed("no statement id")));
                     }
                     if let Some(statement) = self.statements.find(*id) {
-                        rebuilt = put_types(statement, lease, sql, &self.settings, bytes);
+                        rebuilt = put_types(statement, lease, sql, &scene, bytes);
                     }
                     if rebuilt.is_some() && task.first.continues {
                         let why = "parameter types are missing from a packet of 16 MiB";
@@ -172,22 +180,39 @@ async fn send_packets(
     Ok(())
 }
 
-/// The server's id of a statement on this connection; prepares it there if it is not.
+/// The server's id of a statement on this connection; prepares it there if it is not, in the scene
+/// in which the client prepared it, which may not be where the session is by now.
 async fn ready_statement(
     connection: &mut Connection,
     sql: &Arc<[u8]>,
-    settings: &Arc<Settings>,
+    scene: &Arc<Settings>,
+    here: &Settings,
     shared: &Shared,
 ) -> Result<Result<u32, refuse::Error>, Lost> {
-    if let Some(statement) = connection.statements.find(sql, settings) {
+    if let Some(statement) = connection.statements.find(sql, scene) {
         return Ok(Ok(statement.id));
     }
-    let id = match connection.prepare(sql).await? {
+    // BEGIN may wait to be sent; it goes with the client's own command.
+    let waiting = std::mem::take(&mut connection.outbuf);
+    let prepared = if scene.is_same_scene(here) {
+        connection.prepare(sql).await?
+    } else {
+        let prepared = match change_scene(connection, here, scene).await? {
+            None => connection.prepare(sql).await?,
+            Some(error) => Err(error),
+        };
+        if change_scene(connection, scene, here).await?.is_some() {
+            return Err(Lost::Closed);
+        }
+        prepared
+    };
+    connection.outbuf = waiting;
+    let id = match prepared {
         Ok(id) => id,
         Err(error) => return Ok(Err(refuse::passed_on(&error))),
     };
     let max = shared.upstream.statements_per_connection;
-    let evicted = connection.statements.insert(Arc::clone(sql), id, Arc::clone(settings), max);
+    let evicted = connection.statements.insert(Arc::clone(sql), id, Arc::clone(scene), max);
     if let Some(evicted) = evicted {
         command::put_stmt_close(&mut connection.closing, evicted);
     }

@@ -75,6 +75,36 @@ impl Settings {
         self.variables.get(name).map(AsRef::as_ref)
     }
 
+    /// Whether a text means the same under both: the schema, and what decides how it is parsed.
+    pub fn is_same_scene(&self, other: &Self) -> bool {
+        self.schema == other.schema
+            && SCENE.iter().all(|name| self.variable(name) == other.variable(name))
+    }
+
+    /// Appends `sql_mode=…` and the like for what [`is_same_scene`](Self::is_same_scene) compares,
+    /// the schema aside, where `self` differs from `current`. Returns how many were written. A
+    /// character set that only one of both has chosen is left alone: the other's is not known.
+    pub fn put_scene(&self, current: &Self, out: &mut BytesMut) -> usize {
+        let mut written = 0;
+        for name in SCENE {
+            let (wanted, have) = (self.variable(name), current.variable(name));
+            if wanted == have || (name != b"sql_mode" && (wanted.is_none() || have.is_none())) {
+                continue;
+            }
+            if written > 0 {
+                out.put_u8(b',');
+            }
+            out.put_slice(name);
+            out.put_u8(b'=');
+            match wanted {
+                Some(value) => put_value(name, value, out),
+                None => out.put_slice(b"DEFAULT"),
+            }
+            written += 1;
+        }
+        written
+    }
+
     /// Whether every variable this label carries is also set by `wanted`: if not, only a reset
     /// brings the connection back.
     pub fn is_covered_by(&self, wanted: &Self) -> bool {
@@ -101,6 +131,10 @@ impl Settings {
     }
 }
 
+/// The variables that decide how a text is parsed, in the order in which they can be set.
+const SCENE: [&[u8]; 4] =
+    [b"character_set_client", b"character_set_connection", b"collation_connection", b"sql_mode"];
+
 /// Sorts variables by whether their value can move. Names are those of MySQL and MariaDB.
 fn replay_of(name: &[u8]) -> Replay {
     match name {
@@ -110,7 +144,8 @@ fn replay_of(name: &[u8]) -> Replay {
         _ if name.starts_with(b"session_track_") => Replay::Pins,
         b"last_insert_id" | b"identity" => Replay::Elsewhere,
         // `SET ROLE` has no variable; these report what cannot be assigned.
-        b"warning_count" | b"error_count" | b"last_gtid" => Replay::Elsewhere,
+        // MySQL reports the number of each statement.
+        b"warning_count" | b"error_count" | b"last_gtid" | b"statement_id" => Replay::Elsewhere,
         _ => Replay::Value,
     }
 }
@@ -180,6 +215,19 @@ mod tests {
     }
 
     #[test]
+    fn a_scene_is_what_decides_how_a_text_is_parsed() {
+        let mut wanted = Settings::new(Some(b"a"), false);
+        wanted.set_variable(b"time_zone", b"+01:00");
+        let mut current = Settings::new(Some(b"a"), true);
+        assert!(wanted.is_same_scene(&current));
+        current.set_variable(b"sql_mode", b"ANSI_QUOTES");
+        assert!(!wanted.is_same_scene(&current));
+        let mut out = BytesMut::new();
+        assert_eq!(wanted.put_scene(&current, &mut out), 1);
+        assert_eq!(&out[..], b"sql_mode=DEFAULT");
+    }
+
+    #[test]
     fn a_new_character_set_drops_the_old_collation() {
         let mut settings = Settings::default();
         settings.set_variable(b"collation_connection", b"utf8mb4_bin");
@@ -193,6 +241,7 @@ mod tests {
         assert_eq!(settings.set_variable(b"insert_id", b"7"), Replay::Pins);
         assert_eq!(settings.set_variable(b"session_track_schema", b"OFF"), Replay::Pins);
         assert_eq!(settings.set_variable(b"last_insert_id", b"7"), Replay::Elsewhere);
+        assert_eq!(settings.set_variable(b"statement_id", b"7"), Replay::Elsewhere);
         assert_eq!(settings, Settings::default());
     }
 }

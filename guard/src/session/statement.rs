@@ -8,7 +8,10 @@ use policy::{
     refusal::Refusal,
     sql::{Effects, Kind, Shape},
 };
-use wire::mysql::{command::Command, result::Tracker};
+use wire::mysql::{
+    command::{self, Command},
+    result::Tracker,
+};
 
 use super::{
     End, Session,
@@ -20,7 +23,7 @@ use super::{
     send::Sent,
     state::Transaction,
 };
-use crate::shared::Shared;
+use crate::{shared::Shared, upstream::connection::Lost};
 
 /// A command on its way to the database.
 #[derive(Debug)]
@@ -77,15 +80,15 @@ impl Task {
             execution: Execution::Direct,
         }
     }
-}
-
-impl Session {
 
     /// Whether it ends a transaction and does nothing else.
     pub fn is_plain_end(&self) -> bool {
         matches!(self.shape.kind, Kind::Commit | Kind::Rollback)
             && !self.shape.effects.intersects(Effects::CHAINS | Effects::MULTI)
     }
+}
+
+impl Session {
     /// Carries one statement through. On return it is answered, and consumed from the client's
     /// buffer.
     pub(super) async fn statement(&mut self, task: Task) -> Result<(), End> {
@@ -105,7 +108,23 @@ impl Session {
         if !self.borrow(&task).await? {
             return Ok(());
         }
+        if let Err(lost) = self.catch_up(&task).await {
+            return self.lose(&lost).await;
+        }
         self.exchange(task).await
+    }
+
+    /// Tells the server what the guard has answered in its place, where the statement asks for it.
+    async fn catch_up(&mut self, task: &Task) -> Result<(), Lost> {
+        let counts_rows = !matches!(task.execution, Execution::Prepare { .. });
+        if counts_rows
+            && self.look_back.must_count_none(task.shape.effects)
+            && let Some(lease) = &mut self.lease
+        {
+            command::put_simple(&mut lease.outbuf, Command::Ping);
+            lease.command(Command::Ping).await?;
+        }
+        Ok(())
     }
 
     /// Answers what concerns a transaction that the database does not know of. Returns whether the
@@ -128,6 +147,7 @@ impl Session {
             }
             Transaction::Begun(_) if task.is_plain_end() => {
                 self.transaction = Transaction::Idle;
+                self.look_back.count_none();
                 self.client.consume(task.first.packet);
                 self.say_ok();
                 Ok(true)
@@ -149,15 +169,19 @@ impl Session {
     }
 
     /// Whether BEGIN has no effect on the database beyond beginning: no table lock to give up, no
-    /// implicit transaction to commit, no XA to clash with.
+    /// implicit transaction to commit, no XA to clash with, nothing chosen for transactions that the
+    /// answer would tell.
     fn may_begin_here(&self) -> bool {
+        let at_the_database = [Pin::TableLock, Pin::Xa, Pin::Session, Pin::NextTransaction];
         !self.is_in_transaction()
-            && ![Pin::TableLock, Pin::Xa, Pin::Session].into_iter().any(|pin| self.pins.has(pin))
+            && !at_the_database.into_iter().any(|pin| self.pins.has(pin))
+            && self.settings.variable(b"tx_read_only").is_none_or(|value| value == b"OFF")
+            && self.settings.variable(b"transaction_read_only").is_none_or(|value| value == b"OFF")
     }
 
     /// Sends the statement and brings its reply to the client.
     async fn exchange(&mut self, task: Task) -> Result<(), End> {
-        let sent = Instant::now();
+        let sent = self.now;
         let was_in_transaction = self.is_in_transaction();
         if self.transaction.since().is_none() {
             self.times_from(&task);
@@ -182,7 +206,7 @@ impl Session {
             connection: lease,
             settings: &mut self.settings,
             tracker,
-            view: self.view,
+            view: &mut self.view,
             prepare_as,
             substitute: None,
             write_timeout: self.shared.options.write_timeout,

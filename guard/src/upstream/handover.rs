@@ -18,7 +18,10 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 use thiserror::Error;
-use wire::mysql::command::{self, Command, SetOption};
+use wire::mysql::{
+    Capabilities,
+    command::{self, Command, SetOption},
+};
 
 use super::{
     connect::ServerError,
@@ -33,6 +36,9 @@ pub struct Incoming<'a> {
     pub session: u32,
     /// The state it expects.
     pub settings: &'a Arc<Settings>,
+    /// Whether it must be as a fresh one, whatever its label: the statement asks about one before it,
+    /// and there was none.
+    pub is_blank: bool,
     /// What `LAST_INSERT_ID()` must return there, when the statement asks.
     pub last_insert: Option<u64>,
     /// `innodb_lock_wait_timeout` and `lock_wait_timeout` of its class, in whole seconds.
@@ -82,11 +88,39 @@ pub async fn hand_over(connection: &mut Connection, to: Incoming<'_>) -> Result<
     }
 }
 
+/// Brings a connection from one scene to another and nothing else, for a statement that must be
+/// prepared where its client prepared it. Undone by the same call the other way round. Safe inside
+/// a transaction. Returns what the database refused.
+///
+/// # Errors
+/// [`Lost`]. Not cancel-safe.
+pub async fn change_scene(
+    connection: &mut Connection,
+    from: &Settings,
+    to: &Settings,
+) -> Result<Option<ServerError>, Lost> {
+    let mut refusal = None;
+    if let Some(schema) = to.schema.as_ref().filter(|_| to.schema != from.schema) {
+        command::put_init_db(&mut connection.outbuf, schema);
+        if let Answer::Err(error) = connection.command(Command::InitDb).await? {
+            refusal = Some(error);
+        }
+    }
+    let mut set = bytes::BytesMut::from(&b"SET "[..]);
+    if to.put_scene(from, &mut set) > 0
+        && let Answer::Err(error) = connection.execute(&set).await?
+    {
+        refusal = Some(error);
+    }
+    Ok(refusal)
+}
+
 /// Whether nothing has to be done. The fast path: two pointer comparisons and two of options.
 fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
     let is_same =
         Arc::ptr_eq(&connection.settings, to.settings) || *connection.settings == **to.settings;
     is_same
+        && !to.is_blank
         && lock_wait_to_set(connection, to).is_none()
         && (to.last_insert.is_none() || connection.last_insert_of == Some(to.session))
 }
@@ -110,7 +144,7 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
         }
     };
     let capabilities = connection.capabilities;
-    if !connection.settings.is_covered_by(to.settings) {
+    if to.is_blank || !connection.settings.is_covered_by(to.settings) {
         put_reset(connection, to.setup);
         note(Command::ResetConnection);
         note(Command::Query);
@@ -129,10 +163,7 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
         assignments += 1;
     }
     if to.settings.multi_statements != connection.settings.multi_statements {
-        let option = match to.settings.multi_statements {
-            true => SetOption::MultiStatementsOn,
-            false => SetOption::MultiStatementsOff,
-        };
+        let option = SetOption::multi_statements(to.settings.multi_statements);
         command::put_set_option(&mut connection.outbuf, option);
         note(Command::SetOption);
     }
@@ -162,11 +193,17 @@ fn put_lock_wait(set: &mut bytes::BytesMut, follows: bool, seconds: u64) {
 /// Appends `COM_RESET_CONNECTION` and the set-up statement, and forgets what they undo.
 fn put_reset(connection: &mut Connection, setup: &[u8]) {
     command::put_simple(&mut connection.outbuf, Command::ResetConnection);
-    command::put_query_with(&mut connection.outbuf, connection.capabilities, setup);
+    let mut set = bytes::BytesMut::from(setup);
+    if connection.capabilities.contains(Capabilities::IGNORE_SPACE) {
+        // A login with this capability has it; a reset forgets it.
+        set.put_slice(b",sql_mode=CONCAT('IGNORE_SPACE,',@@sql_mode)");
+    }
+    command::put_query_with(&mut connection.outbuf, connection.capabilities, &set);
     let mut settings = Settings::clone(&connection.settings);
     settings.clear_variables();
     connection.settings = Arc::new(settings);
     connection.statements.clear();
+    connection.closing.clear();
     connection.lock_wait = None;
     connection.last_insert_of = None;
 }
