@@ -33,7 +33,10 @@ pub struct Buffers(Mutex<Vec<BytesMut>>);
 
 impl Buffers {
     fn take(&self) -> BytesMut {
-        self.0.lock().pop().unwrap_or_else(|| BytesMut::with_capacity(READ_LEN))
+        let mut buffer = self.0.lock().pop().unwrap_or_default();
+        // A buffer whose front was consumed has room behind it again; nothing is copied.
+        buffer.reserve(READ_LEN);
+        buffer
     }
 
     /// Keeps a buffer for the next; one that grew goes back to the allocator.
