@@ -106,7 +106,12 @@ impl Session {
             let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
             let collation = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
             if let Some(collation) = collation {
-                Arc::make_mut(&mut self.settings).set_variable(b"collation_connection", collation);
+                let settings = Arc::make_mut(&mut self.settings);
+                if task.shape.kind == Kind::Set && has_word(&task.shape, b"NAMES") {
+                    settings.set_names_collation(collation);
+                } else {
+                    settings.set_variable(b"collation_connection", collation);
+                }
             }
             // ROW_COUNT() is that of an OK again.
             command::put_simple(&mut lease.outbuf, Command::Ping);
@@ -239,11 +244,14 @@ fn is_simple(kind: Kind) -> bool {
 
 /// Whether a statement may have chosen a collation that no tracker names.
 fn may_choose_collation(shape: &Shape) -> bool {
-    let text = shape.text.as_bytes();
-    let has = |word: &[u8]| text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
+    let has = |word| has_word(shape, word);
     shape.kind != Kind::Set
         || shape.effects.contains(Effects::MULTI)
         || has(b"COLLATE")
         || has(b"CHARACTER SET")
         || has(b"CHARSET")
+}
+
+fn has_word(shape: &Shape, word: &[u8]) -> bool {
+    shape.text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))
 }

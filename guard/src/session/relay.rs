@@ -384,7 +384,7 @@ fn note_changes(
                     b"collation_connection" => reply.needs_collation = false,
                     _ => {}
                 }
-                if settings.variable(name) != Some(value) {
+                if settings.variable(name) != Some(value) || settings.forgets_with(name) {
                     let replay = Arc::make_mut(settings).set_variable(name, value);
                     reply.has_unreplayable |= replay == Replay::Pins;
                 }

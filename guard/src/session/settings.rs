@@ -28,6 +28,9 @@ pub struct Settings {
     /// Session variables that differ from what a fresh login has, in name order, so that
     /// `character_set_*` is replayed before `collation_*`.
     variables: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// The collation of `SET NAMES … COLLATE …`. Columns of results are described with it, and no
+    /// variable shows it: `character_set_results` names its character set alone.
+    names_collation: Option<Box<[u8]>>,
 }
 
 /// What the guard does about one reported variable.
@@ -44,7 +47,7 @@ pub enum Replay {
 impl Settings {
     /// Fresh settings of a login.
     pub fn new(schema: Option<&[u8]>, multi_statements: bool) -> Self {
-        Self { schema: schema.map(Into::into), multi_statements, variables: BTreeMap::new() }
+        Self { schema: schema.map(Into::into), multi_statements, ..Self::default() }
     }
 
     /// Notes what the server reported: `name` is now `value`. Returns whether it can be replayed.
@@ -56,6 +59,9 @@ impl Settings {
         if value.len() > VALUE_LEN_MAX || self.variables.len() >= VARIABLES_MAX {
             return Replay::Pins;
         }
+        if name == b"character_set_results" {
+            self.names_collation = None;
+        }
         if name == b"character_set_connection" {
             // A new character set brings its default collation: an older choice is gone. A
             // collation chosen in the same statement is reported after it, or asked for.
@@ -65,9 +71,25 @@ impl Settings {
         Replay::Value
     }
 
+    /// Notes the collation that `SET NAMES … COLLATE …` chose.
+    pub fn set_names_collation(&mut self, collation: &[u8]) {
+        self.set_variable(b"collation_connection", collation);
+        self.names_collation = Some(collation.into());
+    }
+
+    /// Whether a report of `name`, even with the value it had, ends a choice that went with it.
+    pub fn forgets_with(&self, name: &[u8]) -> bool {
+        match name {
+            b"character_set_connection" => self.variable(b"collation_connection").is_some(),
+            b"character_set_results" => self.names_collation.is_some(),
+            _ => false,
+        }
+    }
+
     /// Forgets all variables: the server has reset them.
     pub fn clear_variables(&mut self) {
         self.variables.clear();
+        self.names_collation = None;
     }
 
     /// The value last reported for `name`, if the session changed it.
@@ -115,8 +137,23 @@ impl Settings {
     /// Returns how many were written.
     pub fn put_assignments(&self, current: &Self, out: &mut BytesMut) -> usize {
         let mut written = 0;
+        // SET NAMES sets them all, and a character set brings a collation with it.
+        let sets_charsets =
+            CHARSETS.iter().any(|name| self.variable(name) != current.variable(name))
+                || self.names_collation != current.names_collation;
+        if let (true, Some(charset), Some(collation)) =
+            (sets_charsets, self.variable(b"character_set_results"), &self.names_collation)
+        {
+            out.put_slice(b"NAMES ");
+            put_value(b"names", charset, out);
+            out.put_slice(b" COLLATE ");
+            put_value(b"names", collation, out);
+            written += 1;
+        }
         for (name, value) in &self.variables {
-            if current.variables.get(name) == Some(value) {
+            let is_charset = sets_charsets && CHARSETS.contains(&&**name);
+            let is_named = self.names_collation.is_some() && **name == *b"character_set_results";
+            if is_named || (current.variables.get(name) == Some(value) && !is_charset) {
                 continue;
             }
             if written > 0 {
@@ -134,6 +171,14 @@ impl Settings {
 /// The variables that decide how a text is parsed, in the order in which they can be set.
 const SCENE: [&[u8]; 4] =
     [b"character_set_client", b"character_set_connection", b"collation_connection", b"sql_mode"];
+
+/// The variables that go together: where one is set, all that the session chose are set again.
+const CHARSETS: [&[u8]; 4] = [
+    b"character_set_client",
+    b"character_set_connection",
+    b"character_set_results",
+    b"collation_connection",
+];
 
 /// Sorts variables by whether their value can move. Names are those of MySQL and MariaDB.
 fn replay_of(name: &[u8]) -> Replay {
@@ -212,6 +257,24 @@ mod tests {
             assignments(&wanted, &Settings::default()),
             "character_set_results=NULL,max_statement_time=1.500000,sql_mode='it''s'"
         );
+    }
+
+    #[test]
+    fn set_names_with_a_collation_is_replayed_as_such() {
+        let mut wanted = Settings::default();
+        for name in &CHARSETS[..3] {
+            wanted.set_variable(name, b"utf8mb4");
+        }
+        let plain = wanted.clone();
+        wanted.set_names_collation(b"utf8mb4_bin");
+        assert_eq!(
+            assignments(&wanted, &plain),
+            "NAMES 'utf8mb4' COLLATE 'utf8mb4_bin',character_set_client='utf8mb4',\
+             character_set_connection='utf8mb4',collation_connection='utf8mb4_bin'"
+        );
+        assert_eq!(assignments(&wanted, &wanted.clone()), "");
+        assert!(assignments(&plain, &wanted).contains("character_set_results='utf8mb4'"));
+        assert!(wanted.forgets_with(b"character_set_results"));
     }
 
     #[test]
