@@ -1,0 +1,120 @@
+//! Through the guard, a client sees what it would see on the database: the same packets, byte for
+//! byte. Sessions, scripted and generated, are played on one server directly and on its twin
+//! through a guard, whose few connections change hands between transactions all the time.
+//!
+//! `TG_SESSIONS` says how many sessions are generated (thousands, for a night), `TG_SEED` from which
+//! seed on, `TG_SHOWN` how many differences are shown; a report names the seed that plays its session
+//! again.
+
+#[path = "same_bytes/cases.rs"]
+mod cases;
+#[path = "same_bytes/compare.rs"]
+mod compare;
+#[path = "same_bytes/generate.rs"]
+mod generate;
+#[path = "same_bytes/play.rs"]
+mod play;
+#[path = "same_bytes/script.rs"]
+mod script;
+#[path = "same_bytes/world.rs"]
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use self::generate::generate;
+use self::world::{Session, World};
+
+/// Sessions that run at the same time, twice as many as the guard has connections.
+const AT_ONCE: usize = 6;
+/// Generated sessions, unless told otherwise.
+const SESSIONS: u64 = 240;
+/// Differences that a report shows.
+const SHOWN_MAX: u64 = 6;
+
+#[tokio::test]
+async fn scripted_sessions_see_the_same_bytes() {
+    compare("0s", cases::all()).await;
+}
+
+#[tokio::test]
+async fn generated_sessions_see_the_same_bytes() {
+    compare("0s", generated(SESSIONS)).await;
+}
+
+#[tokio::test]
+async fn sessions_whose_connections_linger_see_the_same_bytes() {
+    let mut sessions = cases::all();
+    sessions.extend(generated(SESSIONS / 4));
+    compare("20ms", sessions).await;
+}
+
+fn generated(default: u64) -> Vec<Session> {
+    let first = number("TG_SEED", 1);
+    (first..first + number("TG_SESSIONS", default)).map(generate).collect()
+}
+
+/// A number that may be told from outside.
+fn number(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Err(_) => default,
+    }
+}
+
+/// Plays all sessions, several at a time, and fails with what differed.
+async fn compare(linger: &str, sessions: Vec<Session>) {
+    let world = Arc::new(World::start(linger).await.expect("two servers and a guard"));
+    for session in cases::first_questions() {
+        world.play(&session, "app").await.expect("an account may ask");
+    }
+    let total = sessions.len();
+    let (sessions, next) = (Arc::new(sessions), Arc::new(AtomicUsize::new(0)));
+    let lanes: Vec<_> = (0..AT_ONCE)
+        .map(|lane| {
+            let (world, sessions, next) =
+                (Arc::clone(&world), Arc::clone(&sessions), Arc::clone(&next));
+            tokio::spawn(async move { play_lane(lane, &world, &sessions, &next).await })
+        })
+        .collect();
+    let (mut exchanges, mut differences) = (0, Vec::new());
+    for lane in lanes {
+        let (count, found) = lane.await.expect("a lane plays to its end");
+        exchanges += count;
+        differences.extend(found);
+    }
+    println!("{total} sessions, {exchanges} replies compared, {} differ", differences.len());
+    if !differences.is_empty() {
+        let shown = usize::try_from(number("TG_SHOWN", SHOWN_MAX)).expect("few");
+        let shown = differences.iter().take(shown).map(String::as_str).collect::<String>();
+        panic!("{} of {total} sessions differ:\n{shown}\n{}", differences.len(), world.log());
+    }
+}
+
+/// Plays one session after the other in schemas of the lane's own, until none is left.
+async fn play_lane(
+    lane: usize,
+    world: &World,
+    sessions: &[Session],
+    next: &AtomicUsize,
+) -> (usize, Vec<String>) {
+    let schema = format!("app_{lane}");
+    let (mut exchanges, mut differences) = (0, Vec::new());
+    while let Some(session) = sessions.get(next.fetch_add(1, Ordering::Relaxed)) {
+        world.prepare(&schema).await.expect("a schema of the lane's own");
+        let difference = match world.play(session, &schema).await {
+            Ok(verdict) => {
+                exchanges += verdict.exchanges;
+                verdict.difference
+            }
+            Err(error) => Some(format!("    {error}\n")),
+        };
+        differences.extend(difference.map(|text| {
+            format!(
+                "{} as {} ({:?}):\n{text}",
+                session.name, session.account.name, session.capabilities
+            )
+        }));
+    }
+    (exchanges, differences)
+}

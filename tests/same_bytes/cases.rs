@@ -1,0 +1,162 @@
+//! Sessions by hand: what must not be left to chance, and what once differed.
+
+use harness::{APP, OTHER};
+use wire::mysql::command::Command;
+
+use super::generate::capability_sets;
+use super::script::Step;
+use super::world::Session;
+
+/// Every case, with every set of capabilities.
+pub(crate) fn all() -> Vec<Session> {
+    let of_case = |capabilities| {
+        CASES.iter().map(move |case| Session {
+            name: case.name.to_owned(),
+            account: if case.asks { OTHER } else { APP },
+            capabilities,
+            steps: case.steps.iter().map(|step| step.to_step()).collect(),
+        })
+    };
+    capability_sets().into_iter().flat_map(of_case).collect()
+}
+
+/// What an account asks for the first time, the guard may have to refuse: that its connections are
+/// kept for a question is learnt from its first one. Whether these differ is not looked at.
+pub(crate) fn first_questions() -> Vec<Session> {
+    let questions = ["SELECT LAST_INSERT_ID()", "SELECT ROW_COUNT()", "SELECT FOUND_ROWS()"];
+    let questions = questions.into_iter().chain(["SHOW WARNINGS", "SELECT 1"]);
+    let steps: Vec<_> = questions.map(|sql| Step::Query(sql.to_owned())).collect();
+    let of = |capabilities| Session {
+        name: "first questions".to_owned(),
+        account: OTHER,
+        capabilities,
+        steps: steps.clone(),
+    };
+    capability_sets().into_iter().map(of).collect()
+}
+
+struct Case {
+    name: &'static str,
+    /// Whether it asks about statements before.
+    asks: bool,
+    steps: &'static [Say],
+}
+
+enum Say {
+    Sql(&'static str),
+    Command(Command, &'static [u8]),
+}
+
+impl Say {
+    fn to_step(&self) -> Step {
+        match self {
+            Self::Sql(sql) => Step::Query((*sql).to_owned()),
+            Self::Command(command, rest) => Step::Command([&[*command as u8], *rest].concat()),
+        }
+    }
+}
+
+use Say::{Command as Com, Sql};
+
+const CASES: &[Case] = &[
+    Case {
+        name: "a transaction from its beginning to its end",
+        asks: false,
+        steps: &[
+            Sql("BEGIN"),
+            Sql("INSERT INTO t (a) VALUES (1)"),
+            Sql("SELECT * FROM t ORDER BY id"),
+            Sql("SAVEPOINT s"),
+            Sql("UPDATE t SET a = 2"),
+            Sql("ROLLBACK TO SAVEPOINT s"),
+            Sql("COMMIT"),
+            Sql("SELECT * FROM t ORDER BY id"),
+        ],
+    },
+    Case {
+        name: "a transaction that does nothing",
+        asks: false,
+        steps: &[
+            Sql("BEGIN"),
+            Sql("COMMIT"),
+            Sql("START TRANSACTION READ ONLY"),
+            Com(Command::Ping, b""),
+            Sql("ROLLBACK"),
+            Com(Command::Ping, b""),
+            Sql("COMMIT"),
+        ],
+    },
+    Case {
+        name: "the session says how it changed",
+        asks: false,
+        steps: &[
+            Sql("SELECT 1"),
+            Sql("USE app"),
+            Sql("SELECT 1"),
+            Com(Command::InitDb, b"app"),
+            Sql("SET NAMES latin1"),
+            Sql("SELECT 1"),
+            Sql("SET time_zone = '+01:00'"),
+            Com(Command::Ping, b""),
+            Sql("SET autocommit = 0"),
+            Sql("SET autocommit = 1"),
+            Sql("SET sql_mode = ''"),
+            Sql("SELECT 1"),
+            Sql("CALL chooses()"),
+            Sql("SET @x = 1"),
+            Sql("SELECT @x"),
+            Sql("INSERT INTO t (a) VALUES (3)"),
+        ],
+    },
+    Case {
+        name: "a procedure changes the session before and after its results",
+        asks: false,
+        steps: &[
+            Sql("CALL chooses()"),
+            Sql("SELECT 1"),
+            Sql("CALL results()"),
+            Sql("CALL inserts()"),
+            Sql("CALL fails()"),
+            Sql("SELECT 1"),
+        ],
+    },
+    Case {
+        name: "questions about the statement before",
+        asks: true,
+        steps: &[
+            Sql("INSERT INTO t (a) VALUES (3), (4)"),
+            Sql("SELECT LAST_INSERT_ID()"),
+            Sql("SELECT ROW_COUNT()"),
+            Sql("UPDATE t SET a = 5"),
+            Sql("SELECT ROW_COUNT()"),
+            Sql("SELECT SQL_CALC_FOUND_ROWS id FROM t ORDER BY id LIMIT 1"),
+            Sql("SELECT FOUND_ROWS()"),
+            Sql("SELECT CAST('12x' AS INT)"),
+            Sql("SHOW WARNINGS"),
+            Sql("SELEC"),
+            Sql("SHOW ERRORS"),
+            Sql("SELECT LAST_INSERT_ID(99)"),
+            Sql("SELECT LAST_INSERT_ID()"),
+        ],
+    },
+    Case {
+        name: "variables follow the session",
+        asks: false,
+        steps: &[
+            Sql("SET NAMES utf8mb4 COLLATE utf8mb4_bin"),
+            Sql("SELECT @@collation_connection, COLLATION('a')"),
+            Sql("SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'"),
+            Sql("SELECT 'a\\', \"a\" FROM t"),
+            Sql("SELECT @@sql_mode"),
+            Sql("SET character_set_results = NULL"),
+            Sql("SELECT @@character_set_results"),
+            Sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+            Sql("SELECT @@tx_isolation"),
+            Sql("SET timestamp = 1656334800"),
+            Sql("SELECT NOW()"),
+            Sql("SET timestamp = DEFAULT"),
+            Sql("SET sql_mode = DEFAULT"),
+            Sql("SELECT @@sql_mode"),
+        ],
+    },
+];

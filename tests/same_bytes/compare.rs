@@ -1,0 +1,147 @@
+//! Packet by packet, byte by byte, but for a named list.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use harness::Packet;
+use wire::mysql::Capabilities;
+use wire::mysql::command::Command;
+use wire::mysql::response::{self, OkPacket, StateChange, Status};
+
+use super::play::Exchange;
+use super::script::Step;
+
+/// What may differ, and why. Everything else is a bug of the guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tolerated {
+    /// The id in the reply to COM_STMT_PREPARE, and in the text of an error about a statement. The
+    /// guard gives clients ids of its own, because a statement lives on several connections of the
+    /// database; a client may not read anything into an id.
+    StatementId,
+    /// The text of COM_STATISTICS: uptime and counters of the server.
+    Statistics,
+    /// `SESSION_STATE_CHANGED` in an EOF packet. It announces what only an OK packet can carry, and
+    /// the guard's own trackers set it, so the guard clears it.
+    ChangeInEof,
+    /// A schema in the OK of a statement that selects none. After a prepared statement ran in the
+    /// schema of its PREPARE, the server tells the session's schema, unchanged, together with the
+    /// next change that it tracks, and for the guard it tracks more.
+    LateSchema,
+    /// The order in which one OK packet lists the variables that changed. It is that of a hash in
+    /// the server, which has more in it when more is tracked.
+    VariableOrder,
+}
+
+/// `ER_UNKNOWN_STMT_HANDLER` and `ER_STMT_HAS_NO_OPEN_CURSOR`: their texts name an id.
+const ABOUT_STATEMENTS: [u16; 2] = [1243, 1421];
+
+impl Tolerated {
+    fn of(exchange: &Exchange, payload: &[u8]) -> Option<Self> {
+        match (exchange.command, payload) {
+            (Command::Statistics, _) => Some(Self::Statistics),
+            (_, [response::ERR, low, high, ..])
+                if ABOUT_STATEMENTS.contains(&u16::from_le_bytes([*low, *high])) =>
+            {
+                Some(Self::StatementId)
+            }
+            (Command::StmtPrepare, [response::OK, ..]) => Some(Self::StatementId),
+            (_, [response::EOF, _, _, _, _]) => Some(Self::ChangeInEof),
+            (_, [response::OK | response::EOF, ..]) if !may_select_schema(&exchange.step) => {
+                Some(Self::LateSchema)
+            }
+            (_, [response::OK | response::EOF, ..]) => Some(Self::VariableOrder),
+            _ => None,
+        }
+    }
+
+    /// Blanks what may differ in one packet of a reply.
+    fn blank(self, payload: &mut Vec<u8>, capabilities: Capabilities) {
+        match self {
+            Self::StatementId if payload[0] == response::OK => payload[1..5].fill(0),
+            Self::StatementId => payload.retain(|byte| !byte.is_ascii_digit()),
+            Self::Statistics => payload.clear(),
+            Self::ChangeInEof => payload[4] &= 0xBF,
+            Self::LateSchema | Self::VariableOrder => {
+                let Ok(ok) = OkPacket::parse(payload, capabilities) else { return };
+                let is_late = |change: &StateChange<'_>| {
+                    self == Self::LateSchema && matches!(change, StateChange::Schema(_))
+                };
+                let changes = ok.state.filter_map(Result::ok).filter(|change| !is_late(change));
+                let mut changes: Vec<_> = changes.map(|change| format!("{change:?}")).collect();
+                changes.sort();
+                let flag = Status::SESSION_STATE_CHANGED;
+                let status = match changes.is_empty() {
+                    true => ok.status.without(flag),
+                    false => ok.status,
+                };
+                let OkPacket { affected_rows, last_insert_id, warnings, info, .. } = ok;
+                let head = (payload[0], affected_rows, last_insert_id, status, warnings, info);
+                let text = format!("{head:?} {changes:?}");
+                *payload = text.into_bytes();
+            }
+        }
+    }
+}
+
+/// Whether the OK of a step may tell of a schema that was selected.
+fn may_select_schema(step: &Step) -> bool {
+    match step {
+        Step::Query(sql) => sql.to_ascii_uppercase().contains("USE"),
+        Step::Command(payload) => payload.first() == Some(&(Command::InitDb as u8)),
+        _ => true,
+    }
+}
+
+/// The packets with what is tolerated blanked out.
+fn comparable(exchange: &Exchange) -> Vec<Packet> {
+    let blank = |packet: &Packet| {
+        let mut payload = packet.payload.to_vec();
+        if let Some(tolerated) = Tolerated::of(exchange, &payload) {
+            tolerated.blank(&mut payload, exchange.capabilities);
+        }
+        Packet { seq: packet.seq, payload: Bytes::from(payload) }
+    };
+    exchange.packets.iter().map(blank).collect()
+}
+
+/// How many statements before a difference are shown with it.
+const CONTEXT: usize = 12;
+/// Packets of a reply that are shown.
+const SHOWN_MAX: usize = 4;
+
+/// The first difference, with what led to it; `None` when there is none.
+pub(crate) fn difference(direct: &[Exchange], guarded: &[Exchange]) -> Option<String> {
+    let is_same = |(a, b): (&Exchange, &Exchange)| a.end == b.end && comparable(a) == comparable(b);
+    let common = direct.len().min(guarded.len());
+    let at = match direct.iter().zip(guarded).position(|pair| !is_same(pair)) {
+        Some(at) => at,
+        None if direct.len() == guarded.len() => return None,
+        None => common - 1,
+    };
+    let mut text = String::new();
+    for exchange in &direct[at.saturating_sub(CONTEXT)..at] {
+        let _infallible = writeln!(text, "    {}", exchange.step);
+    }
+    let _infallible = writeln!(text, "  > {}", direct[at].step);
+    let (expected, got) = (comparable(&direct[at]), comparable(&guarded[at]));
+    let equal = expected.iter().zip(&got).take_while(|(a, b)| a == b).count();
+    show(&mut text, "direct ", &direct[at], equal);
+    show(&mut text, "guarded", &guarded[at], equal);
+    Some(text)
+}
+
+/// Shows a reply from the first packet on that differs.
+fn show(text: &mut String, who: &str, exchange: &Exchange, equal: usize) {
+    for packet in exchange.packets.iter().skip(equal).take(SHOWN_MAX) {
+        let hex: String = packet.payload.iter().map(|byte| format!("{byte:02x}")).collect();
+        let readable: String = packet
+            .payload
+            .iter()
+            .map(|&byte| if (32..127).contains(&byte) { char::from(byte) } else { '.' })
+            .collect();
+        let _infallible = writeln!(text, "    {who} {:3} {hex}  {readable}", packet.seq);
+    }
+    if let Some(end) = &exchange.end {
+        let _infallible = writeln!(text, "    {who} ended: {end}");
+    }
+}

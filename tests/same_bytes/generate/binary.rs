@@ -1,0 +1,129 @@
+//! Prepared statements over the binary protocol.
+
+use super::super::script::{Execution, Step, Value};
+use super::Generator;
+
+/// Texts with the number of their parameters.
+const STATEMENTS: [(&str, usize); 22] = [
+    ("SELECT * FROM kinds ORDER BY id", 0),
+    ("SELECT a, b FROM t WHERE id > ? ORDER BY id", 1),
+    ("SELECT ?, ?", 2),
+    ("SELECT id, a FROM t WHERE a = ? OR b = ? FOR UPDATE", 2),
+    ("INSERT INTO t (a, b) VALUES (?, ?)", 2),
+    ("UPDATE t SET a = ? WHERE id = ?", 2),
+    ("DELETE FROM t WHERE id = ?", 1),
+    ("INSERT INTO t (a) VALUES (?) RETURNING id", 1),
+    ("CALL results()", 0),
+    ("CALL outs(?, ?, ?)", 3),
+    ("CALL fails()", 0),
+    ("BEGIN", 0),
+    ("COMMIT", 0),
+    ("SET time_zone = '+04:00'", 0),
+    ("SET @x = ?", 1),
+    ("SELECT @x", 0),
+    ("SELECT 'a' \"b\"", 0),
+    ("SELECT no_such_column FROM t", 0),
+    ("SELEC 1", 0),
+    ("SHOW COLUMNS FROM t", 0),
+    ("SELECT 1 / ?", 1),
+    ("SELECT DATABASE(), @@time_zone, @@sql_mode", 0),
+];
+
+/// One that can always be prepared and executed.
+const PLAIN: usize = 2;
+
+impl Generator {
+    /// Prepares, executes, fetches or closes.
+    pub(super) fn binary(&mut self) {
+        if self.prepared.is_empty() || self.rng.u8(..5) == 0 {
+            return self.prepare();
+        }
+        let slot = self.rng.usize(..self.prepared.len());
+        match self.rng.u8(..20) {
+            // The guard answers for a statement that it does not know, so the server has no warning
+            // of it. Who asks for warnings makes no such mistake here.
+            _ if self.asks => self.execute(slot, 0),
+            0..13 => self.execute(slot, 0),
+            13..15 => self.cursor(slot),
+            15 => self.steps.push(Step::Reset(slot)),
+            16 => self.steps.push(Step::Close(slot)),
+            17 => self.steps.push(Step::Fetch(slot, 2)),
+            _ => self.long_data(),
+        }
+    }
+
+    fn prepare(&mut self) {
+        let which = if self.asks { PLAIN } else { self.rng.usize(..STATEMENTS.len()) };
+        let (sql, params) = STATEMENTS[which];
+        let slot = self.prepared.len();
+        self.prepared.push(params);
+        self.steps.push(Step::Prepare(slot, sql.to_owned()));
+        if self.rng.bool() {
+            self.execute(slot, 0);
+            // A server that returned OUT values has changed the types it remembers.
+            if self.rng.bool() && !sql.starts_with("CALL") && !self.is_pipelined {
+                self.execute_again(slot);
+            }
+        }
+    }
+
+    fn execute(&mut self, slot: usize, flags: u8) {
+        let values = (0..self.prepared[slot]).map(|_| self.value()).collect();
+        self.steps.push(Step::Execute(Execution { slot, values, types: true, flags }));
+    }
+
+    /// Other values of the same types, without sending the types again.
+    fn execute_again(&mut self, slot: usize) {
+        let Some(Step::Execute(execution)) = self.steps.last().cloned() else { return };
+        let values = execution.values.iter().map(|value| self.alike(value)).collect();
+        if self.rng.u8(..3) == 0 {
+            self.query(Self::read);
+        }
+        self.steps.push(Step::Execute(Execution { slot, values, types: false, flags: 0 }));
+    }
+
+    fn cursor(&mut self, slot: usize) {
+        const READ_ONLY: u8 = 1;
+        self.execute(slot, READ_ONLY);
+        for _ in 0..self.rng.usize(..4) {
+            let rows = self.rng.u32(1..4);
+            self.steps.push(Step::Fetch(slot, rows));
+        }
+    }
+
+    /// For a fresh statement: a server reads garbage where a number was bound before.
+    fn long_data(&mut self) {
+        let statements =
+            STATEMENTS.iter().filter(|(sql, params)| *params > 0 && !sql.contains("CALL"));
+        let statements: Vec<_> = statements.collect();
+        let (sql, params) = *statements[self.rng.usize(..statements.len())];
+        let slot = self.prepared.len();
+        self.prepared.push(params);
+        self.steps.push(Step::Prepare(slot, sql.to_owned()));
+        let param = self.rng.usize(..params);
+        let place = u16::try_from(param).expect("statements of tests have few parameters");
+        for part in ["12", "3"].into_iter().take(self.rng.usize(1..3)) {
+            self.steps.push(Step::LongData(slot, place, part.into()));
+        }
+        let mut values: Vec<_> = (0..params).map(|_| self.value()).collect();
+        values[param] = Value::SentAhead;
+        self.steps.push(Step::Execute(Execution { slot, values, types: true, flags: 0 }));
+    }
+
+    fn value(&mut self) -> Value {
+        match self.rng.u8(..8) {
+            0 => Value::Null,
+            1 => Value::Double(2.5),
+            2..4 => Value::Text(format!("text {}", self.rng.u8(..10))),
+            _ => Value::Number(self.number()),
+        }
+    }
+
+    fn alike(&mut self, value: &Value) -> Value {
+        match value {
+            Value::Number(_) => Value::Number(self.number()),
+            Value::Text(_) => Value::Text("other".into()),
+            other => other.clone(),
+        }
+    }
+}

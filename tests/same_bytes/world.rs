@@ -1,0 +1,131 @@
+//! Two servers that are alike, one of them behind a guard.
+
+use harness::*;
+use wire::mysql::Capabilities;
+
+use super::compare::difference;
+use super::play::Player;
+use super::script::Step;
+
+/// Connections of the guard: fewer than there are sessions at any time.
+const CONNECTIONS: u32 = 3;
+
+/// One client's session.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// What it is called in a report.
+    pub(crate) name: String,
+    /// Who logs in.
+    pub(crate) account: Account,
+    /// What is asked for at login.
+    pub(crate) capabilities: Capabilities,
+    /// What it says.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Both ways to a database.
+pub(crate) struct World {
+    direct: Server,
+    guarded: Server,
+    guard: Guard,
+}
+
+/// What playing a session both ways gave.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Replies that were compared.
+    pub(crate) exchanges: usize,
+    /// What differed first.
+    pub(crate) difference: Option<String>,
+}
+
+impl World {
+    /// Starts both; `linger` is `upstream.linger`.
+    pub(crate) async fn start(linger: &str) -> Result<Self, Error> {
+        let (direct, guarded) = (server().await?, server().await?);
+        let setup = Setup {
+            connections: CONNECTIONS,
+            upstream: format!("linger = \"{linger}\""),
+            sections: "[overall]\nqueue_time = \"60s\"\n\n[class.default]\nqueue_time = \"60s\"\n\
+                       statement_time = \"off\"\ntransaction_time = \"off\"\n\
+                       idle_in_transaction_time = \"off\"\nlock_wait_time = \"off\"\n"
+                .into(),
+            ..Setup::default()
+        };
+        let guard = Guard::start(&guarded, &setup).await?;
+        Ok(Self { direct, guarded, guard })
+    }
+
+    /// Makes the schema of a session anew on both servers, with the tables all sessions know.
+    pub(crate) async fn prepare(&self, schema: &str) -> Result<(), ClientError> {
+        let sql = SCHEMA.replace("$schema", schema);
+        for server in [&self.direct, &self.guarded] {
+            let mut root = Client::login(server.addr(), &ROOT).await?;
+            let reply = root.query(&sql).await?;
+            assert_eq!(reply.failure(), None, "the schema of the sessions");
+        }
+        Ok(())
+    }
+
+    /// Plays a session both ways, at the same time, and compares.
+    pub(crate) async fn play(
+        &self,
+        session: &Session,
+        schema: &str,
+    ) -> Result<Verdict, ClientError> {
+        let Session { account, capabilities, steps, .. } = session;
+        let guarded = Player::login(self.guard.addr(), account, schema, *capabilities).await?;
+        // What the guard does not offer is not asked of the server either.
+        let agreed = guarded.capabilities();
+        let direct = Player::login(self.direct.addr(), account, schema, agreed).await?;
+        assert_eq!(direct.capabilities(), agreed, "the guard offers what the server has not");
+        let (direct, guarded) = tokio::join!(direct.play(steps), guarded.play(steps));
+        Ok(Verdict { exchanges: direct.len(), difference: difference(&direct, &guarded) })
+    }
+
+    /// What the guard had to say.
+    pub(crate) fn log(&self) -> String {
+        self.guard.log()
+    }
+}
+
+async fn server() -> Result<Server, Error> {
+    // Answers must not depend on when statistics are collected.
+    let arguments = vec!["--innodb-stats-auto-recalc=OFF".to_owned()];
+    Server::start(Settings { arguments, ..Settings::default() }).await
+}
+
+/// What every session finds. It also owns a second schema, `$schema_b`, with the same table `t`.
+const SCHEMA: &str = "
+DROP DATABASE IF EXISTS $schema; DROP DATABASE IF EXISTS $schema_b;
+CREATE DATABASE $schema CHARACTER SET utf8mb4; CREATE DATABASE $schema_b CHARACTER SET latin1;
+USE $schema;
+CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(20), u INT UNIQUE);
+INSERT INTO t (a, b, u) VALUES (1, 'one', 10), (2, 'two', 20), (3, NULL, NULL), (4, 'für', 40);
+CREATE TABLE child (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES t (id));
+CREATE TABLE kinds (id INT PRIMARY KEY, ti TINYINT UNSIGNED, bi BIGINT, de DECIMAL(20,5), fl FLOAT,
+  d DOUBLE, bt BIT(10), da DATE, dt DATETIME(6), ts TIMESTAMP NULL, tm TIME(3), y YEAR,
+  c CHAR(5), vb VARBINARY(10), bl BLOB, tx TEXT, e ENUM('x','y'), s SET('p','q'), j JSON,
+  g GEOMETRY, n INT);
+INSERT INTO kinds VALUES (1, 255, -9223372036854775808, 12345.67890, 1.5, 2.25e100, b'1010101010',
+  '2022-06-27', '2022-06-27 13:00:00.123456', '2022-06-27 13:00:00', '-101:00:00.500', 2022, 'abc',
+  x'00ff', 'blob', 'text', 'y', 'p,q', '{\"k\": [1]}', POINT(1, 2), NULL),
+  (2, 0, 0, 0, 0, 0, 0, '1000-01-01', '1000-01-01', NULL, '00:00:00', 1901, '', '', '', '', 'x', '',
+  'null', NULL, 7);
+CREATE TABLE $schema_b.t (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(20), u INT UNIQUE);
+INSERT INTO $schema_b.t (a, b) VALUES (100, 'hundred');
+CREATE PROCEDURE results() BEGIN SELECT 1 AS one; SELECT a, b FROM t ORDER BY id LIMIT 3; END;
+CREATE PROCEDURE fails() BEGIN SELECT 2 AS two;
+  SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'as it should'; END;
+CREATE PROCEDURE makes() BEGIN CREATE TEMPORARY TABLE made (a INT); INSERT INTO made VALUES (5); END;
+CREATE PROCEDURE assigns() BEGIN SET @assigned = 7; END;
+CREATE PROCEDURE chooses() BEGIN SET SESSION time_zone = '+05:00'; END;
+CREATE PROCEDURE outs(IN x INT, OUT y INT, INOUT z INT) BEGIN SET y = x * 2, z = z + 1; END;
+CREATE PROCEDURE inserts() BEGIN INSERT INTO t (a) VALUES (50); SELECT 3; INSERT INTO t (a) VALUES (51);
+  END;
+CREATE FUNCTION doubles(x INT) RETURNS INT NO SQL RETURN x * 2;
+CREATE FUNCTION notes(x INT) RETURNS INT NO SQL BEGIN SET @noted = x; RETURN x; END;
+CREATE TRIGGER watched BEFORE INSERT ON child FOR EACH ROW SET @seen = NEW.id;
+CREATE VIEW v AS SELECT a, COUNT(*) AS n FROM t GROUP BY a;
+CREATE SEQUENCE seq;
+";
