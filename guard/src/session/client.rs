@@ -19,9 +19,9 @@ use crate::stream::Stream;
 /// What one read from a client asks for, and the size of a pooled buffer. Most statements fit.
 const READ_LEN: usize = 16 * 1024;
 
-/// How many empty buffers are kept for the next client that speaks. 64 clients a core that speak
-/// at once find one; more allocate.
-const BUFFERS_MAX: usize = 128;
+/// How many empty buffers are kept for the next client that speaks. 128 clients that speak
+/// at once find two; more allocate.
+const BUFFERS_MAX: usize = 256;
 
 /// How much a client may pipeline behind the statement that runs. Past it the guard stops reading,
 /// and the client's writes wait in its socket.
@@ -197,7 +197,7 @@ impl Client {
             self.buffers.put(std::mem::take(&mut self.inbuf));
         }
         if self.outbuf.is_empty() && self.outbuf.capacity() > 0 {
-            self.outbuf = BytesMut::new();
+            self.buffers.put(std::mem::take(&mut self.outbuf));
         }
     }
 
@@ -209,6 +209,10 @@ impl Client {
                 self.stream.tcp().readable().await?;
             }
             self.inbuf = self.buffers.take();
+            if self.outbuf.capacity() == 0 {
+                // Most statements have an answer that is rewritten or the guard's own.
+                self.outbuf = self.buffers.take();
+            }
         } else {
             self.inbuf.reserve(self.missing());
         }
