@@ -62,6 +62,9 @@ class Session:
     # The errors that say that a name or a password is wrong.
     denied = (1045,)
 
+    # Whether it changes the database with COM_CHANGE_USER: when that fails, MySQL hangs up.
+    uses_by_change_of_user = False
+
     # Whether the client can prove a password to the plugin mysql_native_password.
     speaks_native = True
 

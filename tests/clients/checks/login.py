@@ -115,7 +115,8 @@ def reset_connection_clears_the_session(world):
     session.run("INSERT INTO kept VALUES (1)")
     session.reset()
     expect(session.run("SELECT @kept").value, None)
-    expect(session.run("SELECT @@sql_mode = @@GLOBAL.sql_mode").value, "1")
+    # Not all of sql_mode: drivers may ask for IGNORE_SPACE at login, and MySQL keeps to it.
+    expect(session.run("SELECT FIND_IN_SET('ANSI_QUOTES', @@sql_mode)").value, "0")
     expect(session.run("SELECT @@time_zone = @@GLOBAL.time_zone").value, "1")
     expect_refused(1146, session.run, "SELECT * FROM passing")
     expect(session.run("SELECT COUNT(*) FROM kept").value, "0")
