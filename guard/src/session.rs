@@ -381,6 +381,7 @@ impl Session {
             if let Some(mut lease) = self.lease.take() {
                 if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
                     lease.settings = Arc::clone(&self.settings);
+                    lease.is_tainted |= self.look_back.has_failed();
                     self.part_with(lease);
                 } else {
                     drop(lease.detach());

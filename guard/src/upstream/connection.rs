@@ -104,6 +104,9 @@ pub struct Connection {
     /// Whether it was given back in a known state. False while it is leased, so that a connection
     /// whose session died in the middle is never lent again.
     pub settled: bool,
+    /// The last statement failed, and may have left behind what no reply told, such as a user
+    /// variable that a trigger set: reset it before it serves again.
+    pub is_tainted: bool,
     /// Its place among the open connections; control connections have none.
     pub slot: Option<OpenSlot>,
 }
@@ -126,6 +129,7 @@ impl Connection {
             statements: ServerStatements::default(),
             last_insert_of: None,
             settled: true,
+            is_tainted: false,
             slot: None,
         }
     }
