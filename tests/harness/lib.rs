@@ -4,7 +4,7 @@
 //! ```no_run
 //! use harness::*;
 //!
-//! # async fn example() -> Result<(), Error> {
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server::start(Engine::MariaDb).await?;
 //! let guard = Guard::start(&server, &Setup::with("[class.default]\nin_flight = 4")).await?;
 //! let mut client = Client::login(guard.addr(), &APP).await?;
