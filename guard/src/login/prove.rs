@@ -214,7 +214,8 @@ impl<'a> Prover<'a> {
         }
         match password.pop() {
             Some(0) => Ok(password.into()),
-            _ => Err(LoginError::Exchange("a password that does not end")),
+            // Obscured with another challenge, or no password at all: wrong, as servers say.
+            _ => Err(self.denied(reply)),
         }
     }
 
