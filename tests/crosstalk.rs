@@ -227,8 +227,14 @@ impl Asker {
 
     async fn leave_in_a_result(&mut self, client: &mut Client) -> Result<(), Broken> {
         client.send_packet(0, LONG_RESULT).await?;
-        for _ in 0..self.dice.u32(0..5) {
-            client.read_some(16 * 1024).await?;
+        for piece in 0..self.dice.u32(0..5) {
+            if piece == 0 {
+                client.read_some(16 * 1024).await?;
+                // Behind an error, which is short, nothing follows.
+                client.set_patience(Duration::from_millis(250));
+            } else if client.read_some(16 * 1024).await.is_err() {
+                break;
+            }
         }
         Err(Broken::Closed)
     }
