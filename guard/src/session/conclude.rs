@@ -43,7 +43,7 @@ impl Session {
         }
         self.note_prepared(&task, &reply);
         self.note_pins(&task, &reply, now);
-        let session = self.entry.card.id;
+        let session = self.identity();
         if let Some(lease) = &mut self.lease
             && (reply.last_insert_id.is_some() || may_insert_untold(&task.shape, &reply))
         {
@@ -54,7 +54,7 @@ impl Session {
             return self.lose_quietly(&lost).await;
         }
         self.client.flush().await?;
-        let keeps = self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
+        self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
         if self.is_in_transaction() {
             // It stays for the transaction anyway.
             self.look_back.forget();
@@ -63,11 +63,6 @@ impl Session {
             }
             self.idle_since = Some(now);
             return Ok(());
-        }
-        if keeps {
-            _ = self.pins.add(Pin::LookBack)
-        } else {
-            self.pins.remove(Pin::LookBack)
         }
         if let Some(since) = self.transaction.since() {
             metrics.transaction_time.record(now.duration_since(since));
