@@ -297,8 +297,8 @@ impl Session {
     /// Answers with an EOF of the guard's own, or the OK that stands for it.
     fn say_eof(&mut self) {
         let status = self.status_to_tell();
-        let (out, capabilities) = (&mut self.client.outbuf, self.client.capabilities);
-        put_eof(out, 1, capabilities, status, 0);
+        let capabilities = self.client.capabilities;
+        put_eof(self.client.out(), 1, capabilities, status, 0);
     }
 
     /// Kills another session of the same account, or this one.
@@ -315,7 +315,11 @@ impl Session {
     }
 
     /// The class of a prepared statement, and the switch that turns it off.
-    fn judge(&mut self, shape: &Shape, sql: &[u8]) -> (ClassId, Option<policy::refusal::Refusal>) {
+    fn judge(
+        &mut self,
+        shape: &Shape,
+        sql: &[u8],
+    ) -> (ClassId, Option<Box<policy::refusal::Refusal>>) {
         let policy = self.shared.policy.load();
         let facts = Facts {
             shape,
