@@ -163,6 +163,9 @@ impl Session {
                     | Kind::Replace
             );
         effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply);
+        if task.hides_effects && reply.error.is_none() {
+            self.pins.add(Pin::Unknown);
+        }
         let status = self.lease.as_ref().map_or(Status(0), |lease| lease.status);
         if ends_transaction && !status.contains(Status::IN_TRANS) {
             self.pins.remove(Pin::NextTransaction);
@@ -175,10 +178,10 @@ impl Session {
             for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
                 metrics.pins.of(pin).increment(1);
             }
+            drop(metrics);
             let text: Arc<str> = Arc::from(&*task.shape.text);
             self.entry.card.show_pins(&self.pins, now, Some(&text));
         }
-            drop(metrics);
     }
 }
 

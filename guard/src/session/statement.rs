@@ -40,6 +40,8 @@ pub struct Task {
     pub switch: Option<Box<Refusal>>,
     /// The literal name it is about.
     pub subject: Option<Box<[u8]>>,
+    /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
+    pub hides_effects: bool,
     /// What it has to do with prepared statements.
     pub execution: Execution,
 }
@@ -77,6 +79,7 @@ impl Task {
             class: ClassId::DEFAULT,
             switch: None,
             subject: None,
+            hides_effects: false,
             execution: Execution::Direct,
         }
     }
