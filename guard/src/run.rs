@@ -4,10 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -273,7 +270,6 @@ fn share(
     Arc::new(Shared {
         gate: Gate::new(now, Arc::clone(&policy)),
         policy: ArcSwap::new(policy),
-        generation: AtomicU64::new(0),
         switches: ArcSwap::from_pointee(switches),
         statements: Statements::new(DIGESTS_MAX),
         upstream,

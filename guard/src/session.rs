@@ -22,6 +22,7 @@ pub mod client;
 pub mod command;
 mod conclude;
 pub mod effect;
+pub mod interrupt;
 pub mod look_back;
 mod part;
 pub mod pins;
@@ -289,7 +290,7 @@ impl Session {
                 (None, Some(_)) => Heard::LingerOver,
                 (None, None) => Heard::Idle,
             }),
-            () = self.entry.card.kill.notified() => Ok(Heard::Killed),
+            () = self.entry.card.interrupt.wait() => Ok(Heard::Killed),
         }
     }
 
@@ -307,7 +308,7 @@ impl Session {
             End::Client(_) | End::Quit | End::Told(_) => return,
         };
         let capabilities = self.client.capabilities;
-        put_err(&mut self.client.outbuf, 0, capabilities, code, b"08S01", message.as_bytes());
+        put_err(self.client.out(), 0, capabilities, code, b"08S01", message.as_bytes());
         let patience = std::time::Duration::from_secs(1);
         // A client that does not listen any more misses it.
         let _missed = tokio::time::timeout(patience, self.client.flush()).await;
@@ -339,7 +340,8 @@ impl Session {
     /// Answers with an OK of the guard's own.
     fn say_ok(&mut self) {
         let ok = OkPacket { status: self.status_to_tell(), ..OkPacket::default() };
-        put_ok(&mut self.client.outbuf, 1, self.client.capabilities, &ok);
+        let capabilities = self.client.capabilities;
+        put_ok(self.client.out(), 1, capabilities, &ok);
     }
 
     /// The flags in an answer of the guard's own: the session's, and those of its transaction.
@@ -362,7 +364,7 @@ impl Session {
         let capabilities = self.client.capabilities;
         let message = error.message.as_bytes();
         let (code, state) = (error.code, &error.sqlstate);
-        put_err(&mut self.client.outbuf, 1, capabilities, code, state, message);
+        put_err(self.client.out(), 1, capabilities, code, state, message);
     }
 
     /// Gives the connection back, or keeps it where the session is pinned; settles the permit.

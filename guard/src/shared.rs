@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,8 +32,6 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// Rules, classes and limits; swapped whole by a reload.
     pub policy: ArcSwap<Policy>,
-    /// Counts reloads, so that a session knows when what it remembers of a class is old.
-    pub generation: AtomicU64,
     /// What is turned off or down.
     pub switches: ArcSwap<Switches>,
     /// The digests seen so far.
@@ -86,11 +84,11 @@ impl Shared {
         policy: &Policy,
         facts: &Facts<'_>,
         class: ClassId,
-    ) -> Option<Refusal> {
+    ) -> Option<Box<Refusal>> {
         let switches = self.switches.load();
         // Almost always empty: then no dice are thrown.
         switches.list(now).next()?;
-        switches.check(now, policy, facts, class, fastrand::f64())
+        switches.check(now, policy, facts, class, fastrand::f64()).map(Box::new)
     }
 
     /// The time limits that hold for a class; none unless its mode is enforce.
@@ -104,7 +102,6 @@ impl Shared {
     pub fn reload(&self, now: Instant, policy: Policy, nets: Nets) {
         let policy = Arc::new(policy);
         self.policy.store(Arc::clone(&policy));
-        self.generation.fetch_add(1, Ordering::Release);
         self.gate.reconfigure(now, policy);
         self.upstream.set_nets(nets);
     }

@@ -221,10 +221,10 @@ pub struct Nets {
     mysql: Arc<[u8]>,
 }
 
-/// The trackers that tell when a connection is clean (`mysql.md` §3.6).
+/// The trackers that tell when a connection is clean. That of transactions stays off: the flags of
+/// each reply tell whether one is open, and with it on every reply would carry its state.
 const TRACKERS: &str = "SET session_track_system_variables='*',session_track_schema=ON,\
-                        session_track_state_change=ON,\
-                        session_track_transaction_info='CHARACTERISTICS'";
+                        session_track_state_change=ON";
 
 impl Nets {
     /// Trackers, and these limits. MySQL has none for writes: `max_execution_time` holds for reads.

@@ -48,13 +48,15 @@ impl Session {
             }
             return self.shed(task, refusal).await;
         }
-        let policy = self.shared.policy.load_full();
+        let policy = self.shared.policy.load();
+        let times = Shared::times(&policy, task.class);
         let arrival = Arrival {
             class: task.class,
             database: policy.database(self.database()),
             needs_connection: self.pinned.is_none(),
             may_hold_locks,
         };
+        drop(policy);
         let entered = loop {
             let entered = match self.shared.gate.enter(self.now, arrival) {
                 Entry::Permit(permit) => Ok(permit),
@@ -82,7 +84,7 @@ impl Session {
                 self.shared.metrics.class(task.class).queue_wait.record(waited);
                 self.permit = Some(permit);
                 self.class = task.class;
-                self.times = Shared::times(&policy, task.class);
+                self.times = times;
                 self.show();
                 Ok(true)
             }
@@ -103,7 +105,7 @@ impl Session {
                 biased;
                 entered = &mut ticket => return Ok(Some(entered)),
                 error = gone(&mut self.client) => return Err(End::Client(error)),
-                () = self.entry.card.kill.notified() => {
+                () = self.entry.card.interrupt.wait() => {
                     self.decline(task.first, refuse::interrupted()).await?;
                     return Ok(None);
                 }
@@ -140,7 +142,7 @@ impl Session {
     pub(super) async fn borrow(&mut self, task: &Task) -> Result<bool, End> {
         // What is open or pinned on a connection cannot be had on another one.
         let is_bound = self.lease.is_some() && (self.is_in_transaction() || self.pinned.is_some());
-        let mut refusal = refuse::unavailable("no connection survived");
+        let mut refusal = None;
         let is_blank = self.lease.is_none() && self.look_back.is_blank(task.shape.effects);
         for _ in 0..LEASE_TRIES {
             let mut lease = match self.lease.take() {
@@ -148,7 +150,7 @@ impl Session {
                 None => match self.lease_new().await? {
                     Ok(lease) => lease,
                     Err(error) => {
-                        refusal = error;
+                        refusal = Some(error);
                         break;
                     }
                 },
@@ -174,7 +176,7 @@ impl Session {
                 Err(HandoverError::Refused(error)) => {
                     // No statement runs on it and no transaction is open: closing it is enough.
                     drop(lease.detach());
-                    refusal = refuse::passed_on(&error);
+                    refusal = Some(refuse::passed_on(&error));
                     break;
                 }
                 Err(HandoverError::Lost(lost)) if is_bound => {
@@ -187,6 +189,7 @@ impl Session {
             }
         }
         self.permit = None;
+        let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(false)
     }

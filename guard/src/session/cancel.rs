@@ -184,7 +184,7 @@ impl Session {
             reply: open.reply,
         };
         loop {
-            match relay.run(&mut self.timer, until, &self.entry.card.kill).await {
+            match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
                 Stop::End => return Ok(relay.reply),
                 Stop::Killed => {}
                 Stop::ClientGone => relay.client = None,

@@ -60,7 +60,7 @@ impl Session {
         {
             let error = refuse::not_leased(&error);
             let message = error.message.as_bytes();
-            let out = &mut self.client.outbuf;
+            let out = self.client.out();
             put_err(out, changed.seq, capabilities, error.code, &error.sqlstate, message);
             self.client.flush().await?;
             return self.stay();
@@ -74,7 +74,7 @@ impl Session {
         self.settings = Arc::clone(&self.initial);
         let ok =
             OkPacket { status: Status::AUTOCOMMIT, info: &changed.info, ..OkPacket::default() };
-        put_ok(&mut self.client.outbuf, changed.seq, capabilities, &ok);
+        put_ok(self.client.out(), changed.seq, capabilities, &ok);
         Ok(())
     }
 }

@@ -92,7 +92,7 @@ pub struct Client {
     pub stream: Stream,
     /// What was read and not yet consumed.
     pub inbuf: BytesMut,
-    /// What the guard itself has to say, until it is flushed.
+    /// What the guard itself has to say, until it is flushed. Written through [`Self::out`].
     pub outbuf: BytesMut,
     /// What was negotiated.
     pub capabilities: Capabilities,
@@ -176,6 +176,14 @@ impl Client {
         self.inbuf.advance(len);
     }
 
+    /// Where the guard puts what it has to say: few replies need it.
+    pub fn out(&mut self) -> &mut BytesMut {
+        if self.outbuf.capacity() == 0 {
+            self.outbuf = self.buffers.take();
+        }
+        &mut self.outbuf
+    }
+
     /// Writes out what `outbuf` holds.
     ///
     /// # Errors
@@ -209,10 +217,6 @@ impl Client {
                 self.stream.tcp().readable().await?;
             }
             self.inbuf = self.buffers.take();
-            if self.outbuf.capacity() == 0 {
-                // Most statements have an answer that is rewritten or the guard's own.
-                self.outbuf = self.buffers.take();
-            }
         } else {
             self.inbuf.reserve(self.missing());
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use policy::{
     class::ClassId,
     rule::Facts,
-    sql::{Effects, Kind, Scratch, Shape},
+    sql::{Dynamic, Effects, Kind, Scratch, Shape},
 };
 use wire::mysql::{
     command::{self, Command, SetOption, StmtExecute},
@@ -123,7 +123,17 @@ impl Session {
         let switch = self.shared.switched_off(self.now, &policy, &facts, class);
         let subject = subject_of(&shape, text.sql, &self.scratch);
         drop(policy);
-        let task = Task { class, switch, subject, ..Task::plain(Command::Query, first, shape) };
+        let hides_effects = shape.effects.contains(Effects::DYNAMIC)
+            && match shape.dynamic(text.sql, &self.scratch) {
+                Dynamic::Nothing => false,
+                Dynamic::Hidden => true,
+                Dynamic::Text(inner) => {
+                    let inner = self.shared.statements.judge(inner, mode, &mut Scratch::default());
+                    !leaves_nothing(&inner)
+                }
+            };
+        let plain = Task::plain(Command::Query, first, shape);
+        let task = Task { class, switch, subject, hides_effects, ..plain };
         self.statement(task).await
     }
 
@@ -296,8 +306,8 @@ impl Session {
     /// Answers with an EOF of the guard's own, or the OK that stands for it.
     fn say_eof(&mut self) {
         let status = self.status_to_tell();
-        let (out, capabilities) = (&mut self.client.outbuf, self.client.capabilities);
-        put_eof(out, 1, capabilities, status, 0);
+        let capabilities = self.client.capabilities;
+        put_eof(self.client.out(), 1, capabilities, status, 0);
     }
 
     /// Kills another session of the same account, or this one.
@@ -314,7 +324,11 @@ impl Session {
     }
 
     /// The class of a prepared statement, and the switch that turns it off.
-    fn judge(&mut self, shape: &Shape, sql: &[u8]) -> (ClassId, Option<policy::refusal::Refusal>) {
+    fn judge(
+        &mut self,
+        shape: &Shape,
+        sql: &[u8],
+    ) -> (ClassId, Option<Box<policy::refusal::Refusal>>) {
         let policy = self.shared.policy.load();
         let facts = Facts {
             shape,
@@ -334,6 +348,21 @@ impl Session {
         let schema = self.settings.schema.as_deref().unwrap_or_default();
         std::str::from_utf8(schema).unwrap_or_default()
     }
+}
+
+/// Whether a statement surely leaves nothing behind in its session that no tracker tells.
+fn leaves_nothing(shape: &Shape) -> bool {
+    matches!(
+        shape.kind,
+        Kind::Select
+            | Kind::LockingSelect
+            | Kind::Insert
+            | Kind::Update
+            | Kind::Delete
+            | Kind::Replace
+            | Kind::Show
+            | Kind::Explain
+    ) && shape.effects.without(Effects::USER_VARIABLE).is_empty()
 }
 
 /// The literal name a statement is about, kept only where pins need it.

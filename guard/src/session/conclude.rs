@@ -33,11 +33,9 @@ impl Session {
     ) -> Result<(), End> {
         let now = Instant::now();
         self.now = now;
-        let metrics = self.shared.metrics.class(task.class);
         let ended =
             if reply.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
-        metrics.statements.of(ended).increment(1);
-        metrics.service_time.record(now.duration_since(sent));
+        self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
         if matches!(self.transaction, Transaction::Begun(_)) {
             self.transaction = Transaction::Open { since: sent };
         }
@@ -64,16 +62,14 @@ impl Session {
             self.idle_since = Some(now);
             return Ok(());
         }
-        if let Some(since) = self.transaction.since() {
-            metrics.transaction_time.record(now.duration_since(since));
-        }
         let is_rolled_back = reply.error.is_some() || task.shape.kind == Kind::Rollback;
         let ended = if is_rolled_back {
             TransactionOutcome::RolledBack
         } else {
             TransactionOutcome::Committed
         };
-        metrics.transactions.of(ended).increment(1);
+        let took = self.transaction.since().map(|since| now.duration_since(since));
+        self.shared.metrics.class(task.class).note_transaction(ended, took);
         self.release().await;
         Ok(())
     }
@@ -121,7 +117,7 @@ impl Session {
                 self.view.steer(b"session_track_system_variables", list);
             }
         }
-        lease.settings = Arc::clone(&self.settings);
+        lease.relabel(&self.settings);
         self.status = OF_ONE_REPLY.into_iter().fold(lease.status, Status::without);
         Ok(())
     }
@@ -162,6 +158,9 @@ impl Session {
                     | Kind::Replace
             );
         effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply);
+        if task.hides_effects && reply.error.is_none() {
+            self.pins.add(Pin::Unknown);
+        }
         let status = self.lease.as_ref().map_or(Status(0), |lease| lease.status);
         if ends_transaction && !status.contains(Status::IN_TRANS) {
             self.pins.remove(Pin::NextTransaction);
@@ -174,6 +173,7 @@ impl Session {
             for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
                 metrics.pins.of(pin).increment(1);
             }
+            drop(metrics);
             let text: Arc<str> = Arc::from(&*task.shape.text);
             self.entry.card.show_pins(&self.pins, now, Some(&text));
         }

@@ -1,8 +1,8 @@
 //! What a finished statement does to the pins of its session.
 //!
 //! Two sources agree on it: what the text says (`policy::sql::Effects`) and what the server reports
-//! (session trackers, in [`Reply`]). The server's word alone decides where it is exact (table
-//! locks, schema, variables); a change that neither a tracker names nor the text explains pins the
+//! (session trackers, in [`Reply`]). The server's word alone decides where it is exact
+//! (schema, variables); a change that neither a tracker names nor the text explains pins the
 //! session as [`Pin::Unknown`], so that nothing leaks to the next.
 
 use policy::sql::{Effects, Kind, Shape};
@@ -20,9 +20,6 @@ pub fn apply(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>, reply: &Rep
     let effects = shape.effects;
     apply_effects(pins, effects, subject);
     apply_kind(pins, shape, subject);
-    if reply.table_locks == Some(true) {
-        pins.add(Pin::TableLock);
-    }
     if reply.has_unreplayable || steers_trackers(shape) {
         pins.add(Pin::Variable);
     }

@@ -11,8 +11,6 @@
 //!     pool ◄─────────┘
 //! ```
 
-use std::sync::Arc;
-
 use super::{
     Session,
     look_back::{self, HOLD_PATIENCE},
@@ -28,7 +26,7 @@ impl Session {
     /// database has confirmed that no transaction is open, and nothing pins the session.
     pub(super) async fn part(&mut self) {
         let Some(mut lease) = self.lease.take() else { return };
-        lease.settings = Arc::clone(&self.settings);
+        lease.relabel(&self.settings);
         if self.look_back.has_failed() {
             lease.tainted_by = Some(self.identity());
         }

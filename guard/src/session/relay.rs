@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Buf;
-use tokio::{io::AsyncWriteExt, sync::Notify};
+use tokio::io::AsyncWriteExt;
 use wire::{
     Malformed,
     mysql::{
@@ -30,6 +30,7 @@ use wire::{
 
 use super::{
     client::Client,
+    interrupt::Interrupt,
     settings::{Replay, Settings},
     timer::Timer,
     view::View,
@@ -76,8 +77,6 @@ pub struct Reply {
     pub has_unreplayable: bool,
     /// The character set of the connection changed, and the collation was not reported.
     pub needs_collation: bool,
-    /// Whether `LOCK TABLES` holds, where the server told.
-    pub table_locks: Option<bool>,
 }
 
 /// An error of ours that takes the place of the server's in a reply that was cancelled.
@@ -139,7 +138,7 @@ impl Relay<'_> {
         &mut self,
         timer: &mut Timer,
         until: Option<Instant>,
-        killed: &Notify,
+        interrupt: &Interrupt,
     ) -> Stop {
         loop {
             let walk = match self.walk() {
@@ -159,7 +158,7 @@ impl Relay<'_> {
                 }
                 Found::More => {}
             }
-            if let Some(stop) = self.wait(timer, until, killed).await {
+            if let Some(stop) = self.wait(timer, until, interrupt).await {
                 return stop;
             }
         }
@@ -170,7 +169,7 @@ impl Relay<'_> {
         &mut self,
         timer: &mut Timer,
         until: Option<Instant>,
-        killed: &Notify,
+        interrupt: &Interrupt,
     ) -> Option<Stop> {
         let connection = &mut *self.connection;
         let client = self.client.as_deref_mut();
@@ -189,7 +188,7 @@ impl Relay<'_> {
             filled = connection.fill() => filled.err().map(Stop::Lost),
             () = timer.until(until) => Some(Stop::Deadline),
             () = watch => Some(Stop::ClientGone),
-            () = killed.notified() => Some(Stop::Killed),
+            () = interrupt.wait() => Some(Stop::Killed),
         }
     }
 
@@ -298,12 +297,11 @@ impl Relay<'_> {
             note_changes(&ok, self.settings, self.view, &mut self.reply)?;
             if let Some(client) = self.client.as_deref_mut() {
                 let passed = &self.connection.inbuf[walk.copied..start];
-                client.outbuf.extend_from_slice(passed);
+                client.out().extend_from_slice(passed);
                 let view = &*self.view;
                 let seq = sequence_of(bytes);
-                put_ok_filtered(&mut client.outbuf, seq, client.capabilities, &ok, header, |c| {
-                    view.shows(c)
-                })?;
+                let capabilities = client.capabilities;
+                put_ok_filtered(client.out(), seq, capabilities, &ok, header, |c| view.shows(c))?;
                 walk.copied = walk.len;
             }
         }
@@ -323,11 +321,11 @@ impl Relay<'_> {
             return Ok(());
         }
         if let Some(client) = self.client.as_deref_mut() {
-            client.outbuf.extend_from_slice(&self.connection.inbuf[walk.copied..start]);
+            client.out().extend_from_slice(&self.connection.inbuf[walk.copied..start]);
             let message = substitute.message.as_bytes();
             let (seq, capabilities) = (sequence_of(bytes), client.capabilities);
             let (code, state) = (substitute.code, &substitute.sqlstate);
-            put_err(&mut client.outbuf, seq, capabilities, code, state, message);
+            put_err(client.out(), seq, capabilities, code, state, message);
             walk.copied = walk.len;
         }
         Ok(())
@@ -396,9 +394,6 @@ fn note_changes(
                 }
             }
             StateChange::Changed(true) => reply.has_changed = true,
-            StateChange::TransactionState(state) => {
-                reply.table_locks = Some(state.has_locked_tables())
-            }
             _ => {}
         }
     }

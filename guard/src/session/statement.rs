@@ -37,9 +37,11 @@ pub struct Task {
     /// Whose limits it falls under.
     pub class: ClassId,
     /// A switch that turns it off.
-    pub switch: Option<Refusal>,
+    pub switch: Option<Box<Refusal>>,
     /// The literal name it is about.
     pub subject: Option<Box<[u8]>>,
+    /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
+    pub hides_effects: bool,
     /// What it has to do with prepared statements.
     pub execution: Execution,
 }
@@ -77,6 +79,7 @@ impl Task {
             class: ClassId::DEFAULT,
             switch: None,
             subject: None,
+            hides_effects: false,
             execution: Execution::Direct,
         }
     }
@@ -187,9 +190,6 @@ impl Session {
     async fn exchange(&mut self, task: Task) -> Result<(), End> {
         let sent = self.now;
         let was_in_transaction = self.is_in_transaction();
-        if self.transaction.since().is_none() {
-            self.times_from(&task);
-        }
         let deadline = self.deadline(&task, sent);
         let prepare_as = match self.send(&task, deadline).await? {
             Sent::Yes { prepare_as } => prepare_as,
@@ -217,7 +217,7 @@ impl Session {
             reply: Reply::default(),
         };
         let until = deadline.map(|deadline| deadline.at);
-        match relay.run(&mut self.timer, until, &self.entry.card.kill).await {
+        match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
             Stop::End => {
                 let reply = std::mem::take(&mut relay.reply);
                 self.conclude(task, reply, was_in_transaction, sent).await
@@ -229,13 +229,6 @@ impl Session {
                 self.cancel(task, open, stop, was_in_transaction).await
             }
         }
-    }
-
-    /// The limits of a transaction are those of its first statement's class.
-    fn times_from(&mut self, task: &Task) {
-        let policy = self.shared.policy.load();
-        self.class = task.class;
-        self.times = Shared::times(&policy, task.class);
     }
 
     /// When this statement must be over: its own limit, or what is left of its transaction's.

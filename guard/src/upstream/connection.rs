@@ -134,6 +134,14 @@ impl Connection {
         }
     }
 
+    /// Notes what the session state of this connection is now.
+    pub fn relabel(&mut self, settings: &Arc<Settings>) {
+        // Nearly always what it was; counting references costs when other cores count too.
+        if !Arc::ptr_eq(&self.settings, settings) {
+            self.settings = Arc::clone(settings);
+        }
+    }
+
     /// Reads more bytes into `inbuf`.
     ///
     /// # Errors

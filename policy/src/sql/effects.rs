@@ -65,6 +65,9 @@ effects! {
     SERIAL_SNAPSHOT = 21,
     /// The text is longer than is read; the rest may do anything.
     TRUNCATED = 22,
+    /// Runs or prepares SQL that it carries as a value (PREPARE, EXECUTE); see
+    /// [`Shape::dynamic`](super::Shape::dynamic).
+    DYNAMIC = 23,
 }
 
 impl Effects {
@@ -81,6 +84,12 @@ impl Effects {
     #[must_use]
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// This set without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether there is none.
