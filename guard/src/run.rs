@@ -29,7 +29,7 @@ use crate::{
     metrics::Metrics,
     operations::Operator,
     secret::{Secret, rsa::RsaKey},
-    session::{client::Buffers, registry::Sessions},
+    session::{client::Buffers, file::LocalInfile, registry::Sessions},
     shared::{SessionOptions, Shared},
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
     upstream::{
@@ -127,7 +127,7 @@ impl Guard {
         let welcome = Welcome {
             connection_id: 0,
             version: Arc::clone(&greeting.version),
-            capabilities: login::offer(greeting.capabilities),
+            capabilities: login::offer(greeting.capabilities, local_infile(&config).is_offered()),
             charset: greeting.charset,
             status: wire::mysql::response::Status::AUTOCOMMIT.0,
             mariadb: greeting.mariadb,
@@ -260,6 +260,7 @@ fn share(
         session_pooling: config.upstream.pooling == Pooling::Session,
         statements_per_client: whole(config.upstream.statements_per_client),
         max_packet: usize::try_from(config.upstream.max_packet.0).unwrap_or(usize::MAX),
+        local_infile: local_infile(config),
         write_timeout: first.write_timeout,
         idle_timeout: first.idle_timeout,
         lease_timeout: config.upstream.connect_timeout * 2,
@@ -327,6 +328,13 @@ fn users(config: &Config, target: &Arc<Target>) -> Result<Arc<Users>, StartError
         Verifier::new(options)
     });
     Ok(Arc::new(Users::new(entries, verifier)))
+}
+
+fn local_infile(config: &Config) -> LocalInfile {
+    let named = config.users.iter().filter_map(|user| {
+        user.local_infile.map(|is_allowed| (user.name.as_str().into(), is_allowed))
+    });
+    LocalInfile { others: config.auth.local_infile, named: named.collect() }
 }
 
 async fn listeners(
