@@ -350,17 +350,18 @@ async fn listeners(
             ListenerTls::Required => Some(Demand::Required),
         };
         let tls = match (demand, &listener.certificate, &listener.key) {
+            (None, ..) => None,
             (Some(demand), Some(certificate), Some(key)) => {
-                Some(Arc::new(ServerTls::load(certificate, key, demand)?))
+                Some(ServerTls::load(certificate, key, demand)?)
             }
-            _ => None,
+            (Some(demand), ..) => Some(ServerTls::self_signed(demand)?),
         };
         let plugin = match listener.auth_plugin {
             AuthPlugin::CachingSha2Password => Plugin::CachingSha2Password,
             AuthPlugin::MysqlNativePassword => Plugin::NativePassword,
         };
         let login = LoginContext {
-            tls,
+            tls: tls.map(Arc::new),
             users: Arc::clone(users),
             plugin,
             timeout: listener.login_timeout,

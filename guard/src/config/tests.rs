@@ -239,15 +239,15 @@ fn what_no_key_can_tell_alone_is_told() {
         ),
         (
             "[[listener]]\ntls = \"required\"\nkey = \"/dev/null\"",
-            "t.toml:8: listener[1].certificate: required by tls, and missing",
+            "t.toml:8: listener[1].certificate: missing: certificate and key go together",
         ),
         (
             "[[listener]]\ntls = \"offered\"\ncertificate = \"/dev/null\"",
-            "t.toml:8: listener[1].key: required by tls, and missing",
+            "t.toml:8: listener[1].key: missing: certificate and key go together",
         ),
         (
             "[[listener]]\ncertificate = \"/dev/null\"",
-            "t.toml:8: listener[1].tls: certificate and key must stand together",
+            "t.toml:8: listener[1].key: missing: certificate and key go together",
         ),
         (
             "[[listener]]\ntls = \"required\"\ncertificate = \"/dev/null\"\nkey = \"/none.pem\"",
