@@ -28,7 +28,7 @@ use crate::{
     login::{self, LoginContext, Welcome},
     metrics::Metrics,
     operations::Operator,
-    secret::{Secret, rsa::RsaKey},
+    secret::rsa::RsaKey,
     session::{client::Buffers, file::LocalInfile, registry::Sessions},
     shared::{SessionOptions, Shared},
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
@@ -101,10 +101,8 @@ impl Guard {
         let metrics = Arc::new(Metrics::new(&config.class_names()));
         let target = Arc::new(upstream_target(&config)?);
         let control_target = Arc::new(control_target(&config, &target));
-        let control_account = Account::new(
-            config.control.user.as_str(),
-            Secret::from(config.control.password.expose().as_bytes().to_vec()),
-        );
+        let control_account =
+            Account::new(config.control.user.as_str(), config.control.password.clone());
         let control_account = Arc::new(control_account);
         let greeting = connect::probe(&target, Some(&control_account)).await?;
         let connections = config.control.connections;
@@ -319,10 +317,12 @@ fn users(config: &Config, target: &Arc<Target>) -> Result<Arc<Users>, StartError
         Some(path) => crate::users::read_password_file(path)?,
         None => Vec::new(),
     };
-    entries.extend(config.users.iter().map(|user| Entry {
-        user: user.name.as_str().into(),
-        secret: Secret::from(user.password.expose().as_bytes().to_vec()),
-    }));
+    entries.extend(
+        config
+            .users
+            .iter()
+            .map(|user| Entry { user: user.name.as_str().into(), secret: user.password.clone() }),
+    );
     let verifier = config.auth.database.then(|| {
         let options = VerifierOptions { target: Arc::clone(target), fresh: config.auth.ttl };
         Verifier::new(options)

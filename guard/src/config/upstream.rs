@@ -6,7 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{self, Bytes, Endpoint, Secret};
+use super::value::{self, Bytes, Endpoint};
+use crate::secret::Secret;
 
 /// `[upstream]`: the database server behind the guard.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
