@@ -353,3 +353,16 @@ async fn a_client_that_leaves_the_queue_gives_its_place_up() {
     let count = done(&mut holder, "SELECT COUNT(*) FROM note").await.value();
     assert_eq!(count.as_deref(), Some("1"));
 }
+
+#[tokio::test]
+async fn each_listener_has_its_own_patience() {
+    let port = free_port().unwrap();
+    let impatient = "idle_timeout = \"200ms\"";
+    let scene =
+        Scene::set(&format!("[[listener]]\naddress = \"127.0.0.1:{port}\"\n{impatient}")).await;
+    let mut patient = scene.client().await;
+    let mut silent = Client::login(([127, 0, 0, 1], port).into(), &APP).await.unwrap();
+    let last_words = silent.closed().await.unwrap();
+    assert!(last_words.windows(10).any(|word| word == b"inactivity"), "{last_words:?}");
+    done(&mut patient, "SELECT 1").await;
+}

@@ -39,7 +39,7 @@ pub mod statement;
 pub mod timer;
 pub mod view;
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use policy::{
     admission::Outcome,
@@ -68,7 +68,7 @@ use crate::{
     gate::{Permit, Pinned},
     login::{Challenge, Login},
     metrics::{ClientState, Disconnect},
-    shared::Shared,
+    shared::{Door, Shared},
     upstream::{
         linger::Slot,
         pool::{Lease, Pool},
@@ -129,10 +129,11 @@ impl From<std::io::Error> for End {
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
+    /// Of the listener that the client came in by.
+    door: Arc<Door>,
     entry: Entry,
     client: Client,
     user: Arc<str>,
-    peer: SocketAddr,
     mariadb: bool,
     pool: Arc<Pool>,
     /// What the session's state is: the label of its connection, or of the one it leases next.
@@ -182,7 +183,7 @@ enum Heard {
 
 impl Session {
     /// A session for a client that has logged in and been told so.
-    pub fn new(shared: Arc<Shared>, login: Login, entry: Entry, peer: SocketAddr) -> Self {
+    pub fn new(shared: Arc<Shared>, door: Arc<Door>, login: Login, entry: Entry) -> Self {
         let settings = Arc::new(Settings::new(
             login.database.as_deref(),
             login.capabilities.contains(wire::mysql::Capabilities::MULTI_STATEMENTS),
@@ -206,7 +207,6 @@ impl Session {
             settings,
             client,
             user: login.user,
-            peer,
             mariadb: login.mariadb,
             pool,
             status: Status::AUTOCOMMIT,
@@ -231,6 +231,7 @@ impl Session {
             entry,
         }
     }
+            door,
 
     /// Serves the client until either side ends it. Everything it held is settled on return, or
     /// handed to `upstream::reclaim`. Not cancel-safe: a session runs in a task of its own.
@@ -282,7 +283,7 @@ impl Session {
             (Some(deadline), _) => Some(deadline.at),
             (None, Some(at)) => Some(at),
             (None, None) if self.client.has_pipelined() => None,
-            (None, None) => Some(self.now + self.shared.options.idle_timeout),
+            (None, None) => Some(self.now + self.door.idle_timeout),
         };
         tokio::select! {
             biased;

@@ -47,14 +47,23 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// What clients are greeted with.
     pub welcome: Welcome,
-    /// How clients log in; for those who change their user.
-    pub login: Arc<LoginContext>,
     /// Settings of sessions.
     pub options: SessionOptions,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the guard shuts down: sessions end between transactions.
     pub draining: AtomicBool,
+}
+
+/// What holds for the clients of one listener.
+#[derive(Debug)]
+pub struct Door {
+    /// How they log in, and change their user.
+    pub login: LoginContext,
+    /// How long a client may leave the guard unable to write.
+    pub write_timeout: Duration,
+    /// How long a client may be silent outside a transaction.
+    pub idle_timeout: Duration,
 }
 
 /// Settings of sessions that hold for the life of the guard.
@@ -68,10 +77,6 @@ pub struct SessionOptions {
     pub max_packet: usize,
     /// Who may send files with `LOAD DATA LOCAL`.
     pub local_infile: LocalInfile,
-    /// How long a client may leave the guard unable to write.
-    pub write_timeout: Duration,
-    /// How long a client may be silent outside a transaction.
-    pub idle_timeout: Duration,
     /// How long leasing a connection may take where a new one must be opened.
     pub lease_timeout: Duration,
     /// How long a connection stays with its session between transactions; zero gives it back at

@@ -185,7 +185,7 @@ impl Session {
             prepare_as: open.prepare_as,
             substitute,
             files: Files::Refuse,
-            write_timeout: self.shared.options.write_timeout,
+            write_timeout: self.door.write_timeout,
             reply: open.reply,
         };
         loop {

@@ -117,7 +117,7 @@ impl Session {
             attributes: &attributes,
             user: &self.user,
             database: self.database(),
-            client: self.peer.ip(),
+            client: self.entry.card.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
         let switch = self.shared.switched_off(self.now, &policy, &facts, class);
@@ -337,7 +337,7 @@ impl Session {
             attributes: &[],
             user: &self.user,
             database: self.database(),
-            client: self.peer.ip(),
+            client: self.entry.card.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
         (class, self.shared.switched_off(self.now, &policy, &facts, class))

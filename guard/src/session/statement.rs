@@ -217,7 +217,7 @@ impl Session {
             prepare_as,
             substitute: None,
             files,
-            write_timeout: self.shared.options.write_timeout,
+            write_timeout: self.door.write_timeout,
             reply: Reply::default(),
         };
         let until = deadline.map(|deadline| deadline.at);
