@@ -129,7 +129,7 @@ async fn a_rate_is_kept() {
 async fn invariant_11_observing_counts_and_refuses_nothing() {
     let mut scene = Scene::set(
         "[class.default]\nmode = \"observe\"\nin_flight = 1\nqueue_length = 0\n\
-         statement_time = \"100ms\"",
+         statement_time = \"100ms\"\nidle_in_transaction_time = \"1ms\"",
     )
     .await;
     let (mut first, mut second) = (scene.writer(1).await, scene.writer(2).await);
@@ -139,6 +139,21 @@ async fn invariant_11_observing_counts_and_refuses_nothing() {
     assert_eq!(scene.class("default", "shed").await, 0);
     done(&mut first, "COMMIT").await;
     done(&mut second, "COMMIT").await;
+    // Both idled, and once is enough: after it nothing more of a transaction would have run.
+    let would = async |cause: &str| {
+        scene
+            .guard
+            .metric("guard_would_cancel_total", &[&format!("cause=\"{cause}\"")])
+            .await
+            .unwrap()
+    };
+    assert_eq!(would("transaction_time").await, 2.0);
+    done(&mut first, "SELECT SLEEP(0.3)").await;
+    assert_eq!(would("statement_time").await, 1.0);
+    let order = "{\"target\": \"user app\"}";
+    assert_eq!(scene.guard.http("POST", "/api/v1/switches", order).await.unwrap().status, 200);
+    done(&mut first, "SELECT 1").await;
+    assert_eq!(scene.guard.metric("guard_would_switch_total", &[]).await.unwrap(), 1.0);
     assert_eq!(scene.notes().await, [1, 2]);
 }
 

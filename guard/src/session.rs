@@ -147,6 +147,8 @@ pub struct Session {
     transaction: Transaction,
     /// The limits of the open transaction, and its class.
     times: TimeLimits,
+    /// Those that would hold if the mode of its class, observe, were enforce.
+    observed: Option<Box<TimeLimits>>,
     class: ClassId,
     lease: Option<Lease>,
     /// Where the connection lingers between transactions.
@@ -212,6 +214,7 @@ impl Session {
             status: Status::AUTOCOMMIT,
             transaction: Transaction::Idle,
             times: TimeLimits::default(),
+            observed: None,
             class: ClassId::DEFAULT,
             lease: None,
             slot: Arc::default(),
@@ -228,10 +231,10 @@ impl Session {
             now: Instant::now(),
             scratch: Scratch::default(),
             shared,
+            door,
             entry,
         }
     }
-            door,
 
     /// Serves the client until either side ends it. Everything it held is settled on return, or
     /// handed to `upstream::reclaim`. Not cancel-safe: a session runs in a task of its own.
@@ -256,7 +259,10 @@ impl Session {
             self.now = Instant::now();
             match heard {
                 Heard::Command(first) => {
-                    self.idle_since = None;
+                    if let Some(idle) = self.idle_since.take() {
+                        let transaction = self.transaction.since();
+                        self.observe(Since { statement: None, transaction, idle: Some(idle) });
+                    }
                     self.obey(first).await?;
                 }
                 Heard::Limit(deadline) => self.abort_idle(deadline).await?,
@@ -375,6 +381,7 @@ impl Session {
     async fn release(&mut self) {
         self.transaction = Transaction::Idle;
         self.times = TimeLimits::default();
+        self.observed = None;
         self.idle_since = None;
         if self.pins.is_empty() {
             self.part().await;

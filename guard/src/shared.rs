@@ -100,14 +100,14 @@ impl Shared {
         self.upstream.pool_of(account, capabilities.without(denied), charset)
     }
 
-    /// Whether a switch turns the statement off.
+    /// Whether a switch turns the statement off, or would if its class were enforced.
     pub fn switched_off(
         &self,
         now: Instant,
         policy: &Policy,
         facts: &Facts<'_>,
         class: ClassId,
-    ) -> Option<Box<Refusal>> {
+    ) -> Option<Box<(Mode, Refusal)>> {
         let switches = self.switches.load();
         // Almost always empty: then no dice are thrown.
         switches.list(now).next()?;
@@ -119,6 +119,12 @@ impl Shared {
         let class = policy.class(class);
         let is_enforced = policy.mode.min(class.mode) == Mode::Enforce;
         if is_enforced { class.times } else { TimeLimits::default() }
+    }
+
+    /// The time limits that would hold for a class if its mode, observe, were enforce.
+    pub fn observed_times(policy: &Policy, class: ClassId) -> Option<Box<TimeLimits>> {
+        let is_observed = policy.mode_of(class) == Mode::Observe;
+        is_observed.then(|| Box::new(policy.class(class).times))
     }
 
     /// Takes over a new policy: limits at once, server-side nets as connections are set up.

@@ -7,6 +7,7 @@ use std::{
 
 use policy::{
     admission::Arrival,
+    class::Mode,
     refusal::{Reason, Refusal},
     sql::Effects,
 };
@@ -45,14 +46,15 @@ impl Session {
         let now = self.now;
         let may_hold_locks = self.pins.may_hold_locks();
         let ends_nothing = task.is_plain_end() && !may_hold_locks;
-        if let Some(refusal) = task.switch.as_ref().filter(|_| !may_hold_locks) {
-            if ends_nothing {
-                return Ok(self.end_nothing(task));
-            }
-            return self.shed(task, refusal).await;
+        match task.switch.as_deref().filter(|_| !may_hold_locks) {
+            None => {}
+            Some((Mode::Enforce, _)) if ends_nothing => return Ok(self.end_nothing(task)),
+            Some((Mode::Enforce, refusal)) => return self.shed(task, refusal).await,
+            Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
         }
         let policy = self.shared.policy.load();
         let times = Shared::times(&policy, task.class);
+        let observed = Shared::observed_times(&policy, task.class);
         let arrival = Arrival {
             class: task.class,
             database: policy.database(self.database()),
@@ -88,6 +90,7 @@ impl Session {
                 self.permit = Some(permit);
                 self.class = task.class;
                 self.times = times;
+                self.observed = observed;
                 self.show();
                 Ok(true)
             }

@@ -19,11 +19,7 @@
 
 use std::time::{Duration, Instant};
 
-use policy::{
-    admission::Outcome,
-    class::ClassId,
-    deadline::{Deadline, TimeLimit},
-};
+use policy::{admission::Outcome, class::ClassId, deadline::Deadline};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 use wire::mysql::{response::Status, result::Tracker};
@@ -74,10 +70,7 @@ enum Cause {
 impl Cause {
     fn label(&self) -> CancelCause {
         match self {
-            Self::Limit(deadline) => match deadline.limit {
-                TimeLimit::Statement => CancelCause::StatementTime,
-                _ => CancelCause::TransactionTime,
-            },
+            Self::Limit(deadline) => CancelCause::of(deadline.limit),
             Self::Killed => CancelCause::Kill,
             Self::ClientGone => CancelCause::ClientGone,
         }

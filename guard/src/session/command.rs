@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use policy::{
-    class::ClassId,
+    class::{ClassId, Mode},
+    refusal::Refusal,
     rule::Facts,
     sql::{Dynamic, Effects, Kind, Scratch, Shape},
 };
@@ -324,11 +325,7 @@ impl Session {
     }
 
     /// The class of a prepared statement, and the switch that turns it off.
-    fn judge(
-        &mut self,
-        shape: &Shape,
-        sql: &[u8],
-    ) -> (ClassId, Option<Box<policy::refusal::Refusal>>) {
+    fn judge(&mut self, shape: &Shape, sql: &[u8]) -> (ClassId, Option<Box<(Mode, Refusal)>>) {
         let policy = self.shared.policy.load();
         let facts = Facts {
             shape,

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use policy::sql::{Effects, Kind, Shape};
+use policy::{
+    deadline::Since,
+    sql::{Effects, Kind, Shape},
+};
 use wire::mysql::{
     command::{self, Command, SetOption},
     response::Status,
@@ -18,7 +21,7 @@ use super::{
     statement::{Execution, Task},
 };
 use crate::{
-    metrics::{StatementOutcome, TransactionOutcome},
+    metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     upstream::connection::Lost,
 };
 
@@ -39,6 +42,8 @@ impl Session {
         if matches!(self.transaction, Transaction::Begun(_)) {
             self.transaction = Transaction::Open { since: sent };
         }
+        let transaction = self.transaction.since().or(Some(sent));
+        self.observe(Since { statement: Some(sent), transaction, idle: None });
         self.note_prepared(&task, &reply);
         self.note_pins(&task, &reply, now);
         let session = self.identity();
@@ -72,6 +77,17 @@ impl Session {
         self.shared.metrics.class(task.class).note_transaction(ended, took);
         self.release().await;
         Ok(())
+    }
+
+    /// Counts a time limit that would have passed by now, if the mode were enforce. Once for each
+    /// transaction: it would have been over.
+    pub(super) fn observe(&mut self, since: Since) {
+        let Some(times) = &self.observed else { return };
+        if let Some(deadline) = times.next(since).filter(|deadline| deadline.at < self.now) {
+            let metrics = self.shared.metrics.class(self.class);
+            metrics.would_cancel.of(CancelCause::of(deadline.limit)).increment(1);
+            self.observed = None;
+        }
     }
 
     /// Asks the server what its reply left open: whether a transaction is still there after an

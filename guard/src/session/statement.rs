@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use policy::{
-    class::ClassId,
+    class::{ClassId, Mode},
     deadline::{Deadline, Since},
     refusal::Refusal,
     sql::{Effects, Kind, Shape},
@@ -38,8 +38,8 @@ pub struct Task {
     pub shape: Arc<Shape>,
     /// Whose limits it falls under.
     pub class: ClassId,
-    /// A switch that turns it off.
-    pub switch: Option<Box<Refusal>>,
+    /// A switch that turns it off, or in mode observe would.
+    pub switch: Option<Box<(Mode, Refusal)>>,
     /// The literal name it is about.
     pub subject: Option<Box<[u8]>>,
     /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
