@@ -26,4 +26,5 @@ pub mod admin;
 pub mod control;
 pub mod log;
 pub mod metrics;
+pub mod notify;
 pub mod operations;

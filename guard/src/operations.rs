@@ -14,6 +14,7 @@ use crate::{
         SwitchOrder, SwitchStatus, UpstreamStatus, mode_name, whole_ms,
     },
     metrics::{ClientState, ConnectionState, Label as _, Reload},
+    notify::{Condition, Notifier},
     session::{
         pins::Pin,
         registry::{Card, ShownPins},
@@ -28,6 +29,7 @@ pub struct Operator {
     shared: Arc<Shared>,
     drain: Arc<Notify>,
     source: Option<PathBuf>,
+    notifier: Arc<Notifier>,
     started: Instant,
     /// One change of switches or configuration at a time.
     changing: Mutex<()>,
@@ -35,8 +37,13 @@ pub struct Operator {
 
 impl Operator {
     /// An operator's side of a guard. `source` is what a reload reads; without it there is none.
-    pub fn new(shared: Arc<Shared>, drain: Arc<Notify>, source: Option<PathBuf>) -> Self {
-        Self { shared, drain, source, started: Instant::now(), changing: Mutex::new(()) }
+    pub fn new(
+        shared: Arc<Shared>,
+        drain: Arc<Notify>,
+        source: Option<PathBuf>,
+        notifier: Arc<Notifier>,
+    ) -> Self {
+        Self { shared, drain, source, notifier, started: Instant::now(), changing: Mutex::new(()) }
     }
 
     /// Sets all gauges, and folds what was recorded since the last time.
@@ -162,7 +169,10 @@ impl Operations for Operator {
 
     fn reload(&self) -> Result<Vec<String>, Declined> {
         let _one_at_a_time = self.changing.lock();
+        self.notifier.tell(Condition::Reloading);
         let result = self.read_again();
+        // Also with the old configuration it is.
+        self.notifier.tell(Condition::Ready);
         let reloads = &self.shared.metrics.guard.reloads;
         match &result {
             Ok(warnings) => {

@@ -27,6 +27,7 @@ use crate::{
     listener::Listener,
     login::{self, LoginContext, Welcome},
     metrics::Metrics,
+    notify::{Condition, Notifier},
     operations::Operator,
     secret::rsa::RsaKey,
     session::{client::Buffers, file::LocalInfile, registry::Sessions},
@@ -90,6 +91,7 @@ pub struct Guard {
     operator: Arc<Operator>,
     drain: Arc<Notify>,
     drain_timeout: Duration,
+    notifier: Arc<Notifier>,
 }
 
 impl Guard {
@@ -140,10 +142,12 @@ impl Guard {
             Some(address) => Some(listen(address)?),
             None => None,
         };
-        let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source);
+        let notifier = Arc::new(Notifier::from_env());
+        let told = Arc::clone(&notifier);
+        let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source, told);
         let drain_timeout = config.guard.drain_timeout;
         let operator = Arc::new(operator);
-        Ok(Self { shared, listeners, admin, metrics, operator, drain, drain_timeout })
+        Ok(Self { shared, listeners, admin, metrics, operator, drain, drain_timeout, notifier })
     }
 
     /// Where clients connect: the addresses that were configured, with the ports the system chose
@@ -181,10 +185,14 @@ impl Guard {
         if let Some(listener) = self.metrics {
             tasks.spawn(serve(listener, admin::metrics_router(operations)));
         }
+        let notifier = Arc::clone(&self.notifier);
+        tasks.spawn(async move { notifier.run_watchdog().await });
+        self.notifier.tell(Condition::Ready);
         tokio::select! {
             () = stop => {}
             () = self.drain.notified() => {}
         }
+        self.notifier.tell(Condition::Stopping);
         info!(timeout = ?self.drain_timeout, "draining");
         listening.shutdown().await;
         drain(&self.shared, self.drain_timeout).await;
