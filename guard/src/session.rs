@@ -10,6 +10,7 @@
 //! | `client` | the client's socket and its commands |
 //! | `command` | which command goes where |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
+//! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
 //! | `state`, `pins`, `settings`, `prepared` | what a session is, beside its sockets |
@@ -23,6 +24,7 @@ mod conclude;
 pub mod effect;
 pub mod interrupt;
 pub mod look_back;
+mod part;
 pub mod pins;
 pub mod prepared;
 pub mod refuse;
@@ -153,6 +155,8 @@ pub struct Session {
     statements: ClientStatements,
     /// What the client answered at its last login.
     challenge: Challenge,
+    /// How often it was reset.
+    resets: u32,
     /// How often `COM_CHANGE_USER` was refused.
     failed_changes: u8,
     /// When the last reply ended, inside a transaction.
@@ -168,8 +172,8 @@ enum Heard {
     Command(client::First),
     /// A time limit of the open transaction passed.
     Limit(Deadline),
-    /// The connection that was held for a look back may go.
-    HoldOver,
+    /// The connection has lingered for long enough.
+    LingerOver,
     Idle,
     Killed,
 }
@@ -215,6 +219,7 @@ impl Session {
             look_back: LookBack::default(),
             statements: ClientStatements::default(),
             challenge: login.challenge,
+            resets: 0,
             failed_changes: 0,
             idle_since: None,
             timer: Timer::new(),
@@ -252,16 +257,7 @@ impl Session {
                     self.obey(first).await?;
                 }
                 Heard::Limit(deadline) => self.abort_idle(deadline).await?,
-                Heard::HoldOver => {
-                    self.pins.remove(Pin::LookBack);
-                    self.look_back.forget();
-                    if let Some(lease) = self.slot.take() {
-                        lease.give_back();
-                    }
-                    if self.lease.is_some() {
-                        self.release().await;
-                    }
-                }
+                Heard::LingerOver => self.end_linger().await,
                 Heard::Idle => return Err(End::Idle),
                 Heard::Killed => {
                     if self.entry.card.is_ended() {
@@ -279,8 +275,8 @@ impl Session {
             transaction: self.transaction.since(),
             idle: self.transaction.since().and(self.idle_since),
         });
-        let hold_until = self.look_back.held_until();
-        let now_or_idle = match (&deadline, hold_until) {
+        let linger_until = self.look_back.held_until();
+        let now_or_idle = match (&deadline, linger_until) {
             (Some(deadline), _) => Some(deadline.at),
             (None, Some(at)) => Some(at),
             (None, None) if self.client.has_pipelined() => None,
@@ -289,9 +285,9 @@ impl Session {
         tokio::select! {
             biased;
             first = self.client.next() => Ok(Heard::Command(first?)),
-            () = self.timer.until(now_or_idle) => Ok(match (deadline, hold_until) {
+            () = self.timer.until(now_or_idle) => Ok(match (deadline, linger_until) {
                 (Some(deadline), _) => Heard::Limit(deadline),
-                (None, Some(_)) => Heard::HoldOver,
+                (None, Some(_)) => Heard::LingerOver,
                 (None, None) => Heard::Idle,
             }),
             () = self.entry.card.interrupt.wait() => Ok(Heard::Killed),
@@ -321,9 +317,7 @@ impl Session {
     /// Ends everything the session still holds on the database.
     async fn retire(&mut self) {
         self.entry.card.show_pins(&Pins::default(), Instant::now(), None);
-        if let Some(lease) = self.slot.take() {
-            lease.give_back();
-        }
+        self.leave_slot();
         if self.lease.is_some() {
             self.clean_up().await;
         }
@@ -380,15 +374,7 @@ impl Session {
         self.times = TimeLimits::default();
         self.idle_since = None;
         if self.pins.is_empty() {
-            if let Some(mut lease) = self.lease.take() {
-                if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
-                    lease.relabel(&self.settings);
-                    lease.is_tainted |= self.look_back.has_failed();
-                    self.part_with(lease);
-                } else {
-                    drop(lease.detach());
-                }
-            }
+            self.part().await;
             self.pinned = None;
         } else if self.pinned.is_none() {
             self.pinned = self.permit.as_mut().and_then(Permit::pin);
@@ -399,22 +385,9 @@ impl Session {
         self.show();
     }
 
-    /// Lets a clean connection linger for the session's next statement, or gives it back at once.
-    fn part_with(&mut self, lease: Lease) {
-        let linger = self.shared.options.linger;
-        if linger.is_zero() {
-            lease.give_back();
-        } else {
-            self.look_back.hold(self.now + linger);
-            self.shared.upstream.lingering.put(&self.slot, lease);
-        }
-    }
-
-    /// Takes the lingering connection back, if nobody else has and the server has not closed it.
-    fn resume(&mut self) {
-        if self.lease.is_none() {
-            self.lease = self.slot.take().filter(|lease| !lease.is_disturbed());
-        }
+    /// Whose a value is that was left on a connection: a reset makes another session of this one.
+    pub fn identity(&self) -> u64 {
+        u64::from(self.entry.card.id) << 32 | u64::from(self.resets)
     }
 
     /// Shows others what the session is doing.

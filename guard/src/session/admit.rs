@@ -1,17 +1,25 @@
 //! Getting ready to run: a permit from the gate, and a connection in the session's own state.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
-use policy::{admission::Arrival, refusal::Refusal, sql::Effects};
+use policy::{
+    admission::Arrival,
+    refusal::{Reason, Refusal},
+    sql::Effects,
+};
 
 use super::{
     End, Session,
     client::{Client, ClientError},
+    look_back::HOLD_PATIENCE,
     refuse,
     statement::Task,
 };
 use crate::{
-    gate::Entry,
+    gate::{Entry, Permit, Ticket},
     metrics::StatementOutcome,
     shared::Shared,
     upstream::{
@@ -24,6 +32,9 @@ use crate::{
 /// Connections that are tried for one statement before it is given up. More than one is needed
 /// when idle connections died together, as in a restart of the database.
 const LEASE_TRIES: usize = 64;
+
+/// The pause between the ends of two holds for one that waits: the first may have been enough.
+const HOLD_STEP: Duration = Duration::from_millis(10);
 
 impl Session {
     /// Asks the gate. Returns whether the statement may run; if not, the client has been told.
@@ -46,21 +57,25 @@ impl Session {
             may_hold_locks,
         };
         drop(policy);
-        let entered = match self.shared.gate.enter(now, arrival) {
-            Entry::Permit(permit) => Ok(permit),
-            Entry::Refused(_) | Entry::Wait(_) if ends_nothing => {
-                return Ok(self.end_nothing(task));
-            }
-            Entry::Refused(refusal) => Err(refusal),
-            Entry::Wait(mut ticket) => tokio::select! {
-                biased;
-                entered = &mut ticket => entered,
-                error = gone(&mut self.client) => return Err(End::Client(error)),
-                () = self.entry.card.interrupt.wait() => {
-                    self.decline(task.first, refuse::interrupted()).await?;
-                    return Ok(false);
+        let entered = loop {
+            let entered = match self.shared.gate.enter(self.now, arrival) {
+                Entry::Permit(permit) => Ok(permit),
+                Entry::Refused(_) | Entry::Wait(_) if ends_nothing => {
+                    return Ok(self.end_nothing(task));
                 }
-            },
+                Entry::Refused(refusal) => Err(refusal),
+                Entry::Wait(ticket) => match self.wait(ticket, task).await? {
+                    Some(entered) => entered,
+                    None => return Ok(false),
+                },
+            };
+            // Nobody is refused for a question that may never come.
+            match entered {
+                Err(refusal) if wants_room(&refusal) && self.end_one_hold() => {
+                    self.now = Instant::now();
+                }
+                entered => break entered,
+            }
         };
         match entered {
             Ok(permit) => {
@@ -75,6 +90,34 @@ impl Session {
             }
             Err(refusal) => self.shed(task, &refusal).await,
         }
+    }
+
+    /// Waits for its turn; holds end that stand in its way. `None`: it was killed meanwhile, and the
+    /// client has been told.
+    async fn wait(
+        &mut self,
+        mut ticket: Ticket,
+        task: &Task,
+    ) -> Result<Option<Result<Permit, Refusal>>, End> {
+        let mut patience = Some(ticket.since + HOLD_PATIENCE);
+        loop {
+            tokio::select! {
+                biased;
+                entered = &mut ticket => return Ok(Some(entered)),
+                error = gone(&mut self.client) => return Err(End::Client(error)),
+                () = self.entry.card.interrupt.wait() => {
+                    self.decline(task.first, refuse::interrupted()).await?;
+                    return Ok(None);
+                }
+                () = self.timer.until(patience) => {
+                    patience = self.end_one_hold().then(|| Instant::now() + HOLD_STEP);
+                }
+            }
+        }
+    }
+
+    fn end_one_hold(&self) -> bool {
+        self.shared.upstream.lingering.end_one_hold()
     }
 
     /// COMMIT and ROLLBACK always pass (invariant 4), also where nothing is open: pools of
@@ -118,7 +161,7 @@ impl Session {
                 || self.pool.habits.last_insert.load(Ordering::Relaxed);
             let setup = self.shared.upstream.setup(lease.mariadb);
             let incoming = Incoming {
-                session: self.entry.card.id,
+                session: self.identity(),
                 settings: &self.settings,
                 is_blank,
                 last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
@@ -165,6 +208,11 @@ impl Session {
         self.now = Instant::now();
         Ok(leased.map_err(|error| refuse::not_leased(&error)))
     }
+}
+
+/// Whether room at the gate would have helped.
+fn wants_room(refusal: &Refusal) -> bool {
+    matches!(refusal.reason, Reason::Connections | Reason::QueueFull | Reason::QueueTime)
 }
 
 /// Waits until the client is gone; what it pipelines meanwhile is taken in, up to a bound.

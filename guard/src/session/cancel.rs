@@ -31,7 +31,6 @@ use wire::mysql::{response::Status, result::Tracker};
 use super::{
     End, Session,
     client::ClientError,
-    pins::Pin,
     refuse,
     relay::{Relay, Reply, Stop, is_interruption},
     state::Transaction,
@@ -308,12 +307,11 @@ impl Session {
 
     /// Whether another connection can take the place of a lost one.
     fn is_replaceable(&self) -> bool {
-        self.pins.is_empty() || self.pins.iter().all(|pin| pin == Pin::LookBack)
+        self.pins.is_empty()
     }
 
     /// Hands the connection and the permit to those who see them off.
     pub(super) fn reclaim_lease(&mut self) {
-        self.pins.remove(Pin::LookBack);
         self.look_back.forget();
         if let Some(lease) = self.lease.take() {
             let kept = (self.permit.take(), self.pinned.take());
@@ -326,6 +324,7 @@ impl Session {
     async fn release_as(&mut self, outcome: Outcome) {
         self.now = Instant::now();
         self.look_back.set_outcome(outcome);
+        self.look_back.forget();
         self.release().await;
     }
 

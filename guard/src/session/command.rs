@@ -251,9 +251,7 @@ impl Session {
 
     /// Ends what the session holds and forgets what it changed; its schema stays.
     pub(super) async fn forget_state(&mut self) {
-        if let Some(lease) = self.slot.take() {
-            lease.give_back();
-        }
+        self.leave_slot();
         if self.lease.is_some() {
             self.clean_up().await;
         }
@@ -267,6 +265,7 @@ impl Session {
         self.transaction = super::state::Transaction::Idle;
         self.statements.clear();
         self.look_back.clear();
+        self.resets = self.resets.wrapping_add(1);
         self.status = Status::AUTOCOMMIT;
         self.view = View::new(self.client.capabilities);
         self.pinned = None;

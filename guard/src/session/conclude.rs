@@ -41,7 +41,7 @@ impl Session {
         }
         self.note_prepared(&task, &reply);
         self.note_pins(&task, &reply, now);
-        let session = self.entry.card.id;
+        let session = self.identity();
         if let Some(lease) = &mut self.lease
             && (reply.last_insert_id.is_some() || may_insert_untold(&task.shape, &reply))
         {
@@ -52,7 +52,7 @@ impl Session {
             return self.lose_quietly(&lost).await;
         }
         self.client.flush().await?;
-        let keeps = self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
+        self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
         if self.is_in_transaction() {
             // It stays for the transaction anyway.
             self.look_back.forget();
@@ -61,11 +61,6 @@ impl Session {
             }
             self.idle_since = Some(now);
             return Ok(());
-        }
-        if keeps {
-            _ = self.pins.add(Pin::LookBack)
-        } else {
-            self.pins.remove(Pin::LookBack)
         }
         let is_rolled_back = reply.error.is_some() || task.shape.kind == Kind::Rollback;
         let ended = if is_rolled_back {

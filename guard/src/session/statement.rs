@@ -98,8 +98,12 @@ impl Session {
         if self.answer_transaction(&task).await? {
             return Ok(());
         }
-        if self.permit.is_none() && !self.admit(&task).await? {
-            return Ok(());
+        if self.permit.is_none() {
+            self.use_hold(&task).await;
+            if !self.admit(&task).await? {
+                self.resume_hold();
+                return Ok(());
+            }
         }
         self.resume();
         if let Err(what) =

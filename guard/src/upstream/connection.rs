@@ -100,13 +100,13 @@ pub struct Connection {
     /// The statements prepared on it.
     pub statements: ServerStatements,
     /// The session whose `LAST_INSERT_ID()` it carries.
-    pub last_insert_of: Option<u32>,
+    pub last_insert_of: Option<u64>,
     /// Whether it was given back in a known state. False while it is leased, so that a connection
     /// whose session died in the middle is never lent again.
     pub settled: bool,
-    /// The last statement failed, and may have left behind what no reply told, such as a user
-    /// variable that a trigger set: reset it before it serves again.
-    pub is_tainted: bool,
+    /// The session whose statement failed on it, and may have left behind what no reply told, such
+    /// as a user variable that a trigger set: reset it before it serves another.
+    pub tainted_by: Option<u64>,
     /// Its place among the open connections; control connections have none.
     pub slot: Option<OpenSlot>,
 }
@@ -129,7 +129,7 @@ impl Connection {
             statements: ServerStatements::default(),
             last_insert_of: None,
             settled: true,
-            is_tainted: false,
+            tainted_by: None,
             slot: None,
         }
     }

@@ -32,8 +32,8 @@ use crate::session::settings::Settings;
 /// What the next session expects of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
-    /// The session.
-    pub session: u32,
+    /// The session, as [`Session::identity`](crate::session::Session::identity) has it.
+    pub session: u64,
     /// The state it expects.
     pub settings: &'a Arc<Settings>,
     /// Whether it must be as a fresh one, whatever its label: the statement asks about one before it,
@@ -121,9 +121,14 @@ fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
         Arc::ptr_eq(&connection.settings, to.settings) || *connection.settings == **to.settings;
     is_same
         && !to.is_blank
-        && !connection.is_tainted
+        && !is_tainted_for(connection, to)
         && lock_wait_to_set(connection, to).is_none()
         && (to.last_insert.is_none() || connection.last_insert_of == Some(to.session))
+}
+
+/// Whether another session may have left something on it.
+fn is_tainted_for(connection: &Connection, to: Incoming<'_>) -> bool {
+    connection.tainted_by.is_some_and(|session| session != to.session)
 }
 
 /// The lock wait limit to set: the class's, unless the session chose one itself.
@@ -145,7 +150,10 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
         }
     };
     let capabilities = connection.capabilities;
-    if to.is_blank || connection.is_tainted || !connection.settings.is_covered_by(to.settings) {
+    if to.is_blank
+        || is_tainted_for(connection, to)
+        || !connection.settings.is_covered_by(to.settings)
+    {
         put_reset(connection, to.setup);
         note(Command::ResetConnection);
         note(Command::Query);
@@ -205,7 +213,7 @@ fn put_reset(connection: &mut Connection, setup: &[u8]) {
     connection.settings = Arc::new(settings);
     connection.statements.clear();
     connection.closing.clear();
-    connection.is_tainted = false;
+    connection.tainted_by = None;
     connection.lock_wait = None;
     connection.last_insert_of = None;
 }
