@@ -24,6 +24,7 @@ use wire::mysql::{
 };
 
 use super::{
+    Upstream,
     connect::ServerError,
     connection::{Answer, Connection, Lost},
 };
@@ -43,8 +44,8 @@ pub struct Incoming<'a> {
     pub last_insert: Option<u64>,
     /// `innodb_lock_wait_timeout` and `lock_wait_timeout` of its class, in whole seconds.
     pub lock_wait: Option<u64>,
-    /// What every connection is set to after a reset.
-    pub setup: &'a [u8],
+    /// Knows what every connection is set to after a reset.
+    pub upstream: &'a Upstream,
 }
 
 /// Why a connection did not change hands.
@@ -154,7 +155,7 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
         || is_tainted_for(connection, to)
         || !connection.settings.is_covered_by(to.settings)
     {
-        put_reset(connection, to.setup);
+        put_reset(connection, &to.upstream.setup(connection.mariadb));
         note(Command::ResetConnection);
         note(Command::Query);
     }
