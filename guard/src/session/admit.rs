@@ -165,7 +165,6 @@ impl Session {
             // Of an account that asks, an insert must not leave another session's value standing.
             let asks_last_insert = effects.contains(Effects::LAST_INSERT_ID)
                 || self.pool.habits.last_insert.load(Ordering::Relaxed);
-            let setup = self.shared.upstream.setup(lease.mariadb);
             let incoming = Incoming {
                 session: self.identity(),
                 settings: &self.settings,
@@ -173,7 +172,7 @@ impl Session {
                 last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
                 net: self.net(task, &lease),
                 lock_wait: self.times.lock_wait.map(whole_seconds),
-                setup: &setup,
+                upstream: &self.shared.upstream,
             };
             match hand_over(&mut lease, incoming).await {
                 Ok(()) => {

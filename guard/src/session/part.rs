@@ -68,7 +68,8 @@ impl Session {
     /// statement the hold ends: the session asks the gate as everybody does. One that is never
     /// silent would else keep its connection from others for good.
     pub(super) async fn use_hold(&mut self, task: &Task) {
-        if self.lease.is_some() {
+        // Without a likely question nothing was held.
+        if self.lease.is_some() || !self.look_back.is_likely() {
             return;
         }
         let Some((lease, place)) = self.shared.upstream.lingering.take_held(&self.slot) else {

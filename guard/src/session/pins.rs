@@ -154,7 +154,7 @@ impl Pins {
 
     /// Ends one named instance of a cause; the cause ends with its last name.
     pub fn remove_named(&mut self, pin: Pin, name: Option<&[u8]>) {
-        let Some(name) = name else { return };
+        let Some(name) = name.filter(|_| self.has(pin)) else { return };
         let found = self.names.iter().position(|(p, n)| *p == pin && n.eq_ignore_ascii_case(name));
         if let Some(index) = found {
             self.names.swap_remove(index);

@@ -24,6 +24,7 @@ use wire::mysql::{
 };
 
 use super::{
+    Upstream,
     connect::ServerError,
     connection::{Answer, Connection, Lost},
 };
@@ -45,8 +46,8 @@ pub struct Incoming<'a> {
     pub lock_wait: Option<u64>,
     /// What becomes of the server's own limit.
     pub net: Net,
-    /// What every connection is set to after a reset.
-    pub setup: &'a [u8],
+    /// Knows what every connection is set to after a reset.
+    pub upstream: &'a Upstream,
 }
 
 /// What becomes of MariaDB's `max_statement_time`, the net below the guard's own limit. It counts a
@@ -178,7 +179,7 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
         || is_tainted_for(connection, to)
         || !connection.settings.is_covered_by(to.settings)
     {
-        put_reset(connection, to.setup);
+        put_reset(connection, &to.upstream.setup(connection.mariadb));
         note(Command::ResetConnection);
         note(Command::Query);
     }
