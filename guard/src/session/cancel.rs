@@ -103,7 +103,10 @@ impl Session {
         let control = self.shared.upstream.control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
         let reply = match self.read_out(&task, open, &cause, began).await {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                self.client.has_partial_reply = false;
+                reply
+            }
             Err(lost) => return self.give_up(&cause, Some(&lost)).await,
         };
         if !self.is_order_over(order).await || self.pass_barrier().await.is_err() {
@@ -167,6 +170,7 @@ impl Session {
         };
         let client = match cause {
             Cause::ClientGone => None,
+            _ if open.reply.is_told => None,
             _ => Some(&mut self.client),
         };
         let mut relay = Relay {

@@ -224,6 +224,7 @@ impl Session {
         match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
             Stop::End => {
                 let reply = std::mem::take(&mut relay.reply);
+                self.client.has_partial_reply = false;
                 self.conclude(task, reply, was_in_transaction, sent).await
             }
             Stop::Lost(lost) => self.lose(&lost).await,
