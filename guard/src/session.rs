@@ -10,6 +10,7 @@
 //! | `client` | the client's socket and its commands |
 //! | `command` | which command goes where |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
+//! | `file` | `LOAD DATA LOCAL` |
 //! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
@@ -22,6 +23,7 @@ pub mod client;
 pub mod command;
 mod conclude;
 pub mod effect;
+pub mod file;
 pub mod interrupt;
 pub mod look_back;
 mod part;
@@ -185,7 +187,7 @@ impl Session {
             login.database.as_deref(),
             login.capabilities.contains(wire::mysql::Capabilities::MULTI_STATEMENTS),
         ));
-        let pool = shared.upstream.pool_of(&login.account, login.capabilities, login.charset);
+        let pool = shared.pool_of(&login.account, login.capabilities, login.charset);
         let mut pins = Pins::default();
         if shared.options.session_pooling {
             pins.add(Pin::Session);

@@ -17,12 +17,15 @@ use policy::{
     switch::Switches,
 };
 
+use wire::mysql::Capabilities;
+
 use crate::{
     gate::Gate,
     login::{LoginContext, Welcome},
     metrics::Metrics,
-    session::{client::Buffers, registry::Sessions},
-    upstream::{Nets, Upstream},
+    session::{client::Buffers, file::LocalInfile, registry::Sessions},
+    upstream::{Nets, Upstream, pool::Pool},
+    users::Account,
 };
 
 /// What all sessions share.
@@ -63,6 +66,8 @@ pub struct SessionOptions {
     pub statements_per_client: usize,
     /// The largest command, in bytes.
     pub max_packet: usize,
+    /// Who may send files with `LOAD DATA LOCAL`.
+    pub local_infile: LocalInfile,
     /// How long a client may leave the guard unable to write.
     pub write_timeout: Duration,
     /// How long a client may be silent outside a transaction.
@@ -77,6 +82,19 @@ pub struct SessionOptions {
 }
 
 impl Shared {
+    /// The pool for an account and what it agreed on with a client. Where the account may not send
+    /// files, the database is told that the client cannot: it then refuses by itself.
+    pub fn pool_of(
+        &self,
+        account: &Arc<Account>,
+        capabilities: Capabilities,
+        charset: u8,
+    ) -> Arc<Pool> {
+        let is_allowed = self.options.local_infile.is_allowed(&account.user);
+        let denied = if is_allowed { Capabilities::default() } else { Capabilities::LOCAL_FILES };
+        self.upstream.pool_of(account, capabilities.without(denied), charset)
+    }
+
     /// Whether a switch turns the statement off.
     pub fn switched_off(
         &self,

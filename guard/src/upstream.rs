@@ -164,6 +164,11 @@ impl Upstream {
         Arc::clone(if mariadb { &nets.mariadb } else { &nets.mysql })
     }
 
+    /// The server's own limit for statements, as [`Self::setup`] sets it.
+    pub fn statement_net(&self) -> Option<Duration> {
+        self.nets.load().statement
+    }
+
     /// Other limits of the server's own; connections take them over as they are opened or reset.
     pub fn set_nets(&self, nets: Nets) {
         self.nets.store(Arc::new(nets));
@@ -217,6 +222,8 @@ impl Upstream {
 /// as a net below the guard's.
 #[derive(Debug, Clone)]
 pub struct Nets {
+    /// The limit for statements, where there is one.
+    statement: Option<Duration>,
     mariadb: Arc<[u8]>,
     mysql: Arc<[u8]>,
 }
@@ -241,7 +248,8 @@ impl Nets {
             mariadb.push_str(&both);
             mysql.push_str(&both);
         }
-        Self { mariadb: mariadb.into_bytes().into(), mysql: mysql.into_bytes().into() }
+        let statement = limits.statement;
+        Self { statement, mariadb: mariadb.into_bytes().into(), mysql: mysql.into_bytes().into() }
     }
 }
 

@@ -14,7 +14,7 @@ use policy::{
 use super::{
     End, Session,
     client::{Client, ClientError},
-    look_back::HOLD_PATIENCE,
+    look_back::{HOLD_PATIENCE, asks},
     refuse,
     statement::Task,
 };
@@ -23,7 +23,7 @@ use crate::{
     metrics::StatementOutcome,
     shared::Shared,
     upstream::{
-        handover::{HandoverError, Incoming, hand_over},
+        handover::{HandoverError, Incoming, Net, hand_over},
         pool::Lease,
         whole_seconds,
     },
@@ -32,6 +32,9 @@ use crate::{
 /// Connections that are tried for one statement before it is given up. More than one is needed
 /// when idle connections died together, as in a restart of the database.
 const LEASE_TRIES: usize = 64;
+
+/// MariaDB's own limit for statements. A client that sets it has its way.
+const NET: &[u8] = b"max_statement_time";
 
 /// The pause between the ends of two holds for one that waits: the first may have been enough.
 const HOLD_STEP: Duration = Duration::from_millis(10);
@@ -164,6 +167,7 @@ impl Session {
                 settings: &self.settings,
                 is_blank,
                 last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
+                net: self.net(task, &lease),
                 lock_wait: self.times.lock_wait.map(whole_seconds),
                 upstream: &self.shared.upstream,
             };
@@ -191,6 +195,20 @@ impl Session {
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(false)
+    }
+
+    /// Lifts MariaDB's own limit for a statement that loads a file, and puts it back before the next
+    /// that does not ask about it: setting a variable counts as a statement.
+    fn net(&self, task: &Task, lease: &Lease) -> Net {
+        let lifts = lease.mariadb && self.may_send_file(task);
+        if !lifts && !lease.is_net_lifted || self.settings.variable(NET).is_some() {
+            return Net::Keep;
+        }
+        match self.shared.upstream.statement_net() {
+            Some(_) if lifts => Net::Lift,
+            Some(limit) if !asks(task.shape.effects) => Net::Restore(limit),
+            _ => Net::Keep,
+        }
     }
 
     /// Leases a connection from the pool. The inner error is for the client.

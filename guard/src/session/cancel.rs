@@ -31,6 +31,7 @@ use wire::mysql::{response::Status, result::Tracker};
 use super::{
     End, Session,
     client::ClientError,
+    file::Files,
     refuse,
     relay::{Relay, Reply, Stop, is_interruption},
     state::Transaction,
@@ -103,6 +104,9 @@ impl Session {
             return Err(End::UpstreamLost);
         };
         debug!(session = self.entry.card.id, thread = thread.id, ?cause, "cancelling a statement");
+        if open.tracker.awaits_file() {
+            return Err(self.give_up_file(&task, &cause));
+        }
         let control = self.shared.upstream.control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
         let reply = match self.read_out(&task, open, &cause, began).await {
@@ -180,6 +184,7 @@ impl Session {
             view: &mut self.view,
             prepare_as: open.prepare_as,
             substitute,
+            files: Files::Refuse,
             write_timeout: self.shared.options.write_timeout,
             reply: open.reply,
         };
@@ -272,6 +277,24 @@ impl Session {
             (_, Some(lost)) => self.lose(lost).await,
             (_, None) => self.lose_quietly(&Lost::Closed).await,
         }
+    }
+
+    /// In the middle of a file nothing can be said to either side: both connections end.
+    fn give_up_file(&mut self, task: &Task, cause: &Cause) -> End {
+        let (statement, transaction, end) = match cause {
+            Cause::Limit(_) => {
+                (StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit, End::Killed)
+            }
+            Cause::Killed => (StatementOutcome::Error, TransactionOutcome::RolledBack, End::Killed),
+            Cause::ClientGone => {
+                let end = End::Client(ClientError::Closed);
+                (StatementOutcome::ClientGone, TransactionOutcome::ClientGone, end)
+            }
+        };
+        self.shared.metrics.class(task.class).cancels.of(cause.label()).increment(1);
+        self.count(task.class, statement, transaction);
+        self.reclaim_lease();
+        end
     }
 
     /// The database broke off in the middle of a statement.

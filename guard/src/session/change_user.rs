@@ -54,7 +54,7 @@ impl Session {
     async fn adopt(&mut self, changed: login::Changed) -> Result<(), End> {
         let capabilities = self.client.capabilities;
         let charset = changed.charset.unwrap_or(self.charset);
-        let pool = self.shared.upstream.pool_of(&changed.account, capabilities, charset);
+        let pool = self.shared.pool_of(&changed.account, capabilities, charset);
         if let Some(schema) = &changed.database
             && let Err(error) = pool.check_schema(schema).await
         {

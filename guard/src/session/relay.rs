@@ -30,6 +30,7 @@ use wire::{
 
 use super::{
     client::Client,
+    file::Files,
     interrupt::Interrupt,
     settings::{Replay, Settings},
     timer::Timer,
@@ -107,6 +108,8 @@ pub struct Relay<'a> {
     pub prepare_as: u32,
     /// Replaces the server's error, once the statement is cancelled.
     pub substitute: Option<Substitute>,
+    /// What to do when the server asks for a file.
+    pub files: Files,
     /// How long the client may leave the guard unable to write.
     pub write_timeout: Duration,
     /// What has been learnt so far.
@@ -126,7 +129,8 @@ struct Walk {
 enum Found {
     More,
     End,
-    LocalInfile,
+    /// The server asks for a file, by the packet of this sequence id.
+    LocalInfile(u8),
 }
 
 impl Relay<'_> {
@@ -137,7 +141,7 @@ impl Relay<'_> {
     pub async fn run(
         &mut self,
         timer: &mut Timer,
-        until: Option<Instant>,
+        mut until: Option<Instant>,
         interrupt: &Interrupt,
     ) -> Stop {
         loop {
@@ -151,9 +155,10 @@ impl Relay<'_> {
             self.connection.inbuf.advance(walk.len);
             match walk.found {
                 Found::End => return Stop::End,
-                Found::LocalInfile => {
-                    if let Err(stop) = self.send_file().await {
-                        return stop;
+                Found::LocalInfile(asked) => {
+                    match self.answer_with_file(asked, timer, interrupt).await {
+                        Ok(due) => until = due.or(until),
+                        Err(stop) => return stop,
                     }
                 }
                 Found::More => {}
@@ -271,8 +276,18 @@ impl Relay<'_> {
                 Ok(Found::End)
             }
             Event::LocalInfile { packet } => {
+                let start = walk.len;
                 walk.len += packet;
-                Ok(Found::LocalInfile)
+                let asked = sequence_of(&self.connection.inbuf[start..walk.len]);
+                if self.files == Files::Refuse {
+                    if let Some(client) = self.client.as_deref_mut() {
+                        let passed = &self.connection.inbuf[walk.copied..start];
+                        client.outbuf.extend_from_slice(passed);
+                    }
+                    walk.copied = walk.len;
+                    self.decline_file(asked);
+                }
+                Ok(Found::LocalInfile(asked))
             }
         }
     }
@@ -335,23 +350,6 @@ impl Relay<'_> {
         let status = status.without(Status::SESSION_STATE_CHANGED);
         self.connection.status = status;
         self.reply.status = Some(status);
-    }
-
-    /// Carries the client's file to the server, up to and with the empty packet that ends it.
-    async fn send_file(&mut self) -> Result<(), Stop> {
-        let Some(client) = self.client.as_deref_mut() else { return Err(Stop::ClientGone) };
-        let mut seq = 2;
-        loop {
-            let part = client.next_part(seq).await.map_err(|_| Stop::ClientGone)?;
-            let bytes = &client.inbuf[..part.packet];
-            self.connection.stream.write_all(bytes).await.map_err(|e| Stop::Lost(e.into()))?;
-            client.consume(part.packet);
-            seq = seq.wrapping_add(1);
-            if part.packet == HEADER_LEN {
-                self.tracker.infile_sent();
-                return Ok(());
-            }
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use policy::{
     sql::{Effects, Kind, Shape},
 };
 use wire::mysql::{
+    Capabilities,
     command::{self, Command},
     result::Tracker,
 };
@@ -17,6 +18,7 @@ use super::{
     End, Session,
     cancel::Open,
     client::First,
+    file::{Files, asks_for_file},
     pins::Pin,
     refuse,
     relay::{Relay, Reply, Stop},
@@ -200,6 +202,7 @@ impl Session {
             }
             Sent::Lost(lost) => return self.lose(&lost).await,
         };
+        let files = self.files(&task, deadline, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let tracker = Tracker::new(task.command, lease.capabilities);
         if !tracker.expects_reply() {
@@ -213,6 +216,7 @@ impl Session {
             view: &mut self.view,
             prepare_as,
             substitute: None,
+            files,
             write_timeout: self.shared.options.write_timeout,
             reply: Reply::default(),
         };
@@ -239,6 +243,22 @@ impl Session {
         }
         let transaction = self.transaction.since().or(Some(sent));
         times.next(Since { statement: Some(sent), transaction, idle: None })
+    }
+
+    /// What becomes of a question for a file of the client's.
+    fn files(&self, task: &Task, deadline: Option<Deadline>, sent: Instant) -> Files {
+        if self.may_send_file(task) {
+            Files::Serve { idle: deadline.map(|deadline| deadline.at.duration_since(sent)) }
+        } else {
+            Files::Refuse
+        }
+    }
+
+    /// Whether the client may be asked for a file.
+    pub(super) fn may_send_file(&self, task: &Task) -> bool {
+        asks_for_file(&task.shape)
+            && self.client.capabilities.contains(Capabilities::LOCAL_FILES)
+            && self.shared.options.local_infile.is_allowed(&self.user)
     }
 
     /// Ends the turn of a statement of which nothing reached the database.

@@ -97,6 +97,8 @@ pub struct Connection {
     pub settings: Arc<Settings>,
     /// `innodb_lock_wait_timeout` in seconds, where a class asked for one of its own.
     pub lock_wait: Option<u64>,
+    /// Whether the server's own limit for statements was lifted; see `handover::Net`.
+    pub is_net_lifted: bool,
     /// The statements prepared on it.
     pub statements: ServerStatements,
     /// The session whose `LAST_INSERT_ID()` it carries.
@@ -126,6 +128,7 @@ impl Connection {
             status: Status(connected.status),
             settings,
             lock_wait: None,
+            is_net_lifted: false,
             statements: ServerStatements::default(),
             last_insert_of: None,
             settled: true,

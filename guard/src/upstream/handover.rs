@@ -14,7 +14,7 @@
 //! Every answer is read before the statement goes out: a statement must not run in the wrong
 //! schema because the step before it failed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::BufMut;
 use thiserror::Error;
@@ -44,8 +44,22 @@ pub struct Incoming<'a> {
     pub last_insert: Option<u64>,
     /// `innodb_lock_wait_timeout` and `lock_wait_timeout` of its class, in whole seconds.
     pub lock_wait: Option<u64>,
+    /// What becomes of the server's own limit.
+    pub net: Net,
     /// Knows what every connection is set to after a reset.
     pub upstream: &'a Upstream,
+}
+
+/// What becomes of MariaDB's `max_statement_time`, the net below the guard's own limit. It counts a
+/// statement as a whole, and so would end a file that is long under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Net {
+    /// As it is.
+    Keep,
+    /// None, for a statement that loads a file.
+    Lift,
+    /// Back to this, where it was lifted.
+    Restore(Duration),
 }
 
 /// Why a connection did not change hands.
@@ -124,6 +138,7 @@ fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
         && !to.is_blank
         && !is_tainted_for(connection, to)
         && lock_wait_to_set(connection, to).is_none()
+        && net_to_set(connection, to).is_none()
         && (to.last_insert.is_none() || connection.last_insert_of == Some(to.session))
 }
 
@@ -136,6 +151,15 @@ fn is_tainted_for(connection: &Connection, to: Incoming<'_>) -> bool {
 fn lock_wait_to_set(connection: &Connection, to: Incoming<'_>) -> Option<u64> {
     let is_own = to.settings.variable(b"innodb_lock_wait_timeout").is_some();
     to.lock_wait.filter(|seconds| !is_own && connection.lock_wait != Some(*seconds))
+}
+
+/// The `max_statement_time` to set.
+fn net_to_set(connection: &Connection, to: Incoming<'_>) -> Option<Duration> {
+    match to.net {
+        Net::Lift if !connection.is_net_lifted => Some(Duration::ZERO),
+        Net::Restore(limit) if connection.is_net_lifted => Some(limit),
+        _ => None,
+    }
 }
 
 /// Most commands that one hand-over sends.
@@ -164,6 +188,12 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
     if let Some(seconds) = lock_wait_to_set(connection, to) {
         put_lock_wait(&mut set, assignments > 0, seconds);
         connection.lock_wait = Some(seconds);
+        assignments += 1;
+    }
+    if let Some(limit) = net_to_set(connection, to) {
+        let comma = if assignments > 0 { "," } else { "" };
+        set.put_slice(format!("{comma}max_statement_time={:.3}", limit.as_secs_f64()).as_bytes());
+        connection.is_net_lifted = limit.is_zero();
         assignments += 1;
     }
     if let Some(id) = to.last_insert.filter(|_| connection.last_insert_of != Some(to.session)) {
@@ -216,6 +246,7 @@ fn put_reset(connection: &mut Connection, setup: &[u8]) {
     connection.closing.clear();
     connection.tainted_by = None;
     connection.lock_wait = None;
+    connection.is_net_lifted = false;
     connection.last_insert_of = None;
 }
 
