@@ -163,7 +163,7 @@ async fn a_transaction_that_idles_is_rolled_back_and_its_client_told() {
     let mut client = scene.writer(1).await;
     scene.has_open(0).await;
     says(&refused(&mut client, "SELECT 1").await, 1969, &["idle_in_transaction"]);
-    says(&refused(&mut client, "COMMIT").await, 1969, &["idle_in_transaction of 300 ms"]);
+    says(&refused(&mut client, "COMMIT").await, 1969, &["idle_in_transaction_time of 300 ms"]);
     done(&mut client, "INSERT INTO note VALUES (2)").await;
     assert_eq!(scene.notes().await, [2]);
 }

@@ -252,6 +252,12 @@ impl ClassMetrics {
         self.service_time.record(took);
     }
 
+    /// Counts a statement that was refused before anything of it was sent.
+    pub fn note_shed(&self, reason: Reason) {
+        self.statements.of(StatementOutcome::Shed).increment(1);
+        self.sheds.of(reason).increment(1);
+    }
+
     /// Counts a transaction that ended, `took` after its first statement; `None` for a statement
     /// with autocommit, which is its own transaction.
     pub fn note_transaction(&self, ended: TransactionOutcome, took: Option<Duration>) {

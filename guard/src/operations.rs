@@ -20,7 +20,7 @@ use crate::{
         registry::{Card, ShownPins},
     },
     shared::Shared,
-    upstream::Nets,
+    upstream::{Nets, Sizes},
 };
 
 /// Carries out what operators ask.
@@ -56,11 +56,11 @@ impl Operator {
             let count = cards.iter().filter(|card| card.state() == *state).count();
             metrics.clients.connections.of(*state).set(count as f64);
         }
-        let upstream = self.upstream();
+        let Sizes { idle, leased, connecting, reclaiming } = self.shared.upstream.sizes();
         let connections = &metrics.upstream.connections;
-        connections.of(ConnectionState::Idle).set(f64::from(upstream.idle));
-        connections.of(ConnectionState::Leased).set(f64::from(upstream.leased));
-        let reclaiming = f64::from(self.shared.upstream.reclaiming());
+        connections.of(ConnectionState::Idle).set(idle);
+        connections.of(ConnectionState::Leased).set(leased);
+        connections.of(ConnectionState::Connecting).set(connecting);
         connections.of(ConnectionState::Reclaiming).set(reclaiming);
         metrics.guard.switches.set(self.shared.switches.load().list(now).count() as f64);
         metrics.run_upkeep();
@@ -68,13 +68,13 @@ impl Operator {
 
     fn upstream(&self) -> UpstreamStatus {
         let upstream = &self.shared.upstream;
-        let (open, idle) = upstream.sizes();
+        let sizes = upstream.sizes();
         UpstreamStatus {
             address: format!("{}:{}", upstream.target.host, upstream.target.port),
             server: Some(self.shared.welcome.version.to_string()),
             limit: upstream.connections,
-            idle,
-            leased: open.saturating_sub(idle),
+            idle: sizes.idle,
+            leased: sizes.leased,
             control: upstream.control().working(),
         }
     }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     gate::{Entry, Permit, Ticket},
-    metrics::StatementOutcome,
+    metrics::ClientState,
     shared::Shared,
     upstream::{
         handover::{HandoverError, Incoming, Net, hand_over},
@@ -106,6 +106,7 @@ impl Session {
         task: &Task,
     ) -> Result<Option<Result<Permit, Refusal>>, End> {
         let mut patience = Some(ticket.since + HOLD_PATIENCE);
+        self.entry.card.set_state(ClientState::Waiting);
         loop {
             tokio::select! {
                 biased;
@@ -113,6 +114,7 @@ impl Session {
                 error = gone(&mut self.client) => return Err(End::Client(error)),
                 () = self.entry.card.interrupt.wait() => {
                     self.decline(task.first, refuse::interrupted()).await?;
+                    self.show();
                     return Ok(None);
                 }
                 () = self.timer.until(patience) => {
@@ -136,9 +138,8 @@ impl Session {
     }
 
     async fn shed(&mut self, task: &Task, refusal: &Refusal) -> Result<bool, End> {
-        let metrics = self.shared.metrics.class(task.class);
-        metrics.statements.of(StatementOutcome::Shed).increment(1);
-        metrics.sheds.of(refusal.reason).increment(1);
+        self.shared.metrics.class(task.class).note_shed(refusal.reason);
+        self.show();
         self.decline(task.first, refuse::shed(refusal)).await?;
         Ok(false)
     }
@@ -195,6 +196,7 @@ impl Session {
             }
         }
         self.permit = None;
+        self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(false)

@@ -67,17 +67,17 @@ enum Cause {
     ClientGone,
 }
 
-impl Cause {
-    fn label(&self) -> CancelCause {
-        match self {
-            Self::Limit(deadline) => CancelCause::of(deadline.limit),
-            Self::Killed => CancelCause::Kill,
-            Self::ClientGone => CancelCause::ClientGone,
+impl Session {
+    /// The cause in the metrics.
+    fn label(&self, cause: &Cause) -> CancelCause {
+        match cause {
+            Cause::Limit(deadline) => CancelCause::of(deadline.limit),
+            Cause::Killed if self.shared.is_draining() => CancelCause::Drain,
+            Cause::Killed => CancelCause::Kill,
+            Cause::ClientGone => CancelCause::ClientGone,
         }
     }
-}
 
-impl Session {
     /// Stops the running statement and brings its reply to the end.
     pub(super) async fn cancel(
         &mut self,
@@ -113,7 +113,7 @@ impl Session {
             return self.give_up(&cause, None).await;
         }
         let metrics = self.shared.metrics.class(task.class);
-        metrics.cancels.of(cause.label()).increment(1);
+        metrics.cancels.of(self.label(&cause)).increment(1);
         metrics.cancel_time.record(began.elapsed());
         match cause {
             Cause::ClientGone => {
@@ -225,7 +225,7 @@ impl Session {
 
     /// A limit of the transaction passed while the client was silent.
     pub(super) async fn abort_idle(&mut self, deadline: Deadline) -> Result<(), End> {
-        info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.reason().as_str(),
+        info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.as_str(),
             "rolling back a transaction whose time is over");
         let metrics = self.shared.metrics.class(self.class);
         metrics.cancels.of(CancelCause::TransactionTime).increment(1);
@@ -235,7 +235,7 @@ impl Session {
     async fn roll_back(&mut self, deadline: &Deadline) -> Result<(), End> {
         let why = format!(
             "{} of {} ms passed in class {}",
-            deadline.limit.reason().as_str(),
+            deadline.limit.as_str(),
             deadline.allowed.as_millis(),
             self.shared.policy.load().class(self.class).name,
         );
@@ -288,7 +288,7 @@ impl Session {
                 (StatementOutcome::ClientGone, TransactionOutcome::ClientGone, end)
             }
         };
-        self.shared.metrics.class(task.class).cancels.of(cause.label()).increment(1);
+        self.shared.metrics.class(task.class).cancels.of(self.label(cause)).increment(1);
         self.count(task.class, statement, transaction);
         self.reclaim_lease();
         end

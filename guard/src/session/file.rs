@@ -76,7 +76,7 @@ impl Relay<'_> {
         self.reply.is_told = true;
         if let Some(client) = self.client.as_deref_mut() {
             let (message, capabilities) = (error.message.as_bytes(), client.capabilities);
-            put_err(&mut client.outbuf, seq, capabilities, error.code, &error.sqlstate, message);
+            put_err(client.out(), seq, capabilities, error.code, &error.sqlstate, message);
         }
     }
 
