@@ -35,6 +35,7 @@ pub mod timer;
 pub mod view;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
+mod untold;
 
 use policy::{
     admission::Outcome,
@@ -381,7 +382,9 @@ impl Session {
             if let Some(mut lease) = self.lease.take() {
                 if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
                     lease.settings = Arc::clone(&self.settings);
-                    lease.is_tainted |= self.look_back.has_failed();
+        if self.pins.is_empty() && self.hear_untold().await.is_err() {
+            drop(self.lease.take().map(Lease::detach));
+        }
                     self.part_with(lease);
                 } else {
                     drop(lease.detach());

@@ -105,7 +105,7 @@ fn comparable(exchange: &Exchange) -> Vec<Packet> {
 }
 
 /// How many statements before a difference are shown with it.
-const CONTEXT: usize = 12;
+const CONTEXT: usize = 60;
 /// Packets of a reply that are shown.
 const SHOWN_MAX: usize = 4;
 

@@ -116,6 +116,9 @@ impl Session {
         let metrics = self.shared.metrics.class(task.class);
         metrics.cancels.of(cause.label()).increment(1);
         metrics.cancel_time.record(began.elapsed());
+        if let Some(lease) = &mut self.lease {
+            lease.has_untold = true;
+        }
         match cause {
             Cause::ClientGone => {
                 self.count(
@@ -336,7 +339,7 @@ impl Session {
         let is_open = self.is_in_transaction();
         let Some(lease) = self.lease.as_mut() else { return };
         let setup = self.shared.upstream.setup(lease.mariadb);
-        let is_clean = if !self.pins.is_empty() {
+        let is_clean = if !self.pins.is_empty() || lease.has_untold {
             within_handover(handover::reset(lease, &setup)).await
         } else if is_open {
             matches!(within(lease.execute(b"ROLLBACK")).await,

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use policy::sql::{Effects, Kind, Shape};
+use policy::{
+    class::ClassId,
+    sql::{Effects, Kind, Shape},
+};
 use wire::mysql::{
     command::{self, Command, SetOption},
     response::Status,
@@ -16,6 +19,7 @@ use super::{
     relay::Reply,
     state::Transaction,
     statement::{Execution, Task},
+    untold::may_hide_changes,
 };
 use crate::{
     metrics::{StatementOutcome, TransactionOutcome},
@@ -43,6 +47,9 @@ impl Session {
         }
         self.note_prepared(&task, &reply);
         self.note_pins(&task, &reply, now);
+        if let Some(lease) = &mut self.lease {
+            lease.has_untold |= may_hide_changes(&task.shape, &reply);
+        }
         let session = self.entry.card.id;
         if let Some(lease) = &mut self.lease
             && (reply.last_insert_id.is_some() || may_insert_untold(&task.shape, &reply))
@@ -95,13 +102,21 @@ impl Session {
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         // An error carries no flags. A single statement outside a transaction leaves none behind.
         let is_single = !task.shape.effects.contains(Effects::MULTI) && is_simple(task.shape.kind);
-        if reply.error.is_some() && (was_in_transaction || !is_autocommit || !is_single) {
+        let tells_now = !lease.mariadb && lease.has_untold;
+        let asks_flags = was_in_transaction || !is_autocommit || !is_single || tells_now;
+        if reply.error.is_some() && asks_flags {
             // Any answer tells the flags. This one leaves ROW_COUNT() at -1, as the error did; an
             // OK, as of a ping, would set it.
             let option = SetOption::multi_statements(self.settings.multi_statements);
             command::put_set_option(&mut lease.outbuf, option);
             lease.command(Command::SetOption).await?;
+            if tells_now {
+                lease.has_untold = false;
+                let told = lease.told.split();
+                self.note_told(&told)?;
+            }
         }
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         if reply.needs_collation && may_choose_collation(&task.shape) {
             let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
             let collation = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
@@ -166,7 +181,8 @@ impl Session {
                     | Kind::Delete
                     | Kind::Replace
             );
-        effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply);
+        let has_untold = self.lease.as_ref().is_some_and(|lease| lease.has_untold);
+        effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply, has_untold);
         let status = self.lease.as_ref().map_or(Status(0), |lease| lease.status);
         if ends_transaction && !status.contains(Status::IN_TRANS) {
             self.pins.remove(Pin::NextTransaction);
@@ -175,13 +191,24 @@ impl Session {
             note_statement(&mut self.pins, task.command, *id, reply, status);
         }
         if self.pins != before {
-            let metrics = self.shared.metrics.class(task.class);
-            for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
-                metrics.pins.of(pin).increment(1);
-            }
             let text: Arc<str> = Arc::from(&*task.shape.text);
-            self.entry.card.show_pins(&self.pins, now, Some(&text));
+            self.show_pins(&before, task.class, now, Some(&text));
         }
+    }
+
+    /// Counts the pins that were not there `before`, and shows what there is.
+    pub(super) fn show_pins(
+        &self,
+        before: &Pins,
+        class: ClassId,
+        now: Instant,
+        text: Option<&Arc<str>>,
+    ) {
+        let metrics = self.shared.metrics.class(class);
+        for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
+            metrics.pins.of(pin).increment(1);
+        }
+        self.entry.card.show_pins(&self.pins, now, text);
     }
 }
 

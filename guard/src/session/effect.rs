@@ -12,9 +12,17 @@ use super::{
     relay::Reply,
 };
 
-/// Applies a statement that the server carried out. `subject` is the literal name it is about.
-pub fn apply(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>, reply: &Reply) {
+/// Applies a statement that the server carried out. `subject` is the literal name it is about;
+/// `has_untold` says that a statement before may have changed the session without telling.
+pub fn apply(
+    pins: &mut Pins,
+    shape: &Shape,
+    subject: Option<&[u8]>,
+    reply: &Reply,
+    has_untold: bool,
+) {
     if reply.error.is_some() {
+        apply_failed(pins, shape, reply);
         return;
     }
     let effects = shape.effects;
@@ -26,10 +34,29 @@ pub fn apply(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>, reply: &Rep
     if reply.has_unreplayable || steers_trackers(shape) {
         pins.add(Pin::Variable);
     }
-    if reply.has_changed && is_unexplained(shape, reply) {
+    if reply.has_changed && (has_untold || is_unexplained(shape, reply)) {
         pins.add(Pin::Unknown);
     }
 }
+
+/// Applies a text that failed. Of several statements some were carried out before: what they changed
+/// was told, but for what only their text tells.
+fn apply_failed(pins: &mut Pins, shape: &Shape, reply: &Reply) {
+    let ran_some = shape.effects.contains(Effects::MULTI) && reply.status.is_some();
+    if reply.has_changed || ran_some && shape.effects.intersects(TOLD_BY_TEXT) {
+        pins.add(Pin::Unknown);
+    }
+    if reply.has_unreplayable {
+        pins.add(Pin::Variable);
+    }
+}
+
+/// What no tracker tells.
+const TOLD_BY_TEXT: Effects = Effects::GET_LOCK
+    .or(Effects::CONNECTION_ID)
+    .or(Effects::NEXT_TRANSACTION)
+    .or(Effects::HOLDS)
+    .or(Effects::TRUNCATED);
 
 /// Whether a statement sets the session trackers, by which the guard itself learns what changes.
 /// The text must tell: a tracker that is off reports nothing.
@@ -64,7 +91,8 @@ fn apply_effects(pins: &mut Pins, effects: Effects, subject: Option<&[u8]>) {
     if effects.contains(Effects::NEXT_TRANSACTION) {
         pins.add(Pin::NextTransaction);
     }
-    if effects.contains(Effects::TRUNCATED) {
+    let hides_kind = Effects::MULTI.or(Effects::HOLDS);
+    if effects.contains(Effects::TRUNCATED) || effects.contains(hides_kind) {
         pins.add(Pin::Unknown);
     }
 }

@@ -58,8 +58,6 @@ pub struct LookBack {
     has_left: bool,
     held_until: Option<Instant>,
     outcome: Option<Outcome>,
-    /// The last statement ended with an error, other than one of its syntax.
-    has_failed: bool,
 }
 
 impl LookBack {
@@ -94,11 +92,6 @@ impl LookBack {
     /// How the last statement ended.
     pub fn outcome(&self) -> Outcome {
         self.outcome.unwrap_or(Outcome::Success)
-    }
-
-    /// Whether the last statement failed after it may have run in part.
-    pub fn has_failed(&self) -> bool {
-        self.has_failed
     }
 
     /// Sets how the last statement ended, where the guard ended it.
@@ -158,8 +151,6 @@ impl LookBack {
         self.is_untold |= is_untold;
         self.is_unsaved |= is_untold || reply.last_insert_id.is_some();
         self.outcome = Some(super::outcome_of(reply.error));
-        const PARSE_ERROR: u16 = 1064;
-        self.has_failed = reply.error.is_some_and(|code| code != PARSE_ERROR);
         self.has_left = true;
         let is_asked = |habit: &std::sync::atomic::AtomicBool| habit.load(Ordering::Relaxed);
         let is_likely = reply.warnings > 0

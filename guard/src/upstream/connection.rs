@@ -104,9 +104,11 @@ pub struct Connection {
     /// Whether it was given back in a known state. False while it is leased, so that a connection
     /// whose session died in the middle is never lent again.
     pub settled: bool,
-    /// The last statement failed, and may have left behind what no reply told, such as a user
-    /// variable that a trigger set: reset it before it serves again.
-    pub is_tainted: bool,
+    /// The state of its session may have changed without a reply that told so; see
+    /// `session::untold`. Never set on a connection that is given back.
+    pub has_untold: bool,
+    /// The payload of the last OK to a command of the guard's own, where it told of changes.
+    pub told: BytesMut,
     /// Its place among the open connections; control connections have none.
     pub slot: Option<OpenSlot>,
 }
@@ -129,7 +131,8 @@ impl Connection {
             statements: ServerStatements::default(),
             last_insert_of: None,
             settled: true,
-            is_tainted: false,
+            has_untold: false,
+            told: BytesMut::new(),
             slot: None,
         }
     }
@@ -182,7 +185,12 @@ impl Connection {
     fn note(&mut self, event: Event, answer: &mut Option<Answer>) -> Result<(usize, bool), Lost> {
         match event {
             Event::Ok { packet, last } => {
-                let ok = OkPacket::parse(&self.inbuf[HEADER_LEN..packet], self.capabilities)?;
+                let payload = &self.inbuf[HEADER_LEN..packet];
+                let ok = OkPacket::parse(payload, self.capabilities)?;
+                self.told.clear();
+                if ok.status.contains(Status::SESSION_STATE_CHANGED) {
+                    self.told.extend_from_slice(payload);
+                }
                 self.status = ok.status;
                 *answer = Some(Answer::Ok(ok.status));
                 Ok((packet, last))

@@ -121,7 +121,6 @@ fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
         Arc::ptr_eq(&connection.settings, to.settings) || *connection.settings == **to.settings;
     is_same
         && !to.is_blank
-        && !connection.is_tainted
         && lock_wait_to_set(connection, to).is_none()
         && (to.last_insert.is_none() || connection.last_insert_of == Some(to.session))
 }
@@ -145,7 +144,7 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
         }
     };
     let capabilities = connection.capabilities;
-    if to.is_blank || connection.is_tainted || !connection.settings.is_covered_by(to.settings) {
+    if to.is_blank || !connection.settings.is_covered_by(to.settings) {
         put_reset(connection, to.setup);
         note(Command::ResetConnection);
         note(Command::Query);
@@ -205,7 +204,7 @@ fn put_reset(connection: &mut Connection, setup: &[u8]) {
     connection.settings = Arc::new(settings);
     connection.statements.clear();
     connection.closing.clear();
-    connection.is_tainted = false;
+    connection.has_untold = false;
     connection.lock_wait = None;
     connection.last_insert_of = None;
 }

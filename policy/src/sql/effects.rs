@@ -65,11 +65,20 @@ effects! {
     SERIAL_SNAPSHOT = 21,
     /// The text is longer than is read; the rest may do anything.
     TRUNCATED = 22,
+    /// A statement takes something that stays with its session: LOCK TABLES, HANDLER, XA, PREPARE,
+    /// SET ROLE. Of several statements the kind may not tell.
+    HOLDS = 23,
 }
 
 impl Effects {
     /// No effect.
     pub const NONE: Self = Self(0);
+
+    /// Both sets together, where the operator cannot be used.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// Whether every effect of `other` is in this set.
     #[must_use]

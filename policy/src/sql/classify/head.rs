@@ -127,6 +127,9 @@ impl Reader<'_> {
         if self.cursor.at(&[Password]) {
             self.effects |= Effects::IMPLICIT_COMMIT;
         }
+        if self.cursor.at(&[Role]) {
+            self.effects |= Effects::HOLDS;
+        }
         let (mut depth, mut starts) = (0_usize, true);
         while !self.cursor.at_end() {
             if starts {
