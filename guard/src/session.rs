@@ -12,9 +12,12 @@
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
 //! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
+//! | `answered` | what the guard answered in the server's place |
+//! | `untold` | asking for changes that no reply has told |
 //! | `state`, `pins`, `settings`, `prepared` | what a session is, beside its sockets |
 
 mod admit;
+mod answered;
 pub mod cancel;
 mod change_user;
 pub mod client;
@@ -32,10 +35,10 @@ pub mod settings;
 pub mod state;
 pub mod statement;
 pub mod timer;
+mod untold;
 pub mod view;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
-mod untold;
 
 use policy::{
     admission::Outcome,
@@ -365,11 +368,12 @@ impl Session {
     }
 
     /// Answers with an error of the guard's own.
-    fn say_error(&mut self, error: &refuse::Error) {
+    fn say_error(&mut self, error: refuse::Error) {
         let capabilities = self.client.capabilities;
         let message = error.message.as_bytes();
         let (code, state) = (error.code, &error.sqlstate);
         put_err(&mut self.client.outbuf, 1, capabilities, code, state, message);
+        self.look_back.answered.error(error);
     }
 
     /// Gives the connection back, or keeps it where the session is pinned; settles the permit.
@@ -378,13 +382,13 @@ impl Session {
         self.transaction = Transaction::Idle;
         self.times = TimeLimits::default();
         self.idle_since = None;
+        if self.pins.is_empty() && self.hear_untold().await.is_err() {
+            drop(self.lease.take().map(Lease::detach));
+        }
         if self.pins.is_empty() {
             if let Some(mut lease) = self.lease.take() {
                 if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
                     lease.settings = Arc::clone(&self.settings);
-        if self.pins.is_empty() && self.hear_untold().await.is_err() {
-            drop(self.lease.take().map(Lease::detach));
-        }
                     self.part_with(lease);
                 } else {
                     drop(lease.detach());

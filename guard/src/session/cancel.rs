@@ -292,7 +292,7 @@ impl Session {
             // The client's connection ends as the database's did: every driver knows that case.
             return Err(End::UpstreamLost);
         }
-        self.say_error(&refuse::lost(&lost.to_string()));
+        self.say_error(refuse::lost(&lost.to_string()));
         self.transaction = Transaction::Idle;
         Ok(())
     }

@@ -23,7 +23,7 @@ impl Session {
         self.client.consume(first.packet);
         self.forget_state().await;
         if self.failed_changes >= FAILURES_MAX {
-            self.say_error(&refuse::too_many_changes());
+            self.say_error(refuse::too_many_changes());
             return Ok(());
         }
         let changed = login::change_user(

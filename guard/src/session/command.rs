@@ -40,7 +40,7 @@ impl Session {
             Command::Quit => Err(End::Quit),
             Command::Ping => {
                 self.client.consume(first.packet);
-                self.look_back.count_none();
+                self.look_back.answered.command(command);
                 self.say_ok();
                 Ok(())
             }
@@ -74,7 +74,7 @@ impl Session {
     /// Refuses a command, whose further packets are read and dropped.
     pub(super) async fn decline(&mut self, first: First, error: refuse::Error) -> Result<(), End> {
         self.skip(first).await?;
-        self.say_error(&error);
+        self.say_error(error);
         Ok(())
     }
 
@@ -271,10 +271,11 @@ impl Session {
             Ok(option) => {
                 let is_on = option == SetOption::MultiStatementsOn;
                 Arc::make_mut(&mut self.settings).multi_statements = is_on;
+                self.look_back.answered.command(Command::SetOption);
                 self.say_eof();
             }
             // As servers do.
-            Err(_) => self.say_error(&refuse::unknown_option()),
+            Err(_) => self.say_error(refuse::unknown_option()),
         }
         Ok(())
     }
@@ -304,7 +305,7 @@ impl Session {
     /// Kills another session of the same account, or this one.
     fn kill(&mut self, card: &super::registry::Card, is_query: bool) {
         if card.user != self.user {
-            self.say_error(&refuse::no_such_thread(card.id));
+            self.say_error(refuse::no_such_thread(card.id));
         } else if is_query {
             card.kill_query();
             self.say_ok();

@@ -27,7 +27,7 @@ use policy::{
     sql::{Effects, Kind, Shape},
 };
 
-use super::relay::Reply;
+use super::{answered::Answered, relay::Reply};
 use crate::upstream::{
     connection::{Connection, Lost},
     pool::{Habits, Pool},
@@ -52,8 +52,8 @@ pub struct LookBack {
     is_unsaved: bool,
     /// It must be read before the connection goes: no packet told it.
     is_untold: bool,
-    /// The guard has answered something since, after which `ROW_COUNT()` is 0.
-    counts_none: bool,
+    /// What the guard has answered since.
+    pub answered: Answered,
     /// Whether a statement ran whose connection was given back.
     has_left: bool,
     held_until: Option<Instant>,
@@ -65,18 +65,6 @@ impl LookBack {
     /// of a fresh connection.
     pub fn is_blank(&self, effects: Effects) -> bool {
         !self.has_left && UNMOVABLE.iter().any(|(effect, _)| effects.contains(*effect))
-    }
-
-    /// Notes an OK of the guard's own, to `COM_PING` or to the end of an empty transaction. The
-    /// server's would count no rows.
-    pub fn count_none(&mut self) {
-        self.counts_none = true;
-    }
-
-    /// Whether the server must be told, by a `COM_PING`, before it is asked for `ROW_COUNT()`. Any
-    /// other statement that is about to be sent counts anew.
-    pub fn must_count_none(&mut self, effects: Effects) -> bool {
-        std::mem::take(&mut self.counts_none) && effects.contains(Effects::ROW_COUNT)
     }
 
     /// What `LAST_INSERT_ID()` must return on another connection.
@@ -133,8 +121,7 @@ impl LookBack {
                     _ => &habits.warnings,
                 };
                 habit.store(true, Ordering::Relaxed);
-                let is_known = effect == Effects::ROW_COUNT && self.counts_none;
-                if !is_kept && self.has_left && !is_known {
+                if !is_kept && self.has_left && !self.answered.covers(effect) {
                     return Err(name);
                 }
             }

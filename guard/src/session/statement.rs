@@ -8,10 +8,7 @@ use policy::{
     refusal::Refusal,
     sql::{Effects, Kind, Shape},
 };
-use wire::mysql::{
-    command::{self, Command},
-    result::Tracker,
-};
+use wire::mysql::{command::Command, result::Tracker};
 
 use super::{
     End, Session,
@@ -67,6 +64,11 @@ pub enum Execution {
     },
 }
 
+/// What a statement can ask about the one before it. The server answers from its session, so
+/// nothing may come between.
+const ASKS_BACK: Effects =
+    Effects::ROW_COUNT.or(Effects::FOUND_ROWS).or(Effects::WARNINGS).or(Effects::LAST_INSERT_ID);
+
 impl Task {
     /// A command that has nothing to do with prepared statements, in the default class.
     pub fn plain(command: Command, first: First, shape: Arc<Shape>) -> Self {
@@ -116,13 +118,16 @@ impl Session {
 
     /// Tells the server what the guard has answered in its place, where the statement asks for it.
     async fn catch_up(&mut self, task: &Task) -> Result<(), Lost> {
-        let counts_rows = !matches!(task.execution, Execution::Prepare { .. });
-        if counts_rows
-            && self.look_back.must_count_none(task.shape.effects)
+        let effects = task.shape.effects;
+        // Of what it tells, nothing may have been changed by a statement before.
+        if matches!(task.shape.kind, Kind::Set | Kind::Use) && !effects.intersects(ASKS_BACK) {
+            self.hear_untold().await?;
+        }
+        // PREPARE counts no rows.
+        if !matches!(task.execution, Execution::Prepare { .. })
             && let Some(lease) = &mut self.lease
         {
-            command::put_simple(&mut lease.outbuf, Command::Ping);
-            lease.command(Command::Ping).await?;
+            self.look_back.answered.repeat(lease, effects).await?;
         }
         Ok(())
     }
@@ -139,6 +144,7 @@ impl Session {
                 }
                 if kind == Kind::Rollback {
                     self.client.consume(task.first.packet);
+                    self.look_back.answered.ok();
                     self.say_ok();
                 } else {
                     self.decline(task.first, error).await?;
@@ -147,7 +153,7 @@ impl Session {
             }
             Transaction::Begun(_) if task.is_plain_end() => {
                 self.transaction = Transaction::Idle;
-                self.look_back.count_none();
+                self.look_back.answered.ok();
                 self.client.consume(task.first.packet);
                 self.say_ok();
                 Ok(true)

@@ -40,9 +40,6 @@ impl Generator {
         }
         let slot = self.rng.usize(..self.prepared.len());
         match self.rng.u8(..20) {
-            // The guard answers for a statement that it does not know, so the server has no warning
-            // of it. Who asks for warnings makes no such mistake here.
-            _ if self.asks => self.execute(slot, 0),
             0..13 => self.execute(slot, 0),
             13..15 => self.cursor(slot),
             15 => self.steps.push(Step::Reset(slot)),

@@ -167,8 +167,7 @@ impl Generator {
             8 => command(Command::SetOption, &[0, 0]),
             9 => command(Command::FieldList, b"t\0%"),
             10 => command(Command::FieldList, b"no_such_table\0"),
-            // The guard refuses it by itself, so the server has no warning of it.
-            11 if !self.asks => command(Command::SetOption, &[9, 0]),
+            11 => command(Command::SetOption, &[9, 0]),
             _ => command(Command::Ping, b""),
         };
         self.steps.push(Step::Command(payload));
