@@ -4,7 +4,7 @@ use harness::{APP, OTHER};
 use wire::mysql::command::Command;
 
 use super::generate::capability_sets;
-use super::script::Step;
+use super::script::{Execution, Step, Value};
 use super::world::Session;
 
 /// Every case, with every set of capabilities.
@@ -45,6 +45,22 @@ struct Case {
 enum Say {
     Sql(&'static str),
     Command(Command, &'static [u8]),
+    /// Prepares into a slot.
+    Prepare(usize, &'static str),
+    /// Executes a slot with numbers, with a cursor or without.
+    Execute(usize, &'static [i64], Cursor),
+    Fetch(usize),
+    Reset(usize),
+    LongData(usize),
+    /// Executes a slot with its one parameter sent ahead.
+    ExecuteSentAhead(usize),
+    Close(usize),
+}
+
+#[derive(Clone, Copy)]
+enum Cursor {
+    Without,
+    ReadOnly,
 }
 
 impl Say {
@@ -52,11 +68,29 @@ impl Say {
         match self {
             Self::Sql(sql) => Step::Query((*sql).to_owned()),
             Self::Command(command, rest) => Step::Command([&[*command as u8], *rest].concat()),
+            Self::Prepare(slot, sql) => Step::Prepare(*slot, (*sql).to_owned()),
+            Self::Execute(slot, numbers, cursor) => Step::Execute(Execution {
+                slot: *slot,
+                values: numbers.iter().copied().map(Value::Number).collect(),
+                types: true,
+                flags: u8::from(matches!(cursor, ReadOnly)),
+            }),
+            Self::Fetch(slot) => Step::Fetch(*slot, 1),
+            Self::Reset(slot) => Step::Reset(*slot),
+            Self::LongData(slot) => Step::LongData(*slot, 0, b"12".to_vec()),
+            Self::ExecuteSentAhead(slot) => Step::Execute(Execution {
+                slot: *slot,
+                values: vec![Value::SentAhead],
+                types: true,
+                flags: 0,
+            }),
+            Self::Close(slot) => Step::Close(*slot),
         }
     }
 }
 
-use Say::{Command as Com, Sql};
+use Cursor::{ReadOnly, Without};
+use Say::{Close, Command as Com, Execute, ExecuteSentAhead, Fetch, LongData, Prepare, Reset, Sql};
 
 const CASES: &[Case] = &[
     Case {
@@ -220,6 +254,129 @@ const CASES: &[Case] = &[
             Sql("COMMIT"),
             Sql("SHOW WARNINGS"),
             Sql("SELECT ROW_COUNT()"),
+        ],
+    },
+    Case {
+        name: "two statements of the same text have cursors of their own",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT id FROM t WHERE id > ? ORDER BY id"),
+            Execute(0, &[0], ReadOnly),
+            Fetch(0),
+            Prepare(1, "SELECT id FROM t WHERE id > ? ORDER BY id"),
+            Execute(1, &[1], ReadOnly),
+            Fetch(1),
+            Fetch(0),
+            Reset(1),
+            Fetch(1),
+            Fetch(0),
+            Close(0),
+            Execute(1, &[2], Without),
+            Fetch(1),
+            Reset(1),
+        ],
+    },
+    Case {
+        name: "two statements of the same text have long data of their own",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT LENGTH(?)"),
+            LongData(0),
+            Prepare(1, "SELECT LENGTH(?)"),
+            Execute(1, &[7], Without),
+            LongData(1),
+            LongData(0),
+            ExecuteSentAhead(0),
+            ExecuteSentAhead(1),
+        ],
+    },
+    Case {
+        name: "a statement without a cursor in a read-only transaction",
+        asks: false,
+        steps: &[
+            Prepare(0, "INSERT INTO t (a) VALUES (?)"),
+            Sql("START TRANSACTION READ ONLY"),
+            Sql("SELECT 1"),
+            Fetch(0),
+            Reset(0),
+            LongData(0),
+            ExecuteSentAhead(0),
+            Sql("SELECT 1"),
+            Sql("COMMIT"),
+        ],
+    },
+    Case {
+        name: "a client sets the trackers itself",
+        asks: true,
+        steps: &[
+            Sql("SET session_track_system_variables = 'sql_mode'"),
+            Sql("SELECT ROW_COUNT()"),
+            Sql("SET session_track_state_change = ON"),
+            Sql("SET sql_mode = ''"),
+            Sql("SET @x = 1"),
+            Sql("BEGIN"),
+            Sql("COMMIT"),
+            Sql("INSERT INTO child VALUES (1, 99)"),
+            Sql("BEGIN"),
+            Sql("ROLLBACK"),
+            Sql("SET session_track_schema = OFF, session_track_transaction_info = 'STATE'"),
+            Sql("USE app"),
+            Sql("BEGIN"),
+            Sql("COMMIT"),
+            Prepare(0, "SELECT \"a\", @@sql_mode"),
+            Sql("SET sql_mode = 'ANSI_QUOTES'"),
+            Prepare(1, "SELECT \"a\", @@sql_mode"),
+            Execute(0, &[], Without),
+            Com(Command::ResetConnection, b""),
+            Sql("USE app"),
+            Sql("SET @x = 1"),
+        ],
+    },
+    Case {
+        name: "variables for one statement are those of before after it",
+        asks: false,
+        steps: &[
+            Sql("SET sql_mode = 'NO_BACKSLASH_ESCAPES'"),
+            Sql("SET STATEMENT sql_mode = '', time_zone = '+09:00' FOR SELECT @@sql_mode"),
+            Com(Command::SetOption, b"\0\0"),
+            Sql("SELECT @@sql_mode, 'a\\'"),
+            Sql("SET STATEMENT sql_mode = '' FOR SELEC"),
+            Sql("SELECT @@sql_mode, @@time_zone"),
+        ],
+    },
+    Case {
+        name: "to prepare an assignment makes the variable",
+        asks: false,
+        steps: &[Prepare(0, "SET @x = ?"), Sql("SELECT 1"), Sql("SELECT @x")],
+    },
+    Case {
+        name: "what a reset forgets of the login",
+        asks: false,
+        steps: &[
+            Sql("SELECT @@sql_mode, @@character_set_client, @@collation_connection"),
+            Sql("SET sql_mode = 'ANSI_QUOTES', character_set_results = latin1"),
+            Com(Command::ResetConnection, b""),
+            Sql("SELECT @@sql_mode, @@character_set_client, @@collation_connection"),
+            Sql("SELECT COUNT (*), 'a' FROM t"),
+            Sql("SELECT @@sql_mode, @@character_set_client, @@collation_connection"),
+        ],
+    },
+    Case {
+        name: "a statement means what it meant where it was prepared",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT 'a' \"b\", COLLATION('a'), COUNT (*) FROM t"),
+            Sql("SET NAMES utf8mb4 COLLATE utf8mb4_bin"),
+            Execute(0, &[], Without),
+            Execute(0, &[], ReadOnly),
+            Sql("SET NAMES latin1"),
+            Sql("SET sql_mode = 'ANSI_QUOTES'"),
+            Execute(0, &[], Without),
+            Sql("SELECT @@sql_mode, @@character_set_client, @@collation_connection"),
+            Prepare(1, "SELECT COLLATION('a')"),
+            Sql("SET collation_connection = utf8mb4_unicode_ci"),
+            Execute(1, &[], Without),
+            Sql("SELECT @@sql_mode, @@character_set_client, @@collation_connection"),
         ],
     },
     Case {

@@ -181,7 +181,7 @@ impl Session {
             connection: lease,
             settings: &mut self.settings,
             tracker: open.tracker,
-            view: &mut self.view,
+            view: &self.view,
             prepare_as: open.prepare_as,
             substitute,
             write_timeout: self.shared.options.write_timeout,

@@ -26,6 +26,7 @@ use super::{
     statement::{Execution, Task},
     view::View,
 };
+use crate::upstream::chosen::is_forgotten_by_reset;
 
 impl Session {
     /// Carries out one command, whose first packet lies whole at the front of the client's buffer,
@@ -190,9 +191,15 @@ impl Session {
             };
             return self.decline(first, refuse::unknown_statement(id, name)).await;
         };
-        if command == Command::StmtReset && self.lease.is_none() {
-            // No cursor and no long data without a lease: there is nothing to reset.
+        let name = id.to_le_bytes();
+        let has_cursor = self.pins.may_have(Pin::Cursor, &name);
+        if command == Command::StmtFetch && !has_cursor {
+            return self.decline(first, refuse::no_open_cursor(id, self.mariadb)).await;
+        }
+        if command == Command::StmtReset && !has_cursor && !self.pins.may_have(Pin::LongData, &name)
+        {
             self.client.consume(first.packet);
+            self.look_back.answered.command(command);
             self.say_ok();
             return Ok(());
         }
@@ -211,17 +218,15 @@ impl Session {
         let closed = id.as_ref().ok().and_then(|id| self.statements.remove(*id));
         self.client.consume(first.packet);
         let may_be_open = self.pins.has(Pin::Cursor) || self.pins.has(Pin::LongData);
-        if let (Some(closed), true, Some(lease)) = (closed, may_be_open, &mut self.lease) {
+        if let (Ok(id), Some(_), true, Some(lease)) = (id, closed, may_be_open, &mut self.lease) {
             // Its cursor or its long data end with it on the server.
-            if let Some(server) = lease.statements.find(&closed.sql, &closed.settings) {
-                let server_id = server.id;
-                lease.statements.remove(&closed.sql);
-                command::put_stmt_close(&mut lease.outbuf, server_id);
+            if let Some(server) = lease.statements.remove_held(id) {
+                command::put_stmt_close(&mut lease.outbuf, server);
                 if lease.flush().await.is_err() {
                     return Err(End::UpstreamLost);
                 }
             }
-            let name = id.unwrap_or_default().to_le_bytes();
+            let name = id.to_le_bytes();
             self.pins.remove_named(Pin::Cursor, Some(&name));
             self.pins.remove_named(Pin::LongData, Some(&name));
             if !self.is_in_transaction() {
@@ -235,6 +240,8 @@ impl Session {
     async fn reset(&mut self, first: First) -> Result<(), End> {
         self.client.consume(first.packet);
         self.forget_state().await;
+        Arc::make_mut(&mut self.settings).is_reset =
+            is_forgotten_by_reset(self.mariadb, self.client.capabilities);
         self.say_ok();
         Ok(())
     }

@@ -132,17 +132,16 @@ impl Session {
             command::put_simple(&mut lease.outbuf, Command::Ping);
             lease.command(Command::Ping).await?;
         }
-        if effect::steers_trackers(&task.shape) {
-            // With a list of its own, the tracker of variables does not tell of itself.
-            let rows = lease.query(b"SELECT @@session_track_system_variables").await?;
-            let rows = rows.unwrap_or_default();
-            let list = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
-            if let Some(list) = list.filter(|list| &***list != b"*") {
-                self.view.steer(b"session_track_system_variables", list);
+        lease.settings = Arc::clone(&self.settings);
+        let mut status = OF_ONE_REPLY.into_iter().fold(lease.status, Status::without);
+        if task.shape.effects.contains(Effects::FOR_STATEMENT) {
+            // What was set for this statement is as it was before.
+            for flag in [Status::NO_BACKSLASH_ESCAPES, Status::ANSI_QUOTES] {
+                let is_set = self.status.contains(flag);
+                status = if is_set { status.with(flag) } else { status.without(flag) };
             }
         }
-        lease.settings = Arc::clone(&self.settings);
-        self.status = OF_ONE_REPLY.into_iter().fold(lease.status, Status::without);
+        self.status = status;
         Ok(())
     }
 
@@ -164,6 +163,10 @@ impl Session {
             if let Some(evicted) = evicted {
                 command::put_stmt_close(&mut lease.closing, evicted);
             }
+            if self.view.is_own() {
+                // What the text means here may change without the guard hearing of it.
+                lease.statements.hold(id, sql);
+            }
         }
     }
 
@@ -183,12 +186,28 @@ impl Session {
             );
         let has_untold = self.lease.as_ref().is_some_and(|lease| lease.has_untold);
         effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply, has_untold);
+        if let Execution::Prepare { shape: Some(shape), .. } = &task.execution
+            && shape.effects.contains(Effects::ASSIGNS_USER_VARIABLE)
+        {
+            // The server makes the variable already, without a value.
+            self.pins.add(Pin::UserVariable);
+        }
         let status = self.lease.as_ref().map_or(Status(0), |lease| lease.status);
         if ends_transaction && !status.contains(Status::IN_TRANS) {
             self.pins.remove(Pin::NextTransaction);
         }
-        if let Execution::Prepared { id, .. } = &task.execution {
+        if let Execution::Prepared { id, sql, .. } = &task.execution {
             note_statement(&mut self.pins, task.command, *id, reply, status);
+            let name = id.to_le_bytes();
+            let is_in_use =
+                self.pins.may_have(Pin::Cursor, &name) || self.pins.may_have(Pin::LongData, &name);
+            if let Some(lease) = &mut self.lease {
+                if is_in_use {
+                    lease.statements.hold(*id, sql);
+                } else if let Some(doubled) = lease.statements.share(*id) {
+                    command::put_stmt_close(&mut lease.closing, doubled);
+                }
+            }
         }
         if self.pins != before {
             let text: Arc<str> = Arc::from(&*task.shape.text);

@@ -31,7 +31,7 @@ pub fn apply(
     if reply.table_locks == Some(true) {
         pins.add(Pin::TableLock);
     }
-    if reply.has_unreplayable || steers_trackers(shape) {
+    if reply.has_unreplayable {
         pins.add(Pin::Variable);
     }
     if reply.has_changed && (has_untold || is_unexplained(shape, reply)) {
@@ -56,10 +56,10 @@ const TOLD_BY_TEXT: Effects = Effects::GET_LOCK
     .or(Effects::CONNECTION_ID)
     .or(Effects::NEXT_TRANSACTION)
     .or(Effects::HOLDS)
+    .or(Effects::FOR_STATEMENT)
     .or(Effects::TRUNCATED);
 
 /// Whether a statement sets the session trackers, by which the guard itself learns what changes.
-/// The text must tell: a tracker that is off reports nothing.
 pub fn steers_trackers(shape: &Shape) -> bool {
     const NAME: &[u8] = b"session_track_";
     (shape.kind == Kind::Set || shape.effects.contains(Effects::MULTI))
@@ -91,8 +91,9 @@ fn apply_effects(pins: &mut Pins, effects: Effects, subject: Option<&[u8]>) {
     if effects.contains(Effects::NEXT_TRANSACTION) {
         pins.add(Pin::NextTransaction);
     }
-    let hides_kind = Effects::MULTI.or(Effects::HOLDS);
-    if effects.contains(Effects::TRUNCATED) || effects.contains(hides_kind) {
+    let is_hidden = effects.contains(Effects::MULTI)
+        && effects.intersects(Effects::HOLDS.or(Effects::FOR_STATEMENT));
+    if effects.contains(Effects::TRUNCATED) || is_hidden {
         pins.add(Pin::Unknown);
     }
 }

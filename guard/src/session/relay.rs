@@ -105,7 +105,7 @@ pub struct Relay<'a> {
     /// Where the reply ends.
     pub tracker: Tracker,
     /// What the client may see.
-    pub view: &'a mut View,
+    pub view: &'a View,
     /// The id the client will know a prepared statement by.
     pub prepare_as: u32,
     /// Replaces the server's error, once the statement is cancelled.
@@ -299,12 +299,12 @@ impl Relay<'_> {
         let status = ok.status;
         if status.contains(Status::SESSION_STATE_CHANGED) {
             for change in ok.state {
-                note_change(change?, self.settings, self.view, &mut self.reply);
+                note_change(change?, self.settings, &mut self.reply);
             }
             if let Some(client) = self.client.as_deref_mut() {
                 let passed = &self.connection.inbuf[walk.copied..start];
                 client.outbuf.extend_from_slice(passed);
-                let view = &*self.view;
+                let view = self.view;
                 let seq = sequence_of(bytes);
                 put_ok_filtered(&mut client.outbuf, seq, client.capabilities, &ok, header, |c| {
                     view.shows(c)
@@ -373,17 +373,11 @@ pub fn is_interruption(code: u16) -> bool {
 }
 
 /// Takes over one change that an OK packet tells of the session.
-pub fn note_change(
-    change: StateChange<'_>,
-    settings: &mut Arc<Settings>,
-    view: &mut View,
-    reply: &mut Reply,
-) {
+pub fn note_change(change: StateChange<'_>, settings: &mut Arc<Settings>, reply: &mut Reply) {
     match change {
         StateChange::SystemVariable { name, value } => {
             // MySQL reports the number of each statement.
             reply.is_explained |= name != b"statement_id";
-            view.steer(name, value);
             match name {
                 b"character_set_connection" => reply.needs_collation = true,
                 b"collation_connection" => reply.needs_collation = false,

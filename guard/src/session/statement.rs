@@ -14,6 +14,7 @@ use super::{
     End, Session,
     cancel::Open,
     client::First,
+    effect, is_silent,
     pins::Pin,
     refuse,
     relay::{Relay, Reply, Stop},
@@ -69,6 +70,12 @@ pub enum Execution {
 const ASKS_BACK: Effects =
     Effects::ROW_COUNT.or(Effects::FOUND_ROWS).or(Effects::WARNINGS).or(Effects::LAST_INSERT_ID);
 
+/// Whether a statement sets variables for itself alone (SET STATEMENT … FOR): the server tells the
+/// values that they had meanwhile.
+fn is_for_itself(shape: &Shape) -> bool {
+    shape.effects.contains(Effects::FOR_STATEMENT) && !shape.effects.contains(Effects::MULTI)
+}
+
 impl Task {
     /// A command that has nothing to do with prepared statements, in the default class.
     pub fn plain(command: Command, first: First, shape: Arc<Shape>) -> Self {
@@ -122,6 +129,9 @@ impl Session {
         // Of what it tells, nothing may have been changed by a statement before.
         if matches!(task.shape.kind, Kind::Set | Kind::Use) && !effects.intersects(ASKS_BACK) {
             self.hear_untold().await?;
+        }
+        if effect::steers_trackers(&task.shape) && !self.view.is_own() {
+            self.give_trackers().await?;
         }
         // PREPARE counts no rows.
         if !matches!(task.execution, Execution::Prepare { .. })
@@ -178,7 +188,8 @@ impl Session {
     /// implicit transaction to commit, no XA to clash with, nothing chosen for transactions that the
     /// answer would tell.
     fn may_begin_here(&self) -> bool {
-        let at_the_database = [Pin::TableLock, Pin::Xa, Pin::Session, Pin::NextTransaction];
+        let at_the_database =
+            [Pin::TableLock, Pin::Xa, Pin::Session, Pin::NextTransaction, Pin::Variable];
         !self.is_in_transaction()
             && !at_the_database.into_iter().any(|pin| self.pins.has(pin))
             && self.settings.variable(b"tx_read_only").is_none_or(|value| value == b"OFF")
@@ -195,6 +206,12 @@ impl Session {
         let deadline = self.deadline(&task, sent);
         let prepare_as = match self.send(&task, deadline).await? {
             Sent::Yes { prepare_as } => prepare_as,
+            // Nothing is told about a command that has no reply; what follows it will fail.
+            Sent::Refused(_) if is_silent(task.command) => {
+                self.skip(task.first).await?;
+                self.settle_unsent().await;
+                return Ok(());
+            }
             Sent::Refused(error) => {
                 self.decline(task.first, *error).await?;
                 self.settle_unsent().await;
@@ -207,12 +224,13 @@ impl Session {
         if !tracker.expects_reply() {
             return self.conclude(task, Reply::default(), was_in_transaction, sent).await;
         }
+        let kept = is_for_itself(&task.shape).then(|| Arc::clone(&self.settings));
         let mut relay = Relay {
             client: Some(&mut self.client),
             connection: lease,
             settings: &mut self.settings,
             tracker,
-            view: &mut self.view,
+            view: &self.view,
             prepare_as,
             substitute: None,
             write_timeout: self.shared.options.write_timeout,
@@ -222,6 +240,9 @@ impl Session {
         match relay.run(&mut self.timer, until, &self.entry.card.kill).await {
             Stop::End => {
                 let reply = std::mem::take(&mut relay.reply);
+                if let Some(kept) = kept {
+                    self.settings = kept;
+                }
                 self.conclude(task, reply, was_in_transaction, sent).await
             }
             Stop::Lost(lost) => self.lose(&lost).await,

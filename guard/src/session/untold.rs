@@ -21,6 +21,7 @@ use super::{
     Session,
     pins::Pin,
     relay::{Reply, note_change},
+    view::TRACKERS_OF_A_LOGIN,
 };
 use crate::upstream::connection::{Answer, Lost};
 
@@ -42,12 +43,14 @@ pub(super) fn may_hide_changes(shape: &Shape, reply: &Reply) -> bool {
 
 impl Session {
     /// Asks the server for what no reply has told, before the connection is given back or told to
-    /// change in another way. Pins what cannot be moved.
+    /// change in another way. Pins what cannot be moved. Where the trackers are the client's, the
+    /// session is pinned already.
     ///
     /// # Errors
     /// [`Lost`]: the connection must be closed.
     pub(super) async fn hear_untold(&mut self) -> Result<(), Lost> {
-        let Some(lease) = self.lease.as_mut().filter(|lease| lease.has_untold) else {
+        let is_own = self.view.is_own();
+        let Some(lease) = self.lease.as_mut().filter(|lease| lease.has_untold && !is_own) else {
             return Ok(());
         };
         let capabilities = lease.capabilities;
@@ -65,6 +68,24 @@ impl Session {
         self.note_told(&told)
     }
 
+    /// Gives the trackers of the connection to the client, which is about to set one of them: as it
+    /// would find them after a login. The session keeps the connection until it is reset.
+    ///
+    /// # Errors
+    /// [`Lost`]: the connection must be closed.
+    pub(super) async fn give_trackers(&mut self) -> Result<(), Lost> {
+        self.hear_untold().await?;
+        let Some(lease) = &mut self.lease else { return Err(Lost::Closed) };
+        if let Answer::Err(_) = lease.execute(TRACKERS_OF_A_LOGIN).await? {
+            return Err(Lost::Closed);
+        }
+        self.view.give();
+        let before = self.pins.clone();
+        self.pins.add(Pin::Variable);
+        self.show_pins(&before, self.class, self.now, None);
+        Ok(())
+    }
+
     /// Takes over what an OK to a command of the guard's own told of what had changed before.
     pub(super) fn note_told(&mut self, payload: &[u8]) -> Result<(), Lost> {
         let Some(lease) = self.lease.as_mut().filter(|_| !payload.is_empty()) else {
@@ -74,7 +95,7 @@ impl Session {
         for change in OkPacket::parse(payload, lease.capabilities)?.state {
             let change = change?;
             if !is_own(&change) {
-                note_change(change, &mut self.settings, &mut self.view, &mut heard);
+                note_change(change, &mut self.settings, &mut heard);
             }
         }
         lease.settings = Arc::clone(&self.settings);

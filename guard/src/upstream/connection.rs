@@ -87,6 +87,8 @@ pub struct Connection {
     pub thread_id: u32,
     /// What was negotiated.
     pub capabilities: Capabilities,
+    /// The collation of the handshake, by its number.
+    pub charset: u8,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
     /// When its server started, in Unix seconds; see [`Thread`](super::control::Thread).
@@ -123,6 +125,7 @@ impl Connection {
             closing: BytesMut::new(),
             thread_id: connected.thread_id,
             capabilities: connected.capabilities,
+            charset: 0,
             mariadb: connected.mariadb,
             server_started: 0,
             status: Status(connected.status),

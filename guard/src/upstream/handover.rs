@@ -18,12 +18,10 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 use thiserror::Error;
-use wire::mysql::{
-    Capabilities,
-    command::{self, Command, SetOption},
-};
+use wire::mysql::command::{self, Command, SetOption};
 
 use super::{
+    chosen::Chosen,
     connect::ServerError,
     connection::{Answer, Connection, Lost},
 };
@@ -106,11 +104,10 @@ pub async fn change_scene(
             refusal = Some(error);
         }
     }
-    let mut set = bytes::BytesMut::from(&b"SET "[..]);
-    if to.put_scene(from, &mut set) > 0
-        && let Answer::Err(error) = connection.execute(&set).await?
-    {
-        refusal = Some(error);
+    for sql in Chosen::on(connection).scene(from, to) {
+        if let Answer::Err(error) = connection.execute(&sql).await? {
+            refusal = Some(error);
+        }
     }
     Ok(refusal)
 }
@@ -145,7 +142,7 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
     };
     let capabilities = connection.capabilities;
     if to.is_blank || !connection.settings.is_covered_by(to.settings) {
-        put_reset(connection, to.setup);
+        put_reset(connection, to.setup, to.settings.is_reset);
         note(Command::ResetConnection);
         note(Command::Query);
     }
@@ -190,17 +187,18 @@ fn put_lock_wait(set: &mut bytes::BytesMut, follows: bool, seconds: u64) {
     );
 }
 
-/// Appends `COM_RESET_CONNECTION` and the set-up statement, and forgets what they undo.
-fn put_reset(connection: &mut Connection, setup: &[u8]) {
+/// Appends `COM_RESET_CONNECTION` and the set-up statement, and forgets what they undo. What the
+/// login chose is chosen again, unless the session `is_reset`.
+fn put_reset(connection: &mut Connection, setup: &[u8], is_reset: bool) {
     command::put_simple(&mut connection.outbuf, Command::ResetConnection);
     let mut set = bytes::BytesMut::from(setup);
-    if connection.capabilities.contains(Capabilities::IGNORE_SPACE) {
-        // A login with this capability has it; a reset forgets it.
-        set.put_slice(b",sql_mode=CONCAT('IGNORE_SPACE,',@@sql_mode)");
+    if !is_reset {
+        Chosen::on(connection).put_again(&mut set);
     }
     command::put_query_with(&mut connection.outbuf, connection.capabilities, &set);
     let mut settings = Settings::clone(&connection.settings);
     settings.clear_variables();
+    settings.is_reset = is_reset;
     connection.settings = Arc::new(settings);
     connection.statements.clear();
     connection.closing.clear();
@@ -215,7 +213,7 @@ fn put_reset(connection: &mut Connection, setup: &[u8]) {
 /// # Errors
 /// [`Lost`]; also when the database refuses, since the state is then not known.
 pub async fn reset(connection: &mut Connection, setup: &[u8]) -> Result<(), HandoverError> {
-    put_reset(connection, setup);
+    put_reset(connection, setup, false);
     connection.flush().await?;
     let reset = connection.read_answer(Command::ResetConnection).await?;
     let setup = connection.read_answer(Command::Query).await?;

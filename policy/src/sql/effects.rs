@@ -68,6 +68,8 @@ effects! {
     /// A statement takes something that stays with its session: LOCK TABLES, HANDLER, XA, PREPARE,
     /// SET ROLE. Of several statements the kind may not tell.
     HOLDS = 23,
+    /// Sets variables for the statement that follows in the same text (SET STATEMENT … FOR).
+    FOR_STATEMENT = 24,
 }
 
 impl Effects {

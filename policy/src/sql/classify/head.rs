@@ -118,6 +118,7 @@ impl Reader<'_> {
     /// Assignments, each with its scope: `SET GLOBAL a = 1, @b = 2, @@session.c = 3`.
     fn set(&mut self) -> Head {
         if self.cursor.take(&[Statement]) {
+            self.effects |= Effects::FOR_STATEMENT;
             while !self.cursor.at_end() && !self.cursor.at(&[For]) {
                 self.take();
             }
