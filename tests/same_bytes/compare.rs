@@ -18,6 +18,11 @@ pub(crate) enum Tolerated {
     /// guard gives clients ids of its own, because a statement lives on several connections of the
     /// database; a client may not read anything into an id.
     StatementId,
+    /// The same id where SHOW WARNINGS repeats such an error.
+    StatementIdInWarnings,
+    /// The row in MariaDB's error 1366 about a parameter of a procedure. No row is meant: it is the
+    /// number that the server's thread was at in whatever it did before.
+    RowOfParameter,
     /// The text of COM_STATISTICS: uptime and counters of the server.
     Statistics,
     /// `SESSION_STATE_CHANGED` in an EOF packet. It announces what only an OK packet can carry, and
@@ -32,6 +37,14 @@ pub(crate) enum Tolerated {
     VariableOrder,
 }
 
+/// The texts of both, before the id.
+const TEXTS_ABOUT_STATEMENTS: [&[u8]; 2] =
+    [b"Unknown prepared statement handler (", b"The statement ("];
+
+/// `ER_TRUNCATED_WRONG_VALUE_FOR_FIELD`, and how MariaDB names the field that is a parameter.
+const WRONG_VALUE: u16 = 1366;
+const OF_PARAMETER: &[u8] = b"for column ``.``.";
+
 /// `ER_UNKNOWN_STMT_HANDLER` and `ER_STMT_HAS_NO_OPEN_CURSOR`: their texts name an id.
 const ABOUT_STATEMENTS: [u16; 2] = [1243, 1421];
 
@@ -43,6 +56,17 @@ impl Tolerated {
                 if ABOUT_STATEMENTS.contains(&u16::from_le_bytes([*low, *high])) =>
             {
                 Some(Self::StatementId)
+            }
+            (Command::StmtExecute, [response::ERR, low, high, ..])
+                if u16::from_le_bytes([*low, *high]) == WRONG_VALUE
+                    && contains(payload, OF_PARAMETER) =>
+            {
+                Some(Self::RowOfParameter)
+            }
+            (Command::Query, _)
+                if TEXTS_ABOUT_STATEMENTS.iter().any(|text| contains(payload, text)) =>
+            {
+                Some(Self::StatementIdInWarnings)
             }
             (Command::StmtPrepare, [response::OK, ..]) => Some(Self::StatementId),
             (_, [response::EOF, _, _, _, _]) => Some(Self::ChangeInEof),
@@ -59,6 +83,19 @@ impl Tolerated {
         match self {
             Self::StatementId if payload[0] == response::OK => payload[1..5].fill(0),
             Self::StatementId => payload.retain(|byte| !byte.is_ascii_digit()),
+            // The text is the last value of its row, behind a length of one byte.
+            Self::StatementIdInWarnings => {
+                let starts = |text: &&[u8]| payload.windows(text.len()).position(|w| w == *text);
+                let at = TEXTS_ABOUT_STATEMENTS.iter().find_map(starts).unwrap_or(1);
+                payload[at - 1] = 0;
+                let text = payload.split_off(at);
+                payload.extend(text.into_iter().filter(|byte| !byte.is_ascii_digit()));
+            }
+            Self::RowOfParameter => {
+                while payload.last().is_some_and(u8::is_ascii_digit) {
+                    payload.pop();
+                }
+            }
             Self::Statistics => payload.clear(),
             Self::ChangeInEof => payload[4] &= 0xBF,
             Self::LateSchema | Self::VariableOrder => {
@@ -81,6 +118,10 @@ impl Tolerated {
             }
         }
     }
+}
+
+fn contains(payload: &[u8], text: &[u8]) -> bool {
+    payload.windows(text.len()).any(|window| window == text)
 }
 
 /// Whether the OK of a step may tell of a schema that was selected.

@@ -54,6 +54,11 @@ impl Answered {
             || self.command.is_some() && effect == Effects::ROW_COUNT
     }
 
+    /// Whether it is an error, which stays in the warnings until a statement uses tables.
+    pub fn is_error(&self) -> bool {
+        matches!(self.statement, Some(Said::Error(_)))
+    }
+
     /// Sends what has the same effect, before a statement with these effects, which counts anew.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! The path of one statement: gate, lease, database, client, settle.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use policy::{
     class::ClassId,
@@ -133,11 +136,15 @@ impl Session {
         if effect::steers_trackers(&task.shape) && !self.view.is_own() {
             self.give_trackers().await?;
         }
+        let Some(lease) = &mut self.lease else { return Ok(()) };
+        let answered = &mut self.look_back.answered;
+        // Of an account that asks for warnings, the question may come later.
+        if answered.is_error() && self.pool.habits.warnings.load(Ordering::Relaxed) {
+            return answered.repeat(lease, effects | Effects::WARNINGS).await;
+        }
         // PREPARE counts no rows.
-        if !matches!(task.execution, Execution::Prepare { .. })
-            && let Some(lease) = &mut self.lease
-        {
-            self.look_back.answered.repeat(lease, effects).await?;
+        if !matches!(task.execution, Execution::Prepare { .. }) {
+            answered.repeat(lease, effects).await?;
         }
         Ok(())
     }

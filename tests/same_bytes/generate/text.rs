@@ -12,7 +12,7 @@ impl Generator {
                 "SELECT id, dt, tm, ts FROM kinds ORDER BY id DESC",
                 "SELECT a, b, u FROM t WHERE b LIKE 't%' FOR UPDATE",
                 "SELECT COUNT(*), MAX(a), MIN(b) FROM t",
-                "SELECT * FROM v ORDER BY a",
+                "SELECT * FROM v ORDER BY id",
                 "SELECT id FROM t WHERE id < 0",
                 "SELECT id FROM t WHERE a = 1 LOCK IN SHARE MODE",
             ]),
@@ -135,7 +135,7 @@ impl Generator {
             "ANALYZE TABLE child",
             "OPTIMIZE TABLE child",
             "CHECK TABLE t",
-            "CREATE OR REPLACE VIEW v AS SELECT a, 1 AS n FROM t",
+            "CREATE OR REPLACE VIEW v AS SELECT id, 1 AS n FROM t",
             "RENAME TABLE extra TO extra2, extra2 TO extra",
         ])
     }
