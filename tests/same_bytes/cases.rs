@@ -380,6 +380,52 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "the collation of SET NAMES comes back with the session",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT ?"),
+            Sql("BEGIN"),
+            Sql("SELECT 1"),
+            Sql("SET NAMES utf8mb4 COLLATE utf8mb4_bin"),
+            Execute(0, &[1], Without),
+            Sql("COMMIT"),
+            Execute(0, &[1], Without),
+            Sql("SELECT 'a', @@character_set_client"),
+        ],
+    },
+    Case {
+        name: "a reset keeps the schema, told or not",
+        asks: false,
+        steps: &[
+            Sql("SET session_track_schema = OFF"),
+            Sql("USE app"),
+            Com(Command::ResetConnection, b""),
+            Sql("SELECT DATABASE()"),
+            Sql("SELECT DATABASE()"),
+        ],
+    },
+    Case {
+        name: "a reset keeps the choice of several statements",
+        asks: false,
+        steps: &[
+            Com(Command::SetOption, b"\0\0"),
+            Com(Command::ResetConnection, b""),
+            Sql("SELECT 1; SELECT 2"),
+            Com(Command::SetOption, b"\x01\0"),
+            Com(Command::ResetConnection, b""),
+            Sql("SELECT 1; SELECT 2"),
+        ],
+    },
+    Case {
+        name: "a character set among several statements",
+        asks: true,
+        steps: &[
+            Sql("SET CHARACTER SET latin1; INSERT INTO t (a, b) VALUES (-1, 'row 2')"),
+            Sql("SELECT ROW_COUNT()"),
+            Sql("SELECT @@collation_connection"),
+        ],
+    },
+    Case {
         name: "variables follow the session",
         asks: false,
         steps: &[

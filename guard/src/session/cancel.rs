@@ -17,7 +17,10 @@
 //! transaction), so the guard rolls back, and the client's transaction is
 //! [`Transaction::Aborted`] until it ends it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use policy::{
     admission::Outcome,
@@ -339,6 +342,14 @@ impl Session {
         let is_open = self.is_in_transaction();
         let Some(lease) = self.lease.as_mut() else { return };
         let setup = self.shared.upstream.setup(lease.mariadb);
+        if self.view.is_own() {
+            // A reset keeps the schema, and the client may have turned off what tells it.
+            let found = within(lease.query(b"SELECT DATABASE()")).await;
+            let Ok(Ok(rows)) = found else { return self.reclaim_lease() };
+            let schema = rows.into_iter().flatten().next().flatten();
+            Arc::make_mut(&mut self.settings).schema = schema.map(|name| Box::from(&*name));
+            lease.settings = Arc::clone(&self.settings);
+        }
         let is_clean = if !self.pins.is_empty() || lease.has_untold {
             within_handover(handover::reset(lease, &setup)).await
         } else if is_open {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use wire::mysql::{
-    Capabilities,
     frame::HEADER_LEN,
     response::{OkPacket, Status, put_err, put_ok},
 };
@@ -69,7 +68,7 @@ impl Session {
         self.charset = charset;
         self.user = changed.user;
         self.challenge = changed.challenge;
-        let multi_statements = capabilities.contains(Capabilities::MULTI_STATEMENTS);
+        let multi_statements = self.settings.multi_statements;
         self.initial = Arc::new(Settings::new(changed.database.as_deref(), multi_statements));
         self.settings = Arc::clone(&self.initial);
         let ok =

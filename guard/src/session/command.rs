@@ -236,7 +236,8 @@ impl Session {
         Ok(())
     }
 
-    /// `COM_RESET_CONNECTION`: everything is as it was at login, but for the schema.
+    /// `COM_RESET_CONNECTION`: everything is as it was at login, but for the schema and the option
+    /// of `COM_SET_OPTION`.
     async fn reset(&mut self, first: First) -> Result<(), End> {
         self.client.consume(first.packet);
         self.forget_state().await;
@@ -260,6 +261,7 @@ impl Session {
         }
         let mut settings = Settings::clone(&self.initial);
         settings.schema.clone_from(&self.settings.schema);
+        settings.multi_statements = self.settings.multi_statements;
         self.settings = Arc::new(settings);
         self.transaction = super::state::Transaction::Idle;
         self.statements.clear();

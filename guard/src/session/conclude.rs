@@ -117,7 +117,8 @@ impl Session {
             }
         }
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
-        if reply.needs_collation && may_choose_collation(&task.shape) {
+        let must_ask = reply.needs_collation && !self.pins.has(Pin::Unknown);
+        if must_ask && may_choose_collation(&task.shape) {
             let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
             let collation = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
             if let Some(collation) = collation {

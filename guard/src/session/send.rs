@@ -202,11 +202,11 @@ async fn ready_statement(
     let prepared = if scene.is_same_scene(here) {
         connection.prepare(sql).await?
     } else {
-        let prepared = match change_scene(connection, here, scene).await? {
+        let prepared = match change_scene(connection, here, scene, false).await? {
             None => connection.prepare(sql).await?,
             Some(error) => Err(error),
         };
-        if change_scene(connection, scene, here).await?.is_some() {
+        if change_scene(connection, scene, here, true).await?.is_some() {
             return Err(Lost::Closed);
         }
         prepared

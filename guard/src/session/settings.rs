@@ -113,6 +113,32 @@ impl Settings {
             && self.variables.keys().all(|name| wanted.variables.contains_key(name))
     }
 
+    /// Appends `NAMES … COLLATE …` where the session chose a collation so. Returns whether it did.
+    pub fn put_names(&self, out: &mut BytesMut) -> bool {
+        let charset = self.variable(b"character_set_results");
+        let (Some(charset), Some(collation)) = (charset, &self.names_collation) else {
+            return false;
+        };
+        out.put_slice(b"NAMES ");
+        put_value(b"names", charset, out);
+        out.put_slice(b" COLLATE ");
+        put_value(b"names", collation, out);
+        true
+    }
+
+    /// Whether `NAMES … COLLATE …` has set this variable, with a collation that setting it by its
+    /// name would lose.
+    pub fn is_of_names(&self, name: &[u8]) -> bool {
+        self.names_collation.is_some()
+            && match name {
+                b"character_set_results" => true,
+                b"character_set_client" => {
+                    self.variable(name) == self.variable(b"character_set_results")
+                }
+                _ => false,
+            }
+    }
+
     /// Appends `a=1,b='x'` for every variable in which `self` differs from `current`.
     /// Returns how many were written.
     pub fn put_assignments(&self, current: &Self, out: &mut BytesMut) -> usize {
@@ -121,19 +147,13 @@ impl Settings {
         let sets_charsets =
             CHARSETS.iter().any(|name| self.variable(name) != current.variable(name))
                 || self.names_collation != current.names_collation;
-        if let (true, Some(charset), Some(collation)) =
-            (sets_charsets, self.variable(b"character_set_results"), &self.names_collation)
-        {
-            out.put_slice(b"NAMES ");
-            put_value(b"names", charset, out);
-            out.put_slice(b" COLLATE ");
-            put_value(b"names", collation, out);
+        if sets_charsets && self.put_names(out) {
             written += 1;
         }
         for (name, value) in &self.variables {
             let is_charset = sets_charsets && CHARSETS.contains(&&**name);
-            let is_named = self.names_collation.is_some() && **name == *b"character_set_results";
-            if is_named || (current.variables.get(name) == Some(value) && !is_charset) {
+            if self.is_of_names(name) || (current.variables.get(name) == Some(value) && !is_charset)
+            {
                 continue;
             }
             if written > 0 {
@@ -249,7 +269,7 @@ mod tests {
         wanted.set_names_collation(b"utf8mb4_bin");
         assert_eq!(
             assignments(&wanted, &plain),
-            "NAMES 'utf8mb4' COLLATE 'utf8mb4_bin',character_set_client='utf8mb4',\
+            "NAMES 'utf8mb4' COLLATE 'utf8mb4_bin',\
              character_set_connection='utf8mb4',collation_connection='utf8mb4_bin'"
         );
         assert_eq!(assignments(&wanted, &wanted.clone()), "");

@@ -58,13 +58,14 @@ impl Chosen {
 
     /// The statements that bring a session from one scene to another (see
     /// [`Settings::is_same_scene`]), the schema aside. Where `to` has chosen nothing itself, it is
-    /// what the login chose, or the server's own where a reset forgot that.
-    pub fn scene(self, from: &Settings, to: &Settings) -> Vec<BytesMut> {
+    /// what the login chose, or the server's own where a reset forgot that. `is_back` says that it
+    /// was left by the same way, so that its collation for results comes back too.
+    pub fn scene(self, from: &Settings, to: &Settings, is_back: bool) -> Vec<BytesMut> {
         const CHARSETS: [&[u8]; 3] =
             [b"character_set_client", b"character_set_connection", b"collation_connection"];
         let mut steps = Vec::new();
         if CHARSETS.iter().any(|name| from.variable(name) != to.variable(name)) {
-            self.put_charsets(to, &mut steps);
+            self.put_charsets(to, is_back, &mut steps);
         }
         if from.variable(b"sql_mode") != to.variable(b"sql_mode") {
             steps.push(match to.variable(b"sql_mode") {
@@ -78,7 +79,7 @@ impl Chosen {
         steps
     }
 
-    fn put_charsets(self, to: &Settings, steps: &mut Vec<BytesMut>) {
+    fn put_charsets(self, to: &Settings, is_back: bool, steps: &mut Vec<BytesMut>) {
         // MariaDB takes no number for a character set where its collation is not the default one.
         if to.is_reset && !self.mariadb {
             steps.push(BytesMut::from(
@@ -90,8 +91,14 @@ impl Chosen {
             let client = b"SET character_set_client=@@character_set_connection";
             steps.push(BytesMut::from(&client[..]));
         }
+        let mut names = BytesMut::from(&b"SET "[..]);
+        let is_named = is_back && to.put_names(&mut names);
+        if is_named {
+            steps.push(names);
+        }
         for name in [&b"character_set_client"[..], b"character_set_connection"] {
-            steps.extend(to.variable(name).map(|value| assignment(name, value)));
+            let value = to.variable(name).filter(|_| !(is_named && to.is_of_names(name)));
+            steps.extend(value.map(|value| assignment(name, value)));
         }
         let collation = &b"collation_connection"[..];
         steps.extend(to.variable(collation).map(|value| assignment(collation, value)));
@@ -111,7 +118,7 @@ mod tests {
     use super::*;
 
     fn texts(chosen: Chosen, from: &Settings, to: &Settings) -> Vec<String> {
-        let steps = chosen.scene(from, to);
+        let steps = chosen.scene(from, to, false);
         steps.into_iter().map(|sql| String::from_utf8(sql.to_vec()).unwrap()).collect()
     }
 

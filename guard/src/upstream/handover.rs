@@ -87,7 +87,7 @@ pub async fn hand_over(connection: &mut Connection, to: Incoming<'_>) -> Result<
 }
 
 /// Brings a connection from one scene to another and nothing else, for a statement that must be
-/// prepared where its client prepared it. Undone by the same call the other way round. Safe inside
+/// prepared where its client prepared it. Undone by the same call the other way round, which `is_back`. Safe inside
 /// a transaction. Returns what the database refused.
 ///
 /// # Errors
@@ -96,6 +96,7 @@ pub async fn change_scene(
     connection: &mut Connection,
     from: &Settings,
     to: &Settings,
+    is_back: bool,
 ) -> Result<Option<ServerError>, Lost> {
     let mut refusal = None;
     if let Some(schema) = to.schema.as_ref().filter(|_| to.schema != from.schema) {
@@ -104,7 +105,7 @@ pub async fn change_scene(
             refusal = Some(error);
         }
     }
-    for sql in Chosen::on(connection).scene(from, to) {
+    for sql in Chosen::on(connection).scene(from, to, is_back) {
         if let Answer::Err(error) = connection.execute(&sql).await? {
             refusal = Some(error);
         }

@@ -134,12 +134,14 @@ impl Generator {
         ])
     }
 
-    /// `FOUND_ROWS()` is asked right behind a SELECT: elsewhere it counts rows that the server read
-    /// for itself.
+    /// `FOUND_ROWS()` is asked right behind a SELECT that does not fail: elsewhere it counts rows that
+    /// the server read for itself.
     pub(super) fn rows_found(&mut self) {
         self.query(|generator| {
             let n = generator.number();
-            format!("SELECT SQL_CALC_FOUND_ROWS id FROM kinds WHERE id > {n} LIMIT 1")
+            format!(
+                "SELECT SQL_CALC_FOUND_ROWS n FROM (SELECT {n} AS n UNION SELECT 3) few LIMIT 1"
+            )
         });
         self.query(|_| "SELECT FOUND_ROWS()".to_owned());
     }
