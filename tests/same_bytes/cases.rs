@@ -426,6 +426,21 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a transaction that has just begun survives the end of a cursor",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT id FROM t WHERE id > ? ORDER BY id"),
+            Execute(0, &[0], ReadOnly),
+            Sql("BEGIN"),
+            Close(0),
+            Sql("DELETE FROM t WHERE id = 1"),
+            Sql("ROLLBACK"),
+            Sql("BEGIN"),
+            Sql("RENAME TABLE no TO no2"),
+            Com(Command::Ping, b""),
+        ],
+    },
+    Case {
         name: "variables follow the session",
         asks: false,
         steps: &[

@@ -129,6 +129,8 @@ fn may_select_schema(step: &Step) -> bool {
     match step {
         Step::Query(sql) => sql.to_ascii_uppercase().contains("USE"),
         Step::Command(payload) => payload.first() == Some(&(Command::InitDb as u8)),
+        // None of the prepared statements does.
+        Step::Execute(_) => false,
         _ => true,
     }
 }

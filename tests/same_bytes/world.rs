@@ -25,6 +25,7 @@ pub(crate) struct Session {
 
 /// Both ways to a database.
 pub(crate) struct World {
+    engine: Engine,
     direct: Server,
     guarded: Server,
     guard: Guard,
@@ -41,8 +42,8 @@ pub(crate) struct Verdict {
 
 impl World {
     /// Starts both; `linger` is `upstream.linger`.
-    pub(crate) async fn start(linger: &str) -> Result<Self, Error> {
-        let (direct, guarded) = (server().await?, server().await?);
+    pub(crate) async fn start(engine: Engine, linger: &str) -> Result<Self, Error> {
+        let (direct, guarded) = (server(engine).await?, server(engine).await?);
         let setup = Setup {
             connections: CONNECTIONS,
             upstream: format!("linger = \"{linger}\""),
@@ -53,14 +54,19 @@ impl World {
             ..Setup::default()
         };
         let guard = Guard::start(&guarded, &setup).await?;
-        Ok(Self { direct, guarded, guard })
+        Ok(Self { engine, direct, guarded, guard })
     }
 
     /// Makes the schema of a session anew on both servers, with the tables all sessions know.
     pub(crate) async fn prepare(&self, schema: &str) -> Result<(), ClientError> {
-        let sql = SCHEMA.replace("$schema", schema);
+        let mut sql = SCHEMA.replace("$schema", schema);
+        if self.engine == Engine::MariaDb {
+            sql += "CREATE SEQUENCE seq;";
+        }
         for server in [&self.direct, &self.guarded] {
             let mut root = Client::login(server.addr(), &ROOT).await?;
+            // The session before may have left one, with its locks.
+            root.query(format!("XA ROLLBACK '{schema}'")).await?;
             let reply = root.query(&sql).await?;
             assert_eq!(reply.failure(), None, "the schema of the sessions");
         }
@@ -74,6 +80,7 @@ impl World {
         schema: &str,
     ) -> Result<Verdict, ClientError> {
         let Session { account, capabilities, steps, .. } = session;
+        let steps = &steps.iter().map(|step| step.within(schema)).collect::<Vec<_>>();
         let guarded = Player::login(self.guard.addr(), account, schema, *capabilities).await?;
         // What the guard does not offer is not asked of the server either.
         let agreed = guarded.capabilities();
@@ -89,10 +96,10 @@ impl World {
     }
 }
 
-async fn server() -> Result<Server, Error> {
+async fn server(engine: Engine) -> Result<Server, Error> {
     // Answers must not depend on when statistics are collected.
     let arguments = vec!["--innodb-stats-auto-recalc=OFF".to_owned()];
-    Server::start(Settings { arguments, ..Settings::default() }).await
+    Server::start(Settings { engine, arguments, ..Settings::default() }).await
 }
 
 /// What every session finds. It also owns a second schema, `$schema_b`, with the same table `t`.
@@ -129,5 +136,4 @@ CREATE FUNCTION doubles(x INT) RETURNS INT NO SQL RETURN x * 2;
 CREATE FUNCTION notes(x INT) RETURNS INT NO SQL BEGIN SET @noted = x; RETURN x; END;
 CREATE TRIGGER watched BEFORE INSERT ON child FOR EACH ROW SET @seen = NEW.id;
 CREATE VIEW v AS SELECT id, a, CONCAT(b, '!') AS n FROM t;
-CREATE SEQUENCE seq;
 ";

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use wire::mysql::{
     frame::HEADER_LEN,
-    response::{OkPacket, Status, put_err, put_ok},
+    response::{OkPacket, SessionState, Status, put_err, put_ok},
 };
 
 use super::{End, Session, client::First, refuse, settings::Settings};
@@ -71,8 +72,17 @@ impl Session {
         let multi_statements = self.settings.multi_statements;
         self.initial = Arc::new(Settings::new(changed.database.as_deref(), multi_statements));
         self.settings = Arc::clone(&self.initial);
-        let ok =
-            OkPacket { status: Status::AUTOCOMMIT, info: &changed.info, ..OkPacket::default() };
+        // The server tells the schema that it has selected, as it does for COM_INIT_DB.
+        let mut selected = BytesMut::new();
+        if let Some(schema) = &changed.database {
+            SessionState::put_schema(&mut selected, schema);
+        }
+        let ok = OkPacket {
+            status: Status::AUTOCOMMIT,
+            info: &changed.info,
+            state: SessionState::new(&selected),
+            ..OkPacket::default()
+        };
         put_ok(&mut self.client.outbuf, changed.seq, capabilities, &ok);
         Ok(())
     }

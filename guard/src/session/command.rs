@@ -229,7 +229,8 @@ impl Session {
             let name = id.to_le_bytes();
             self.pins.remove_named(Pin::Cursor, Some(&name));
             self.pins.remove_named(Pin::LongData, Some(&name));
-            if !self.is_in_transaction() {
+            let has_begun = matches!(self.transaction, super::state::Transaction::Begun(_));
+            if !self.is_in_transaction() && !has_begun {
                 self.release().await;
             }
         }

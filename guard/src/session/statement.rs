@@ -206,7 +206,9 @@ impl Session {
     /// Sends the statement and brings its reply to the client.
     async fn exchange(&mut self, task: Task) -> Result<(), End> {
         let sent = self.now;
-        let was_in_transaction = self.is_in_transaction();
+        // BEGIN goes ahead of the statement where it is due.
+        let was_in_transaction =
+            self.is_in_transaction() || matches!(self.transaction, Transaction::Begun(_));
         if self.transaction.since().is_none() {
             self.times_from(&task);
         }

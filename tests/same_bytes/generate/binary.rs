@@ -107,6 +107,19 @@ impl Generator {
         self.steps.push(Step::Execute(Execution { slot, values, types: true, flags: 0 }));
     }
 
+    /// Several rows at once. Only a statement for it may be executed so.
+    pub(super) fn bulk(&mut self) {
+        if !self.has_bulk {
+            return;
+        }
+        let slot = self.prepared.len();
+        self.prepared.push(2);
+        self.steps.push(Step::Prepare(slot, "INSERT INTO t (a, b) VALUES (?, ?)".into()));
+        let row = |n: i64| vec![Value::Number(n), Value::Text(format!("bulk {n}"))];
+        let rows = self.rng.i64(1..4);
+        self.steps.push(Step::Bulk(slot, (0..rows).map(row).collect()));
+    }
+
     fn value(&mut self) -> Value {
         match self.rng.u8(..8) {
             0 => Value::Null,

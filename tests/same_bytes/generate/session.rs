@@ -1,5 +1,6 @@
 //! What changes a session, what asks about the statement before, and commands without SQL.
 
+use harness::{APP, OTHER};
 use wire::mysql::command::Command;
 
 use super::super::script::Step;
@@ -41,6 +42,12 @@ impl Generator {
     pub(super) fn setting(&mut self) -> String {
         self.one_of(&[
             "SET NAMES utf8mb4",
+            "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci, time_zone = '+03:00', sql_notes = 1",
+            "SET transaction_isolation = 'READ-COMMITTED'",
+            "SET SESSION max_execution_time = 20000",
+            "SET sql_mode = (SELECT @@global.sql_mode), @x = 5",
+            "SET lock_wait_timeout = 9, max_sort_length = 2000, sort_buffer_size = 300000",
+            "SET NAMES utf8mb4; SET @@session.time_zone = DEFAULT",
             "SET NAMES latin1",
             "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
             "SET NAMES DEFAULT",
@@ -116,6 +123,39 @@ impl Generator {
             22 => "HANDLER t CLOSE".into(),
             _ => "SELECT LAST_INSERT_ID(123)".into(),
         }
+    }
+
+    /// XA in all its states, the right and the wrong way round.
+    pub(super) fn xa(&mut self) -> String {
+        self.one_of(&[
+            "XA START '$schema'",
+            "XA BEGIN '$schema'",
+            "INSERT INTO t (a) VALUES (12)",
+            "XA END '$schema'",
+            "XA END '$schema'",
+            "XA PREPARE '$schema'",
+            "XA COMMIT '$schema' ONE PHASE",
+            "XA COMMIT '$schema'",
+            "XA ROLLBACK '$schema'",
+            "XA ROLLBACK '$schema'",
+        ])
+    }
+
+    /// A file of the client's.
+    pub(super) fn load(&mut self) {
+        let rows = ["21\tloaded\n22\tloaded\n", "", "1\ttwice\n", "x\ty\tz\n", "23"];
+        let into =
+            self.one_of(&["INTO TABLE t (id, b)", "REPLACE INTO TABLE t (id, b)", "INTO TABLE no"]);
+        let sql = format!("LOAD DATA LOCAL INFILE 'file' {into}");
+        let file = self.one_of(&rows).into_bytes();
+        self.steps.push(Step::Load(sql, file));
+    }
+
+    /// The same client as before, or another.
+    pub(super) fn change_user(&mut self) {
+        self.prepared.clear();
+        let account = if self.asks { OTHER } else { APP };
+        self.steps.push(Step::ChangeUser(account));
     }
 
     /// About the statement before.

@@ -115,7 +115,7 @@ impl Generator {
             "LOCK TABLES no_such_table READ",
             "FLUSH TABLES WITH READ LOCK",
             "START TRANSACTION READ ONLY, READ WRITE",
-            "XA START 'x'; SELECT 1",
+            "XA START '$schema'; SELECT 1",
             "XA END 'never'",
         ])
     }
