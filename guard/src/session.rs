@@ -348,8 +348,19 @@ impl Session {
 
     /// Answers with an OK of the guard's own.
     fn say_ok(&mut self) {
-        let ok = OkPacket { status: self.status_to_tell(), ..OkPacket::default() };
+        self.say_ok_with(0);
+    }
+
+    /// As [`Self::say_ok`], with this many warnings.
+    fn say_ok_with(&mut self, warnings: u16) {
+        let ok = OkPacket { status: self.status_to_tell(), warnings, ..OkPacket::default() };
         put_ok(&mut self.client.outbuf, 1, self.client.capabilities, &ok);
+    }
+
+    /// The warnings in the answer to a command without SQL: MySQL tells those of the statement
+    /// before again, MariaDB none.
+    fn warnings_to_tell(&self) -> u16 {
+        if self.mariadb { 0 } else { self.look_back.warnings() }
     }
 
     /// The flags in an answer of the guard's own: the session's, and those of its transaction.

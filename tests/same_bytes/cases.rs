@@ -271,7 +271,7 @@ const CASES: &[Case] = &[
             Fetch(1),
             Fetch(0),
             Close(0),
-            Execute(1, &[2], Without),
+            Execute(1, &[2], ReadOnly),
             Fetch(1),
             Reset(1),
         ],

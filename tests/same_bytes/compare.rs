@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use harness::Packet;
+use harness::{Engine, Packet};
 use wire::mysql::Capabilities;
 use wire::mysql::command::Command;
 use wire::mysql::response::{self, OkPacket, StateChange, Status};
@@ -23,6 +23,9 @@ pub(crate) enum Tolerated {
     /// The row in MariaDB's error 1366 about a parameter of a procedure. No row is meant: it is the
     /// number that the server's thread was at in whatever it did before.
     RowOfParameter,
+    /// How MySQL describes a column that is a bare parameter: by the types that its statement was
+    /// ever executed with, on that connection.
+    ParameterColumn,
     /// The text of COM_STATISTICS: uptime and counters of the server.
     Statistics,
     /// `SESSION_STATE_CHANGED` in an EOF packet. It announces what only an OK packet can carry, and
@@ -33,13 +36,17 @@ pub(crate) enum Tolerated {
     /// next change that it tracks, and for the guard it tracks more.
     LateSchema,
     /// The order in which one OK packet lists the variables that changed. It is that of a hash in
-    /// the server, which has more in it when more is tracked.
+    /// the server, which has more in it when more is tracked. And on MySQL the state of the
+    /// transaction, see [`Self::blank_changes`].
     VariableOrder,
 }
 
 /// The texts of both, before the id.
 const TEXTS_ABOUT_STATEMENTS: [&[u8]; 2] =
     [b"Unknown prepared statement handler (", b"The statement ("];
+
+/// The description of a column that is a parameter: no schema, no table, and its name.
+const PARAMETER_COLUMN: &[u8] = b"\x03def\0\0\0\x01?\0";
 
 /// `ER_TRUNCATED_WRONG_VALUE_FOR_FIELD`, and how MariaDB names the field that is a parameter.
 const WRONG_VALUE: u16 = 1366;
@@ -49,7 +56,7 @@ const OF_PARAMETER: &[u8] = b"for column ``.``.";
 const ABOUT_STATEMENTS: [u16; 2] = [1243, 1421];
 
 impl Tolerated {
-    fn of(exchange: &Exchange, payload: &[u8]) -> Option<Self> {
+    fn of(engine: Engine, exchange: &Exchange, payload: &[u8]) -> Option<Self> {
         match (exchange.command, payload) {
             (Command::Statistics, _) => Some(Self::Statistics),
             (_, [response::ERR, low, high, ..])
@@ -68,6 +75,11 @@ impl Tolerated {
             {
                 Some(Self::StatementIdInWarnings)
             }
+            (Command::StmtExecute | Command::StmtFetch, _)
+                if engine == Engine::MySql && payload.starts_with(PARAMETER_COLUMN) =>
+            {
+                Some(Self::ParameterColumn)
+            }
             (Command::StmtPrepare, [response::OK, ..]) => Some(Self::StatementId),
             (_, [response::EOF, _, _, _, _]) => Some(Self::ChangeInEof),
             (_, [response::OK | response::EOF, ..]) if !may_select_schema(&exchange.step) => {
@@ -79,7 +91,7 @@ impl Tolerated {
     }
 
     /// Blanks what may differ in one packet of a reply.
-    fn blank(self, payload: &mut Vec<u8>, capabilities: Capabilities) {
+    fn blank(self, payload: &mut Vec<u8>, capabilities: Capabilities, engine: Engine) {
         match self {
             Self::StatementId if payload[0] == response::OK => payload[1..5].fill(0),
             Self::StatementId => payload.retain(|byte| !byte.is_ascii_digit()),
@@ -96,27 +108,36 @@ impl Tolerated {
                     payload.pop();
                 }
             }
-            Self::Statistics => payload.clear(),
+            Self::Statistics | Self::ParameterColumn => payload.clear(),
             Self::ChangeInEof => payload[4] &= 0xBF,
             Self::LateSchema | Self::VariableOrder => {
-                let Ok(ok) = OkPacket::parse(payload, capabilities) else { return };
-                let is_late = |change: &StateChange<'_>| {
-                    self == Self::LateSchema && matches!(change, StateChange::Schema(_))
-                };
-                let changes = ok.state.filter_map(Result::ok).filter(|change| !is_late(change));
-                let mut changes: Vec<_> = changes.map(|change| format!("{change:?}")).collect();
-                changes.sort();
-                let flag = Status::SESSION_STATE_CHANGED;
-                let status = match changes.is_empty() {
-                    true => ok.status.without(flag),
-                    false => ok.status,
-                };
-                let OkPacket { affected_rows, last_insert_id, warnings, info, .. } = ok;
-                let head = (payload[0], affected_rows, last_insert_id, status, warnings, info);
-                let text = format!("{head:?} {changes:?}");
-                *payload = text.into_bytes();
+                self.blank_changes(payload, capabilities, engine);
             }
         }
+    }
+
+    /// Puts the changes of an OK packet in order, without those that may differ.
+    fn blank_changes(self, payload: &mut Vec<u8>, capabilities: Capabilities, engine: Engine) {
+        let Ok(ok) = OkPacket::parse(payload, capabilities) else { return };
+        // How the transaction stands, MySQL tells without being asked. It is meant for whoever spreads
+        // statements over servers, which here is the guard, and it answers BEGIN without the server.
+        let may_differ = |change: &StateChange<'_>| match change {
+            StateChange::Schema(_) => self == Self::LateSchema,
+            StateChange::TransactionState(_) => engine == Engine::MySql,
+            _ => false,
+        };
+        let changes = ok.state.filter_map(Result::ok).filter(|change| !may_differ(change));
+        let mut changes: Vec<_> = changes.map(|change| format!("{change:?}")).collect();
+        changes.sort();
+        let flag = Status::SESSION_STATE_CHANGED;
+        let status = match changes.is_empty() {
+            true => ok.status.without(flag),
+            false => ok.status,
+        };
+        let OkPacket { affected_rows, last_insert_id, warnings, info, .. } = ok;
+        let head = (payload[0], affected_rows, last_insert_id, status, warnings, info);
+        let text = format!("{head:?} {changes:?}");
+        *payload = text.into_bytes();
     }
 }
 
@@ -136,11 +157,11 @@ fn may_select_schema(step: &Step) -> bool {
 }
 
 /// The packets with what is tolerated blanked out.
-fn comparable(exchange: &Exchange) -> Vec<Packet> {
+fn comparable(engine: Engine, exchange: &Exchange) -> Vec<Packet> {
     let blank = |packet: &Packet| {
         let mut payload = packet.payload.to_vec();
-        if let Some(tolerated) = Tolerated::of(exchange, &payload) {
-            tolerated.blank(&mut payload, exchange.capabilities);
+        if let Some(tolerated) = Tolerated::of(engine, exchange, &payload) {
+            tolerated.blank(&mut payload, exchange.capabilities, engine);
         }
         Packet { seq: packet.seq, payload: Bytes::from(payload) }
     };
@@ -153,7 +174,12 @@ const CONTEXT: usize = 60;
 const SHOWN_MAX: usize = 4;
 
 /// The first difference, with what led to it; `None` when there is none.
-pub(crate) fn difference(direct: &[Exchange], guarded: &[Exchange]) -> Option<String> {
+pub(crate) fn difference(
+    engine: Engine,
+    direct: &[Exchange],
+    guarded: &[Exchange],
+) -> Option<String> {
+    let comparable = |exchange: &Exchange| comparable(engine, exchange);
     let is_same = |(a, b): (&Exchange, &Exchange)| a.end == b.end && comparable(a) == comparable(b);
     let common = direct.len().min(guarded.len());
     let at = match direct.iter().zip(guarded).position(|pair| !is_same(pair)) {

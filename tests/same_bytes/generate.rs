@@ -7,8 +7,10 @@ mod session;
 #[path = "generate/text.rs"]
 mod text;
 
+use std::collections::HashSet;
+
 use fastrand::Rng;
-use harness::{APP, OTHER};
+use harness::{APP, Engine, OTHER};
 use wire::mysql::Capabilities;
 
 use super::script::Step;
@@ -61,7 +63,7 @@ const SAME_CAPABILITIES: u64 = 30;
 const LENGTH: std::ops::Range<usize> = 15..60;
 
 /// The session of a seed.
-pub(crate) fn generate(seed: u64) -> Session {
+pub(crate) fn generate(engine: Engine, seed: u64) -> Session {
     let sets = capability_sets();
     let phase = usize::try_from(seed / SAME_CAPABILITIES).unwrap_or(0);
     let mut rng = Rng::with_seed(seed);
@@ -70,7 +72,9 @@ pub(crate) fn generate(seed: u64) -> Session {
     let asks = rng.u8(..4) == 0;
     let capabilities = sets[phase % sets.len()];
     let mut generator = Generator {
+        engine,
         rng,
+        cursors: HashSet::new(),
         asks,
         steps: Vec::new(),
         prepared: Vec::new(),
@@ -91,6 +95,9 @@ pub(crate) fn generate(seed: u64) -> Session {
 
 /// A session in the making.
 struct Generator {
+    engine: Engine,
+    /// The slots that were executed with a cursor.
+    cursors: HashSet<usize>,
     rng: Rng,
     asks: bool,
     steps: Vec<Step>,

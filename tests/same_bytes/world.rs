@@ -87,7 +87,10 @@ impl World {
         let direct = Player::login(self.direct.addr(), account, schema, agreed).await?;
         assert_eq!(direct.capabilities(), agreed, "the guard offers what the server has not");
         let (direct, guarded) = tokio::join!(direct.play(steps), guarded.play(steps));
-        Ok(Verdict { exchanges: direct.len(), difference: difference(&direct, &guarded) })
+        Ok(Verdict {
+            exchanges: direct.len(),
+            difference: difference(self.engine, &direct, &guarded),
+        })
     }
 
     /// What the guard had to say.

@@ -41,8 +41,9 @@ impl Session {
             Command::Quit => Err(End::Quit),
             Command::Ping => {
                 self.client.consume(first.packet);
+                let warnings = self.warnings_to_tell();
                 self.look_back.answered.command(command);
-                self.say_ok();
+                self.say_ok_with(warnings);
                 Ok(())
             }
             Command::Query => self.query(first).await,
@@ -151,11 +152,11 @@ impl Session {
     async fn execute(&mut self, first: First, command: Command) -> Result<(), End> {
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
         let id = match command::statement_id(payload) {
-            Ok(id) => self.statements.resolve(id),
+            Ok(id) => self.resolve(id),
             Err(malformed) => return self.decline(first, refuse::malformed(malformed)).await,
         };
         let Some(statement) = self.statements.find(id) else {
-            let error = refuse::unknown_statement(id, "mysqld_stmt_execute");
+            let error = self.unknown_statement(id, "mysqld_stmt_execute");
             return self.decline(first, error).await;
         };
         let (sql, shape, params) =
@@ -177,7 +178,7 @@ impl Session {
     async fn follow_up(&mut self, first: First, command: Command) -> Result<(), End> {
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
         let id = match command::statement_id(payload) {
-            Ok(id) => self.statements.resolve(id),
+            Ok(id) => self.resolve(id),
             Err(malformed) => return self.decline(first, refuse::malformed(malformed)).await,
         };
         let Some(statement) = self.statements.find(id) else {
@@ -189,7 +190,8 @@ impl Session {
             } else {
                 "mysqld_stmt_fetch"
             };
-            return self.decline(first, refuse::unknown_statement(id, name)).await;
+            let error = self.unknown_statement(id, name);
+            return self.decline(first, error).await;
         };
         let name = id.to_le_bytes();
         let has_cursor = self.pins.may_have(Pin::Cursor, &name);
@@ -211,10 +213,21 @@ impl Session {
         self.statement(task).await
     }
 
+    /// The statement that a client means; "the last prepared" is known to MariaDB's alone.
+    fn resolve(&self, id: u32) -> u32 {
+        if self.mariadb { self.statements.resolve(id) } else { id }
+    }
+
+    /// The error about a statement that does not exist. MySQL names one place for all commands.
+    fn unknown_statement(&self, id: u32, mariadb_name: &str) -> refuse::Error {
+        let name = if self.mariadb { mariadb_name } else { "mysql_stmt_precheck" };
+        refuse::unknown_statement(id, name)
+    }
+
     /// Forgets a statement. The server's stays on its connection for whoever prepares the same.
     async fn close_statement(&mut self, first: First) -> Result<(), End> {
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
-        let id = command::statement_id(payload).map(|id| self.statements.resolve(id));
+        let id = command::statement_id(payload).map(|id| self.resolve(id));
         let closed = id.as_ref().ok().and_then(|id| self.statements.remove(*id));
         self.client.consume(first.packet);
         let may_be_open = self.pins.has(Pin::Cursor) || self.pins.has(Pin::LongData);
@@ -307,9 +320,9 @@ impl Session {
 
     /// Answers with an EOF of the guard's own, or the OK that stands for it.
     fn say_eof(&mut self) {
-        let status = self.status_to_tell();
+        let (status, warnings) = (self.status_to_tell(), self.warnings_to_tell());
         let (out, capabilities) = (&mut self.client.outbuf, self.client.capabilities);
-        put_eof(out, 1, capabilities, status, 0);
+        put_eof(out, 1, capabilities, status, warnings);
     }
 
     /// Kills another session of the same account, or this one.

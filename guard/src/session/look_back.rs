@@ -52,6 +52,8 @@ pub struct LookBack {
     is_unsaved: bool,
     /// It must be read before the connection goes: no packet told it.
     is_untold: bool,
+    /// How many warnings the last statement left, its error among them.
+    warnings: u16,
     /// What the guard has answered since.
     pub answered: Answered,
     /// Whether a statement ran whose connection was given back.
@@ -70,6 +72,11 @@ impl LookBack {
     /// What `LAST_INSERT_ID()` must return on another connection.
     pub fn last_insert(&self) -> u64 {
         self.last_insert
+    }
+
+    /// How many warnings the last statement left.
+    pub fn warnings(&self) -> u16 {
+        if self.answered.is_error() { 1 } else { self.warnings }
     }
 
     /// Until when the connection is kept for a question.
@@ -138,6 +145,7 @@ impl LookBack {
         self.is_untold |= is_untold;
         self.is_unsaved |= is_untold || reply.last_insert_id.is_some();
         self.outcome = Some(super::outcome_of(reply.error));
+        self.warnings = if reply.error.is_some() { 1 } else { reply.warnings };
         self.has_left = true;
         let is_asked = |habit: &std::sync::atomic::AtomicBool| habit.load(Ordering::Relaxed);
         let is_likely = reply.warnings > 0
