@@ -384,7 +384,7 @@ impl Session {
         let message = error.message.as_bytes();
         let (code, state) = (error.code, &error.sqlstate);
         put_err(&mut self.client.outbuf, 1, capabilities, code, state, message);
-        self.look_back.answered.error(error);
+        self.look_back.fail(error);
     }
 
     /// Gives the connection back, or keeps it where the session is pinned; settles the permit.

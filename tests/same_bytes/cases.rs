@@ -1,6 +1,6 @@
 //! Sessions by hand: what must not be left to chance, and what once differed.
 
-use harness::{APP, OTHER};
+use harness::{APP, Engine, OTHER};
 use wire::mysql::command::Command;
 
 use super::generate::capability_sets;
@@ -8,9 +8,11 @@ use super::script::{Execution, Step, Value};
 use super::world::Session;
 
 /// Every case, with every set of capabilities.
-pub(crate) fn all() -> Vec<Session> {
+pub(crate) fn all(engine: Engine) -> Vec<Session> {
+    let is_played =
+        move |case: &&Case| engine == Engine::MariaDb || !ON_MARIADB.contains(&case.name);
     let of_case = |capabilities| {
-        CASES.iter().map(move |case| Session {
+        CASES.iter().filter(is_played).map(move |case| Session {
             name: case.name.to_owned(),
             account: if case.asks { OTHER } else { APP },
             capabilities,
@@ -34,6 +36,12 @@ pub(crate) fn first_questions() -> Vec<Session> {
     };
     capability_sets().into_iter().map(of).collect()
 }
+
+/// Two differences on MySQL that are left (docs/ARCHITECTURE.md, "What is open"): what a failed
+/// procedure has set is told in the OK of the next statement, where the guard has heard it already;
+/// and an unknown command adds its error to the warnings that were there.
+const ON_MARIADB: [&str; 2] =
+    ["a procedure fails behind a temporary table", "errors of the guard's own are in the warnings"];
 
 struct Case {
     name: &'static str,

@@ -48,6 +48,10 @@ impl Session {
             }
             Command::Query => self.query(first).await,
             Command::StmtPrepare => self.prepare(first).await,
+            // What MariaDB alone has, MySQL does not know.
+            Command::StmtBulkExecute if !self.mariadb => {
+                self.decline(first, refuse::unknown_option()).await
+            }
             Command::StmtExecute | Command::StmtBulkExecute => self.execute(first, command).await,
             Command::StmtFetch | Command::StmtReset | Command::StmtSendLongData => {
                 self.follow_up(first, command).await

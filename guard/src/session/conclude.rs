@@ -102,7 +102,7 @@ impl Session {
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         // An error carries no flags. A single statement outside a transaction leaves none behind.
         let is_single = !task.shape.effects.contains(Effects::MULTI) && is_simple(task.shape.kind);
-        let tells_now = !lease.mariadb && lease.has_untold;
+        let tells_now = !lease.mariadb && lease.has_untold && !self.view.is_own();
         let asks_flags = was_in_transaction || !is_autocommit || !is_single || tells_now;
         if reply.error.is_some() && asks_flags {
             // Any answer tells the flags. This one leaves ROW_COUNT() at -1, as the error did; an
@@ -203,10 +203,20 @@ impl Session {
             let is_in_use =
                 self.pins.may_have(Pin::Cursor, &name) || self.pins.may_have(Pin::LongData, &name);
             if let Some(lease) = &mut self.lease {
-                if is_in_use {
-                    lease.statements.hold(*id, sql);
-                } else if let Some(doubled) = lease.statements.share(*id) {
-                    command::put_stmt_close(&mut lease.closing, doubled);
+                // MySQL 9.7 sends no rows any more for a statement that had a cursor when it is
+                // executed without: nobody is to get it.
+                let is_spent = !lease.mariadb && before.may_have(Pin::Cursor, &name);
+                let statements = &mut lease.statements;
+                let ended = if is_in_use || self.view.is_own() {
+                    statements.hold(*id, sql);
+                    None
+                } else if is_spent {
+                    statements.remove_held(*id)
+                } else {
+                    statements.share(*id)
+                };
+                if let Some(ended) = ended {
+                    command::put_stmt_close(&mut lease.closing, ended);
                 }
             }
         }

@@ -27,7 +27,7 @@ use policy::{
     sql::{Effects, Kind, Shape},
 };
 
-use super::{answered::Answered, relay::Reply};
+use super::{answered::Answered, refuse::Error, relay::Reply};
 use crate::upstream::{
     connection::{Connection, Lost},
     pool::{Habits, Pool},
@@ -76,7 +76,13 @@ impl LookBack {
 
     /// How many warnings the last statement left.
     pub fn warnings(&self) -> u16 {
-        if self.answered.is_error() { 1 } else { self.warnings }
+        self.warnings
+    }
+
+    /// Notes an error of the guard's own.
+    pub fn fail(&mut self, error: Error) {
+        self.warnings = 1;
+        self.answered.error(error);
     }
 
     /// Until when the connection is kept for a question.

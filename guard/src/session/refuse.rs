@@ -122,7 +122,8 @@ pub fn too_many_changes() -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
 }
 
-/// An option of `COM_SET_OPTION` that does not exist, in the servers' words.
+/// What no server of this kind knows, such as an option of `COM_SET_OPTION` that does not exist, in
+/// the servers' words.
 pub fn unknown_option() -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
 }

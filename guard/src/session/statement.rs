@@ -197,7 +197,11 @@ impl Session {
     fn may_begin_here(&self) -> bool {
         let at_the_database =
             [Pin::TableLock, Pin::Xa, Pin::Session, Pin::NextTransaction, Pin::Variable];
+        // After it MySQL goes on to tell that the transaction is read-only.
+        let is_read_only = !self.mariadb
+            && matches!(self.transaction, Transaction::Begun(policy::sql::Begin::ReadOnly));
         !self.is_in_transaction()
+            && !is_read_only
             && !at_the_database.into_iter().any(|pin| self.pins.has(pin))
             && self.settings.variable(b"tx_read_only").is_none_or(|value| value == b"OFF")
             && self.settings.variable(b"transaction_read_only").is_none_or(|value| value == b"OFF")
