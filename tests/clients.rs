@@ -104,7 +104,7 @@ async fn through_the_guard(server: &Server, program: &str) {
     let setup = Setup {
         listener: format!("auth_plugin = \"mysql_native_password\"\n{tls}"),
         sections: format!(
-            "[[listener]]\naddress = \"127.0.0.1:{sha2}\"\nauth_plugin = \"caching_sha2_password\"\n{tls}"
+            "[auth]\nlocal_infile = true\n\n[[listener]]\naddress = \"127.0.0.1:{sha2}\"\nauth_plugin = \"caching_sha2_password\"\n{tls}"
         ),
         ..Setup::default()
     };

@@ -275,6 +275,37 @@ async fn invariant_8_control_connections_are_there_from_the_start_and_come_back(
 }
 
 #[tokio::test]
+async fn invariant_9_without_control_statements_flow_under_the_same_limits() {
+    let mut scene =
+        Scene::set("[class.default]\nin_flight = 2\nqueue_length = 0\nqueue_time = \"0s\"").await;
+    scene.becomes("/upstream/control", 2).await;
+    let lock = async |probe: &mut Probe, what: &str| {
+        let alter = format!("ALTER USER {}@'%' ACCOUNT {what}", CONTROL.name);
+        probe.conn().query_drop(alter).await.unwrap();
+    };
+    lock(&mut scene.probe, "LOCK").await;
+    let threads = scene.probe.threads().await.unwrap();
+    for thread in threads.iter().filter(|thread| thread.user == CONTROL.name) {
+        let kill = format!("KILL CONNECTION {}", thread.id);
+        scene.probe.conn().query_drop(kill).await.unwrap();
+    }
+    scene.becomes("/upstream/control", 0).await;
+    for id in [1, 11] {
+        let mut first = scene.writer(id).await;
+        let mut second = scene.writer(id + 1).await;
+        let mut third = scene.client().await;
+        says(&refused(&mut third, "SELECT 1").await, 3168, &["reason=in_flight", "limit=2"]);
+        scene.has_open(2).await;
+        done(&mut first, "COMMIT").await;
+        done(&mut third, "SELECT 1").await;
+        done(&mut second, "ROLLBACK").await;
+    }
+    assert_eq!(scene.notes().await, [1, 11]);
+    lock(&mut scene.probe, "UNLOCK").await;
+    scene.becomes("/upstream/control", 2).await;
+}
+
+#[tokio::test]
 async fn a_database_that_is_down_is_told_in_time_and_found_again() {
     let mut scene = Scene::set("").await;
     let (mut client, mut bystander) = (scene.writer(1).await, scene.client().await);

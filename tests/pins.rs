@@ -76,6 +76,29 @@ async fn each_cause_pins_and_its_end_unpins() {
     }
 }
 
+/// SQL in a value may do anything: LOCK TABLES can be executed at once, and no tracker tells of it.
+#[tokio::test]
+async fn sql_in_a_value_pins_unless_it_only_reads_and_writes() {
+    let (_server, guard) = scene().await;
+    let mut client = Client::login(guard.addr(), &APP).await.unwrap();
+    done(&mut client, "CREATE TABLE note (id INT PRIMARY KEY)").await;
+    done(&mut client, "EXECUTE IMMEDIATE 'INSERT INTO note VALUES (1)'").await;
+    assert_eq!(reasons(&guard).await, [""; 0]);
+    for sql in
+        ["EXECUTE IMMEDIATE 'LOCK TABLES note WRITE'", "EXECUTE IMMEDIATE CONCAT('DO ', '1')"]
+    {
+        let mut client = Client::login(guard.addr(), &APP).await.unwrap();
+        done(&mut client, sql).await;
+        assert_eq!(reasons(&guard).await, ["unknown_state"], "{sql}");
+        drop(client);
+        // What it held ends with it: the next takes the lock at once.
+        eventually("the pin is gone", SOON, async || {
+            reasons(&guard).await.is_empty().then_some(())
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_user_variable_is_kept_until_the_connection_is_reset() {
     let (_server, guard) = scene().await;

@@ -21,6 +21,9 @@ const AT_ONCE: usize = 32;
 /// All connections must be open after this long; those that are not count as refused.
 const OPENING: Duration = Duration::from_secs(120);
 
+/// Clients that must find room beside those that are held: the probe.
+const SPARE: usize = 10;
+
 /// How many to hold.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -53,7 +56,7 @@ struct Held {
 /// Holds idle clients on one proxy after the other, each freshly started.
 pub(crate) fn run(stage: &Stage, options: &Options) -> Result<()> {
     // A forwarder has two sockets for each client; the guard one, and a few to the server.
-    let sockets = machine::connections_max();
+    let sockets = machine::connections_max() - 2 * SPARE;
     let (paired, single) = (options.clients.min(sockets / 2), options.clients.min(sockets));
     if paired < options.clients {
         println!(

@@ -88,6 +88,11 @@ impl Gate {
         self.core.lock().admission.snapshot(now)
     }
 
+    /// Since when the transaction waits that has waited longest.
+    pub fn oldest_wait(&self) -> Option<Instant> {
+        self.core.lock().admission.oldest_wait()
+    }
+
     /// Refuses what has waited too long, for ever. Dropping the future stops the clock: tickets
     /// then wait for a permit alone.
     pub async fn run_timer(&self) {

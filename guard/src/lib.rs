@@ -27,3 +27,34 @@ pub mod control;
 pub mod log;
 pub mod metrics;
 pub mod operations;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    /// Every file of this crate that ends something on the server, tests apart.
+    fn killers(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                killers(&path, found);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let kills = code.lines().any(|line| {
+                !line.trim_start().starts_with("//") && line.contains(concat!("\"KI", "LL "))
+            });
+            if kills {
+                found.push(path.file_name().unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn invariant_6_only_control_ends_what_runs_on_the_server() {
+        let mut found = Vec::new();
+        killers(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert_eq!(found, ["control.rs"]);
+    }
+}

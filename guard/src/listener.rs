@@ -90,12 +90,11 @@ impl Arrival {
         let Self { stream, peer, place, shared, login } = self;
         let began = Instant::now();
         let clients = &shared.metrics.clients;
-        let logging_in = clients.connections.of(ClientState::LoggingIn);
-        logging_in.increment(1.0);
+        let logging_in = LoggingIn::begin(&shared);
         let id = shared.sessions.next_id();
         // Boxed, like the session below: a client's task should carry one of them, not both.
         let entered = Box::pin(enter(stream, id, &shared, &login)).await;
-        logging_in.decrement(1.0);
+        drop(logging_in);
         match entered {
             Ok(login) => {
                 clients.arrivals.of(ClientOutcome::Accepted).increment(1);
@@ -109,6 +108,26 @@ impl Arrival {
             }
         }
         drop(place);
+    }
+}
+
+/// Shows a client as logging in until it is dropped. A login that panics is counted as a session
+/// that does.
+struct LoggingIn(Arc<Shared>);
+
+impl LoggingIn {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.metrics.clients.connections.of(ClientState::LoggingIn).increment(1.0);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for LoggingIn {
+    fn drop(&mut self) {
+        self.0.metrics.clients.connections.of(ClientState::LoggingIn).decrement(1.0);
+        if std::thread::panicking() {
+            self.0.metrics.guard.panics.increment(1);
+        }
     }
 }
 

@@ -12,9 +12,11 @@ pub mod label;
 pub mod table;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label as KeyLabel, Level, Metadata, Recorder, Unit,
 };
@@ -37,7 +39,7 @@ use self::table::{Metric, Type};
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    classes: ArcSwap<Vec<Arc<ClassMetrics>>>,
+    classes: ArcSwap<Vec<ClassMetrics>>,
     /// Of the clients' side.
     pub clients: ClientMetrics,
     /// Of the database's side.
@@ -171,20 +173,15 @@ impl Metrics {
 
     /// Other classes from now on, after a reload. What was counted for a name goes on.
     pub fn set_classes(&self, classes: &[&str]) {
-        let made = classes.iter().map(|name| {
-            Arc::new(ClassMetrics::new(&Make { recorder: &self.recorder, class: Some(name) }))
-        });
+        let make = |name| Make { recorder: &self.recorder, class: Some(name) };
+        let made = classes.iter().map(|name| ClassMetrics::new(&make(name)));
         self.classes.store(Arc::new(made.collect()));
     }
 
     /// The metrics of a class; those of class `default` when the id is of an older configuration.
-    /// A session keeps what it gets until the next reload.
-    ///
-    /// # Panics
-    /// When there is no class at all, which the configuration cannot express.
-    pub fn class(&self, id: ClassId) -> Arc<ClassMetrics> {
-        let classes = self.classes.load();
-        Arc::clone(classes.get(usize::from(id.0)).unwrap_or(&classes[0]))
+    /// To be used at once, not kept.
+    pub fn class(&self, id: ClassId) -> OfClass {
+        OfClass { classes: self.classes.load(), id }
     }
 
     /// Sets the gauges of the classes. Call it before rendering, and with [`Self::run_upkeep`].
@@ -222,9 +219,44 @@ impl fmt::Debug for Metrics {
     }
 }
 
+// === impl OfClass ===
+
+/// The metrics of one class, borrowed: counting a reference would cost as much as counting the
+/// event.
+#[derive(Debug)]
+pub struct OfClass {
+    classes: Guard<Arc<Vec<ClassMetrics>>>,
+    id: ClassId,
+}
+
+impl Deref for OfClass {
+    type Target = ClassMetrics;
+
+    /// # Panics
+    /// When there is no class at all, which the configuration cannot express.
+    fn deref(&self) -> &ClassMetrics {
+        self.classes.get(usize::from(self.id.0)).unwrap_or(&self.classes[0])
+    }
+}
+
 // === impl ClassMetrics ===
 
 impl ClassMetrics {
+    /// Counts a statement that ended, `took` after it was sent.
+    pub fn note_statement(&self, ended: StatementOutcome, took: Duration) {
+        self.statements.of(ended).increment(1);
+        self.service_time.record(took);
+    }
+
+    /// Counts a transaction that ended, `took` after its first statement; `None` for a statement
+    /// with autocommit, which is its own transaction.
+    pub fn note_transaction(&self, ended: TransactionOutcome, took: Option<Duration>) {
+        self.transactions.of(ended).increment(1);
+        if let Some(took) = took {
+            self.transaction_time.record(took);
+        }
+    }
+
     fn new(make: &Make<'_>) -> Self {
         Self {
             statements: make.counters("guard_statements_total"),

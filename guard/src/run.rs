@@ -4,10 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -31,8 +28,8 @@ use crate::{
     login::{self, LoginContext, Welcome},
     metrics::Metrics,
     operations::Operator,
-    secret::{Secret, rsa::RsaKey},
-    session::{client::Buffers, registry::Sessions},
+    secret::rsa::RsaKey,
+    session::{client::Buffers, file::LocalInfile, registry::Sessions},
     shared::{SessionOptions, Shared},
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
     upstream::{
@@ -104,10 +101,8 @@ impl Guard {
         let metrics = Arc::new(Metrics::new(&config.class_names()));
         let target = Arc::new(upstream_target(&config)?);
         let control_target = Arc::new(control_target(&config, &target));
-        let control_account = Account::new(
-            config.control.user.as_str(),
-            Secret::from(config.control.password.expose().as_bytes().to_vec()),
-        );
+        let control_account =
+            Account::new(config.control.user.as_str(), config.control.password.clone());
         let control_account = Arc::new(control_account);
         let greeting = connect::probe(&target, Some(&control_account)).await?;
         let connections = config.control.connections;
@@ -130,7 +125,7 @@ impl Guard {
         let welcome = Welcome {
             connection_id: 0,
             version: Arc::clone(&greeting.version),
-            capabilities: login::offer(greeting.capabilities),
+            capabilities: login::offer(greeting.capabilities, local_infile(&config).is_offered()),
             charset: greeting.charset,
             status: wire::mysql::response::Status::AUTOCOMMIT.0,
             mariadb: greeting.mariadb,
@@ -263,6 +258,7 @@ fn share(
         session_pooling: config.upstream.pooling == Pooling::Session,
         statements_per_client: whole(config.upstream.statements_per_client),
         max_packet: usize::try_from(config.upstream.max_packet.0).unwrap_or(usize::MAX),
+        local_infile: local_infile(config),
         write_timeout: first.write_timeout,
         idle_timeout: first.idle_timeout,
         lease_timeout: config.upstream.connect_timeout * 2,
@@ -273,7 +269,6 @@ fn share(
     Arc::new(Shared {
         gate: Gate::new(now, Arc::clone(&policy)),
         policy: ArcSwap::new(policy),
-        generation: AtomicU64::new(0),
         switches: ArcSwap::from_pointee(switches),
         statements: Statements::new(DIGESTS_MAX),
         upstream,
@@ -322,15 +317,24 @@ fn users(config: &Config, target: &Arc<Target>) -> Result<Arc<Users>, StartError
         Some(path) => crate::users::read_password_file(path)?,
         None => Vec::new(),
     };
-    entries.extend(config.users.iter().map(|user| Entry {
-        user: user.name.as_str().into(),
-        secret: Secret::from(user.password.expose().as_bytes().to_vec()),
-    }));
+    entries.extend(
+        config
+            .users
+            .iter()
+            .map(|user| Entry { user: user.name.as_str().into(), secret: user.password.clone() }),
+    );
     let verifier = config.auth.database.then(|| {
         let options = VerifierOptions { target: Arc::clone(target), fresh: config.auth.ttl };
         Verifier::new(options)
     });
     Ok(Arc::new(Users::new(entries, verifier)))
+}
+
+fn local_infile(config: &Config) -> LocalInfile {
+    let named = config.users.iter().filter_map(|user| {
+        user.local_infile.map(|is_allowed| (user.name.as_str().into(), is_allowed))
+    });
+    LocalInfile { others: config.auth.local_infile, named: named.collect() }
 }
 
 async fn listeners(
@@ -346,17 +350,18 @@ async fn listeners(
             ListenerTls::Required => Some(Demand::Required),
         };
         let tls = match (demand, &listener.certificate, &listener.key) {
+            (None, ..) => None,
             (Some(demand), Some(certificate), Some(key)) => {
-                Some(Arc::new(ServerTls::load(certificate, key, demand)?))
+                Some(ServerTls::load(certificate, key, demand)?)
             }
-            _ => None,
+            (Some(demand), ..) => Some(ServerTls::self_signed(demand)?),
         };
         let plugin = match listener.auth_plugin {
             AuthPlugin::CachingSha2Password => Plugin::CachingSha2Password,
             AuthPlugin::MysqlNativePassword => Plugin::NativePassword,
         };
         let login = LoginContext {
-            tls,
+            tls: tls.map(Arc::new),
             users: Arc::clone(users),
             plugin,
             timeout: listener.login_timeout,

@@ -10,6 +10,8 @@
 //! | `client` | the client's socket and its commands |
 //! | `command` | which command goes where |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
+//! | `file` | `LOAD DATA LOCAL` |
+//! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
 //! | `answered` | what the guard answered in the server's place |
@@ -24,7 +26,10 @@ pub mod client;
 pub mod command;
 mod conclude;
 pub mod effect;
+pub mod file;
+pub mod interrupt;
 pub mod look_back;
+mod part;
 pub mod pins;
 pub mod prepared;
 pub mod refuse;
@@ -156,6 +161,8 @@ pub struct Session {
     statements: ClientStatements,
     /// What the client answered at its last login.
     challenge: Challenge,
+    /// How often it was reset.
+    resets: u32,
     /// How often `COM_CHANGE_USER` was refused.
     failed_changes: u8,
     /// When the last reply ended, inside a transaction.
@@ -171,8 +178,8 @@ enum Heard {
     Command(client::First),
     /// A time limit of the open transaction passed.
     Limit(Deadline),
-    /// The connection that was held for a look back may go.
-    HoldOver,
+    /// The connection has lingered for long enough.
+    LingerOver,
     Idle,
     Killed,
 }
@@ -184,7 +191,7 @@ impl Session {
             login.database.as_deref(),
             login.capabilities.contains(wire::mysql::Capabilities::MULTI_STATEMENTS),
         ));
-        let pool = shared.upstream.pool_of(&login.account, login.capabilities, login.charset);
+        let pool = shared.pool_of(&login.account, login.capabilities, login.charset);
         let mut pins = Pins::default();
         if shared.options.session_pooling {
             pins.add(Pin::Session);
@@ -218,6 +225,7 @@ impl Session {
             look_back: LookBack::default(),
             statements: ClientStatements::default(),
             challenge: login.challenge,
+            resets: 0,
             failed_changes: 0,
             idle_since: None,
             timer: Timer::new(),
@@ -255,16 +263,7 @@ impl Session {
                     self.obey(first).await?;
                 }
                 Heard::Limit(deadline) => self.abort_idle(deadline).await?,
-                Heard::HoldOver => {
-                    self.pins.remove(Pin::LookBack);
-                    self.look_back.forget();
-                    if let Some(lease) = self.slot.take() {
-                        lease.give_back();
-                    }
-                    if self.lease.is_some() {
-                        self.release().await;
-                    }
-                }
+                Heard::LingerOver => self.end_linger().await,
                 Heard::Idle => return Err(End::Idle),
                 Heard::Killed => {
                     if self.entry.card.is_ended() {
@@ -282,8 +281,8 @@ impl Session {
             transaction: self.transaction.since(),
             idle: self.transaction.since().and(self.idle_since),
         });
-        let hold_until = self.look_back.held_until();
-        let now_or_idle = match (&deadline, hold_until) {
+        let linger_until = self.look_back.held_until();
+        let now_or_idle = match (&deadline, linger_until) {
             (Some(deadline), _) => Some(deadline.at),
             (None, Some(at)) => Some(at),
             (None, None) if self.client.has_pipelined() => None,
@@ -292,12 +291,12 @@ impl Session {
         tokio::select! {
             biased;
             first = self.client.next() => Ok(Heard::Command(first?)),
-            () = self.timer.until(now_or_idle) => Ok(match (deadline, hold_until) {
+            () = self.timer.until(now_or_idle) => Ok(match (deadline, linger_until) {
                 (Some(deadline), _) => Heard::Limit(deadline),
-                (None, Some(_)) => Heard::HoldOver,
+                (None, Some(_)) => Heard::LingerOver,
                 (None, None) => Heard::Idle,
             }),
-            () = self.entry.card.kill.notified() => Ok(Heard::Killed),
+            () = self.entry.card.interrupt.wait() => Ok(Heard::Killed),
         }
     }
 
@@ -315,7 +314,7 @@ impl Session {
             End::Client(_) | End::Quit | End::Told(_) => return,
         };
         let capabilities = self.client.capabilities;
-        put_err(&mut self.client.outbuf, 0, capabilities, code, b"08S01", message.as_bytes());
+        put_err(self.client.out(), 0, capabilities, code, b"08S01", message.as_bytes());
         let patience = std::time::Duration::from_secs(1);
         // A client that does not listen any more misses it.
         let _missed = tokio::time::timeout(patience, self.client.flush()).await;
@@ -324,9 +323,7 @@ impl Session {
     /// Ends everything the session still holds on the database.
     async fn retire(&mut self) {
         self.entry.card.show_pins(&Pins::default(), Instant::now(), None);
-        if let Some(lease) = self.slot.take() {
-            lease.give_back();
-        }
+        self.leave_slot();
         if self.lease.is_some() {
             self.clean_up().await;
         }
@@ -354,7 +351,8 @@ impl Session {
     /// As [`Self::say_ok`], with this many warnings.
     fn say_ok_with(&mut self, warnings: u16) {
         let ok = OkPacket { status: self.status_to_tell(), warnings, ..OkPacket::default() };
-        put_ok(&mut self.client.outbuf, 1, self.client.capabilities, &ok);
+        let capabilities = self.client.capabilities;
+        put_ok(self.client.out(), 1, capabilities, &ok);
     }
 
     /// The warnings in the answer to a command without SQL: MySQL tells those of the statement
@@ -383,7 +381,7 @@ impl Session {
         let capabilities = self.client.capabilities;
         let message = error.message.as_bytes();
         let (code, state) = (error.code, &error.sqlstate);
-        put_err(&mut self.client.outbuf, 1, capabilities, code, state, message);
+        put_err(self.client.out(), 1, capabilities, code, state, message);
         self.look_back.fail(error);
     }
 
@@ -393,18 +391,10 @@ impl Session {
         self.transaction = Transaction::Idle;
         self.times = TimeLimits::default();
         self.idle_since = None;
-        if self.pins.is_empty() && self.hear_untold().await.is_err() {
-            drop(self.lease.take().map(Lease::detach));
+        if self.pins.is_empty() {
+            self.part().await;
         }
         if self.pins.is_empty() {
-            if let Some(mut lease) = self.lease.take() {
-                if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
-                    lease.settings = Arc::clone(&self.settings);
-                    self.part_with(lease);
-                } else {
-                    drop(lease.detach());
-                }
-            }
             self.pinned = None;
         } else if self.pinned.is_none() {
             self.pinned = self.permit.as_mut().and_then(Permit::pin);
@@ -415,22 +405,9 @@ impl Session {
         self.show();
     }
 
-    /// Lets a clean connection linger for the session's next statement, or gives it back at once.
-    fn part_with(&mut self, lease: Lease) {
-        let linger = self.shared.options.linger;
-        if linger.is_zero() {
-            lease.give_back();
-        } else {
-            self.look_back.hold(self.now + linger);
-            self.shared.upstream.lingering.put(&self.slot, lease);
-        }
-    }
-
-    /// Takes the lingering connection back, if nobody else has and the server has not closed it.
-    fn resume(&mut self) {
-        if self.lease.is_none() {
-            self.lease = self.slot.take().filter(|lease| !lease.is_disturbed());
-        }
+    /// Whose a value is that was left on a connection: a reset makes another session of this one.
+    pub fn identity(&self) -> u64 {
+        u64::from(self.entry.card.id) << 32 | u64::from(self.resets)
     }
 
     /// Shows others what the session is doing.

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -17,12 +17,15 @@ use policy::{
     switch::Switches,
 };
 
+use wire::mysql::Capabilities;
+
 use crate::{
     gate::Gate,
     login::{LoginContext, Welcome},
     metrics::Metrics,
-    session::{client::Buffers, registry::Sessions},
-    upstream::{Nets, Upstream},
+    session::{client::Buffers, file::LocalInfile, registry::Sessions},
+    upstream::{Nets, Upstream, pool::Pool},
+    users::Account,
 };
 
 /// What all sessions share.
@@ -32,8 +35,6 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// Rules, classes and limits; swapped whole by a reload.
     pub policy: ArcSwap<Policy>,
-    /// Counts reloads, so that a session knows when what it remembers of a class is old.
-    pub generation: AtomicU64,
     /// What is turned off or down.
     pub switches: ArcSwap<Switches>,
     /// The digests seen so far.
@@ -65,6 +66,8 @@ pub struct SessionOptions {
     pub statements_per_client: usize,
     /// The largest command, in bytes.
     pub max_packet: usize,
+    /// Who may send files with `LOAD DATA LOCAL`.
+    pub local_infile: LocalInfile,
     /// How long a client may leave the guard unable to write.
     pub write_timeout: Duration,
     /// How long a client may be silent outside a transaction.
@@ -79,6 +82,19 @@ pub struct SessionOptions {
 }
 
 impl Shared {
+    /// The pool for an account and what it agreed on with a client. Where the account may not send
+    /// files, the database is told that the client cannot: it then refuses by itself.
+    pub fn pool_of(
+        &self,
+        account: &Arc<Account>,
+        capabilities: Capabilities,
+        charset: u8,
+    ) -> Arc<Pool> {
+        let is_allowed = self.options.local_infile.is_allowed(&account.user);
+        let denied = if is_allowed { Capabilities::default() } else { Capabilities::LOCAL_FILES };
+        self.upstream.pool_of(account, capabilities.without(denied), charset)
+    }
+
     /// Whether a switch turns the statement off.
     pub fn switched_off(
         &self,
@@ -86,11 +102,11 @@ impl Shared {
         policy: &Policy,
         facts: &Facts<'_>,
         class: ClassId,
-    ) -> Option<Refusal> {
+    ) -> Option<Box<Refusal>> {
         let switches = self.switches.load();
         // Almost always empty: then no dice are thrown.
         switches.list(now).next()?;
-        switches.check(now, policy, facts, class, fastrand::f64())
+        switches.check(now, policy, facts, class, fastrand::f64()).map(Box::new)
     }
 
     /// The time limits that hold for a class; none unless its mode is enforce.
@@ -104,7 +120,6 @@ impl Shared {
     pub fn reload(&self, now: Instant, policy: Policy, nets: Nets) {
         let policy = Arc::new(policy);
         self.policy.store(Arc::clone(&policy));
-        self.generation.fetch_add(1, Ordering::Release);
         self.gate.reconfigure(now, policy);
         self.upstream.set_nets(nets);
     }

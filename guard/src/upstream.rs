@@ -165,6 +165,11 @@ impl Upstream {
         Arc::clone(if mariadb { &nets.mariadb } else { &nets.mysql })
     }
 
+    /// The server's own limit for statements, as [`Self::setup`] sets it.
+    pub fn statement_net(&self) -> Option<Duration> {
+        self.nets.load().statement
+    }
+
     /// Other limits of the server's own; connections take them over as they are opened or reset.
     pub fn set_nets(&self, nets: Nets) {
         self.nets.store(Arc::new(nets));
@@ -218,14 +223,16 @@ impl Upstream {
 /// as a net below the guard's.
 #[derive(Debug, Clone)]
 pub struct Nets {
+    /// The limit for statements, where there is one.
+    statement: Option<Duration>,
     mariadb: Arc<[u8]>,
     mysql: Arc<[u8]>,
 }
 
-/// The trackers that tell when a connection is clean (`mysql.md` §3.6).
+/// The trackers that tell when a connection is clean. That of transactions stays off: the flags of
+/// each reply tell whether one is open, and with it on every reply would carry its state.
 const TRACKERS: &str = "SET session_track_system_variables='*',session_track_schema=ON,\
-                        session_track_state_change=ON,\
-                        session_track_transaction_info='CHARACTERISTICS'";
+                        session_track_state_change=ON";
 
 impl Nets {
     /// Trackers, and these limits. MySQL has none for writes: `max_execution_time` holds for reads.
@@ -242,7 +249,8 @@ impl Nets {
             mariadb.push_str(&both);
             mysql.push_str(&both);
         }
-        Self { mariadb: mariadb.into_bytes().into(), mysql: mysql.into_bytes().into() }
+        let statement = limits.statement;
+        Self { statement, mariadb: mariadb.into_bytes().into(), mysql: mysql.into_bytes().into() }
     }
 }
 

@@ -46,8 +46,11 @@ enum Level {
     Class,
     Database,
     Overall,
+    /// Beyond all limits: the connections that there are. Counted and queued for with `Overall`.
+    Upstream,
 }
 
+/// The levels that have limits of their own.
 const LEVELS: [Level; 3] = [Level::Class, Level::Database, Level::Overall];
 
 /// Who may run.
@@ -56,6 +59,8 @@ pub struct Admission {
     classes: Rooms,
     databases: Rooms,
     overall: Room,
+    /// How many upstream connections there are.
+    connections: Option<u32>,
     queue: Queue,
     /// The class that is offered room next.
     turn: usize,
@@ -72,6 +77,7 @@ impl Admission {
             classes: Rooms::default(),
             databases: Rooms::default(),
             overall: Room::new(now, "", policy.mode, policy.overall),
+            connections: policy.connections,
             queue: Queue::default(),
             turn: 0,
             events: VecDeque::new(),
@@ -96,6 +102,7 @@ impl Admission {
             policy.databases.iter().map(|(name, limits)| (name.as_str(), policy.mode, *limits));
         self.databases.reconfigure(now, databases, (policy.mode, Limits::default()));
         self.overall.reconfigure(now, policy.mode, policy.overall);
+        self.connections = policy.connections;
         self.pump();
     }
 
@@ -211,6 +218,12 @@ impl Admission {
         }
     }
 
+    /// Since when the ticket waits that has waited longest.
+    #[must_use]
+    pub fn oldest_wait(&self) -> Option<Instant> {
+        self.queue.first()
+    }
+
     /// The next thing that happened to a ticket. Call until `None` after every other call.
     pub fn poll(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -316,6 +329,7 @@ impl Admission {
                 Level::Class => Scope::Class(name),
                 Level::Database => Scope::Database(name),
                 Level::Overall => Scope::Overall,
+                Level::Upstream => Scope::Upstream,
             },
             limit_name: unmet.limit_name,
             limit: unmet.limit,
@@ -344,15 +358,21 @@ impl Admission {
         match level {
             Level::Class => Some(self.classes.room(seat.class)),
             Level::Database => seat.database.map(|place| self.databases.room(place)),
-            Level::Overall => Some(&self.overall),
+            Level::Overall | Level::Upstream => Some(&self.overall),
         }
     }
 
     /// The narrowest limit in this mode that leaves no room.
     fn lack(&self, line: Line, mode: Mode) -> Option<(Level, Lack)> {
-        LEVELS.into_iter().find_map(|level| {
+        let limited = LEVELS.into_iter().find_map(|level| {
             let room = self.room(line.seat, level).filter(|room| room.mode == mode)?;
             Some((level, room.lack(line.needs_connection)?))
+        });
+        limited.or_else(|| {
+            let limit = self.connections.filter(|_| line.needs_connection)?;
+            let measured = self.overall.connections;
+            let is_out = mode == Mode::Enforce && measured >= limit;
+            is_out.then_some((Level::Upstream, Lack { limit_name: "connections", limit, measured }))
         })
     }
 

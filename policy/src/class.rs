@@ -105,6 +105,9 @@ pub struct Policy {
     pub databases: Vec<(String, Limits)>,
     /// Limits of everything together; its queue length bounds all queues together.
     pub overall: Limits,
+    /// How many upstream connections there are. That is no decision of the operator's alone, so it
+    /// holds in every mode: who finds none waits as for an overall limit. `None`: no bound.
+    pub connections: Option<u32>,
     /// Which statement belongs to which class.
     pub rules: RuleSet,
 }
@@ -116,6 +119,7 @@ impl Default for Policy {
             classes: vec![Class::unlimited()],
             databases: Vec::new(),
             overall: Limits::default(),
+            connections: None,
             rules: RuleSet::default(),
         }
     }

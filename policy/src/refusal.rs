@@ -81,6 +81,8 @@ pub enum Scope {
     Database(Box<str>),
     /// The limit of everything together.
     Overall,
+    /// What there is of the database.
+    Upstream,
     /// The switch described like this, e.g. `tag job=reminders`.
     Switch(Box<str>),
 }
@@ -122,6 +124,7 @@ impl fmt::Display for Refusal {
             Scope::Class(name) => write!(f, "class.{name}.{}", self.limit_name)?,
             Scope::Database(name) => write!(f, "database.{name}.{}", self.limit_name)?,
             Scope::Overall => write!(f, "overall.{}", self.limit_name)?,
+            Scope::Upstream => write!(f, "upstream.{}", self.limit_name)?,
             Scope::Switch(target) => write!(f, "switch {target}")?,
         }
         match &self.note {

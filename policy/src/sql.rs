@@ -109,6 +109,41 @@ impl Shape {
             }
         }
     }
+
+    /// The SQL that a statement with [`Effects::DYNAMIC`] prepares, or executes at once.
+    #[must_use]
+    pub fn dynamic<'a>(&self, sql: &'a [u8], scratch: &Scratch) -> Dynamic<'a> {
+        let text = &*self.text;
+        let is_literal = match self.kind {
+            _ if self.effects.contains(Effects::MULTI) => false,
+            Kind::Prepare => text.ends_with(" FROM ?"),
+            Kind::Execute if !text.starts_with("EXECUTE IMMEDIATE ") => return Dynamic::Nothing,
+            Kind::Execute => {
+                text == "EXECUTE IMMEDIATE ?" || text.starts_with("EXECUTE IMMEDIATE ? USING ")
+            }
+            _ => false,
+        };
+        // A parameter in its place has the same digest.
+        let is_literal = is_literal && !scratch.begins_otherwise;
+        match scratch.literals.first().filter(|_| is_literal).map(|span| span.of(sql)) {
+            Some(text @ [b'\'' | b'"', ..]) if !text.contains(&b'\\') => {
+                Dynamic::Text(digest::unquote(text))
+            }
+            _ => Dynamic::Hidden,
+        }
+    }
+}
+
+/// SQL that a statement carries as a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dynamic<'a> {
+    /// None: it executes what was prepared before.
+    Nothing,
+    /// A literal, without its quotes, quotes inside as they are written (doubled): judged so, it
+    /// shows no less than it does.
+    Text(&'a [u8]),
+    /// It is computed, or escaped in a way that is not undone here.
+    Hidden,
 }
 
 /// A range of bytes of a statement.

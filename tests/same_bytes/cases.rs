@@ -449,6 +449,11 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a procedure sets variables in the places of its parameters",
+        asks: false,
+        steps: &[Sql("CALL outs(1, @y, @z)"), Sql("SELECT 1"), Sql("SELECT @y, @z")],
+    },
+    Case {
         name: "variables follow the session",
         asks: false,
         steps: &[

@@ -47,7 +47,7 @@ impl World {
         let setup = Setup {
             connections: CONNECTIONS,
             upstream: format!("linger = \"{linger}\""),
-            sections: "[overall]\nqueue_time = \"60s\"\n\n[class.default]\nqueue_time = \"60s\"\n\
+            sections: "[auth]\nlocal_infile = true\n\n[overall]\nqueue_time = \"60s\"\n\n[class.default]\nqueue_time = \"60s\"\n\
                        statement_time = \"off\"\ntransaction_time = \"off\"\n\
                        idle_in_transaction_time = \"off\"\nlock_wait_time = \"off\"\n"
                 .into(),

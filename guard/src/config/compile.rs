@@ -25,6 +25,7 @@ impl Config {
                 .map(|(name, own)| (name.clone(), own.into()))
                 .collect(),
             overall: (&self.overall).into(),
+            connections: Some(self.upstream.connections),
             rules: RuleSet::new(
                 self.rules
                     .iter()

@@ -83,7 +83,7 @@ metrics! {
     "guard_reloads_total" Counter, "reloads" [set::<Reload>()]
         "Reloads of the configuration by outcome; a failed one leaves the old configuration in force.";
     "guard_panics_total" Counter, "sessions" []
-        "Sessions ended by a panic; anything above 0 is a bug.";
+        "Sessions and logins ended by a panic; anything above 0 is a bug.";
     "guard_switches" Gauge, "switches" []
         "Switches that are set.";
 

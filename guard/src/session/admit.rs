@@ -1,21 +1,29 @@
 //! Getting ready to run: a permit from the gate, and a connection in the session's own state.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
-use policy::{admission::Arrival, refusal::Refusal, sql::Effects};
+use policy::{
+    admission::Arrival,
+    refusal::{Reason, Refusal},
+    sql::Effects,
+};
 
 use super::{
     End, Session,
     client::{Client, ClientError},
+    look_back::{HOLD_PATIENCE, asks},
     refuse,
     statement::Task,
 };
 use crate::{
-    gate::Entry,
+    gate::{Entry, Permit, Ticket},
     metrics::StatementOutcome,
     shared::Shared,
     upstream::{
-        handover::{HandoverError, Incoming, hand_over},
+        handover::{HandoverError, Incoming, Net, hand_over},
         pool::Lease,
         whole_seconds,
     },
@@ -24,6 +32,12 @@ use crate::{
 /// Connections that are tried for one statement before it is given up. More than one is needed
 /// when idle connections died together, as in a restart of the database.
 const LEASE_TRIES: usize = 64;
+
+/// MariaDB's own limit for statements. A client that sets it has its way.
+const NET: &[u8] = b"max_statement_time";
+
+/// The pause between the ends of two holds for one that waits: the first may have been enough.
+const HOLD_STEP: Duration = Duration::from_millis(10);
 
 impl Session {
     /// Asks the gate. Returns whether the statement may run; if not, the client has been told.
@@ -37,28 +51,34 @@ impl Session {
             }
             return self.shed(task, refusal).await;
         }
-        let policy = self.shared.policy.load_full();
+        let policy = self.shared.policy.load();
+        let times = Shared::times(&policy, task.class);
         let arrival = Arrival {
             class: task.class,
             database: policy.database(self.database()),
             needs_connection: self.pinned.is_none(),
             may_hold_locks,
         };
-        let entered = match self.shared.gate.enter(now, arrival) {
-            Entry::Permit(permit) => Ok(permit),
-            Entry::Refused(_) | Entry::Wait(_) if ends_nothing => {
-                return Ok(self.end_nothing(task));
-            }
-            Entry::Refused(refusal) => Err(refusal),
-            Entry::Wait(mut ticket) => tokio::select! {
-                biased;
-                entered = &mut ticket => entered,
-                error = gone(&mut self.client) => return Err(End::Client(error)),
-                () = self.entry.card.kill.notified() => {
-                    self.decline(task.first, refuse::interrupted()).await?;
-                    return Ok(false);
+        drop(policy);
+        let entered = loop {
+            let entered = match self.shared.gate.enter(self.now, arrival) {
+                Entry::Permit(permit) => Ok(permit),
+                Entry::Refused(_) | Entry::Wait(_) if ends_nothing => {
+                    return Ok(self.end_nothing(task));
                 }
-            },
+                Entry::Refused(refusal) => Err(refusal),
+                Entry::Wait(ticket) => match self.wait(ticket, task).await? {
+                    Some(entered) => entered,
+                    None => return Ok(false),
+                },
+            };
+            // Nobody is refused for a question that may never come.
+            match entered {
+                Err(refusal) if wants_room(&refusal) && self.end_one_hold() => {
+                    self.now = Instant::now();
+                }
+                entered => break entered,
+            }
         };
         match entered {
             Ok(permit) => {
@@ -67,12 +87,40 @@ impl Session {
                 self.shared.metrics.class(task.class).queue_wait.record(waited);
                 self.permit = Some(permit);
                 self.class = task.class;
-                self.times = Shared::times(&policy, task.class);
+                self.times = times;
                 self.show();
                 Ok(true)
             }
             Err(refusal) => self.shed(task, &refusal).await,
         }
+    }
+
+    /// Waits for its turn; holds end that stand in its way. `None`: it was killed meanwhile, and the
+    /// client has been told.
+    async fn wait(
+        &mut self,
+        mut ticket: Ticket,
+        task: &Task,
+    ) -> Result<Option<Result<Permit, Refusal>>, End> {
+        let mut patience = Some(ticket.since + HOLD_PATIENCE);
+        loop {
+            tokio::select! {
+                biased;
+                entered = &mut ticket => return Ok(Some(entered)),
+                error = gone(&mut self.client) => return Err(End::Client(error)),
+                () = self.entry.card.interrupt.wait() => {
+                    self.decline(task.first, refuse::interrupted()).await?;
+                    return Ok(None);
+                }
+                () = self.timer.until(patience) => {
+                    patience = self.end_one_hold().then(|| Instant::now() + HOLD_STEP);
+                }
+            }
+        }
+    }
+
+    fn end_one_hold(&self) -> bool {
+        self.shared.upstream.lingering.end_one_hold()
     }
 
     /// COMMIT and ROLLBACK always pass (invariant 4), also where nothing is open: pools of
@@ -98,7 +146,7 @@ impl Session {
     pub(super) async fn borrow(&mut self, task: &Task) -> Result<bool, End> {
         // What is open or pinned on a connection cannot be had on another one.
         let is_bound = self.lease.is_some() && (self.is_in_transaction() || self.pinned.is_some());
-        let mut refusal = refuse::unavailable("no connection survived");
+        let mut refusal = None;
         let is_blank = self.lease.is_none() && self.look_back.is_blank(task.shape.effects);
         for _ in 0..LEASE_TRIES {
             let mut lease = match self.lease.take() {
@@ -106,7 +154,7 @@ impl Session {
                 None => match self.lease_new().await? {
                     Ok(lease) => lease,
                     Err(error) => {
-                        refusal = error;
+                        refusal = Some(error);
                         break;
                     }
                 },
@@ -115,14 +163,14 @@ impl Session {
             // Of an account that asks, an insert must not leave another session's value standing.
             let asks_last_insert = effects.contains(Effects::LAST_INSERT_ID)
                 || self.pool.habits.last_insert.load(Ordering::Relaxed);
-            let setup = self.shared.upstream.setup(lease.mariadb);
             let incoming = Incoming {
-                session: self.entry.card.id,
+                session: self.identity(),
                 settings: &self.settings,
                 is_blank,
                 last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
+                net: self.net(task, &lease),
                 lock_wait: self.times.lock_wait.map(whole_seconds),
-                setup: &setup,
+                upstream: &self.shared.upstream,
             };
             match hand_over(&mut lease, incoming).await {
                 Ok(()) => {
@@ -132,7 +180,7 @@ impl Session {
                 Err(HandoverError::Refused(error)) => {
                     // No statement runs on it and no transaction is open: closing it is enough.
                     drop(lease.detach());
-                    refusal = refuse::passed_on(&error);
+                    refusal = Some(refuse::passed_on(&error));
                     break;
                 }
                 Err(HandoverError::Lost(lost)) if is_bound => {
@@ -145,8 +193,23 @@ impl Session {
             }
         }
         self.permit = None;
+        let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(false)
+    }
+
+    /// Lifts MariaDB's own limit for a statement that loads a file, and puts it back before the next
+    /// that does not ask about it: setting a variable counts as a statement.
+    fn net(&self, task: &Task, lease: &Lease) -> Net {
+        let lifts = lease.mariadb && self.may_send_file(task);
+        if !lifts && !lease.is_net_lifted || self.settings.variable(NET).is_some() {
+            return Net::Keep;
+        }
+        match self.shared.upstream.statement_net() {
+            Some(_) if lifts => Net::Lift,
+            Some(limit) if !asks(task.shape.effects) => Net::Restore(limit),
+            _ => Net::Keep,
+        }
     }
 
     /// Leases a connection from the pool. The inner error is for the client.
@@ -163,6 +226,11 @@ impl Session {
         self.now = Instant::now();
         Ok(leased.map_err(|error| refuse::not_leased(&error)))
     }
+}
+
+/// Whether room at the gate would have helped.
+fn wants_room(refusal: &Refusal) -> bool {
+    matches!(refusal.reason, Reason::Connections | Reason::QueueFull | Reason::QueueTime)
 }
 
 /// Waits until the client is gone; what it pipelines meanwhile is taken in, up to a bound.

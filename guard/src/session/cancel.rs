@@ -34,7 +34,7 @@ use wire::mysql::{response::Status, result::Tracker};
 use super::{
     End, Session,
     client::ClientError,
-    pins::Pin,
+    file::Files,
     refuse,
     relay::{Relay, Reply, Stop, is_interruption},
     state::Transaction,
@@ -107,6 +107,9 @@ impl Session {
             return Err(End::UpstreamLost);
         };
         debug!(session = self.entry.card.id, thread = thread.id, ?cause, "cancelling a statement");
+        if open.tracker.awaits_file() {
+            return Err(self.give_up_file(&task, &cause));
+        }
         let control = self.shared.upstream.control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
         let reply = match self.read_out(&task, open, &cause, began).await {
@@ -119,8 +122,9 @@ impl Session {
         let metrics = self.shared.metrics.class(task.class);
         metrics.cancels.of(cause.label()).increment(1);
         metrics.cancel_time.record(began.elapsed());
+        let session = self.identity();
         if let Some(lease) = &mut self.lease {
-            lease.has_untold = true;
+            lease.untold_of = Some(session);
         }
         match cause {
             Cause::ClientGone => {
@@ -187,11 +191,12 @@ impl Session {
             view: &self.view,
             prepare_as: open.prepare_as,
             substitute,
+            files: Files::Refuse,
             write_timeout: self.shared.options.write_timeout,
             reply: open.reply,
         };
         loop {
-            match relay.run(&mut self.timer, until, &self.entry.card.kill).await {
+            match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
                 Stop::End => return Ok(relay.reply),
                 Stop::Killed => {}
                 Stop::ClientGone => relay.client = None,
@@ -281,6 +286,24 @@ impl Session {
         }
     }
 
+    /// In the middle of a file nothing can be said to either side: both connections end.
+    fn give_up_file(&mut self, task: &Task, cause: &Cause) -> End {
+        let (statement, transaction, end) = match cause {
+            Cause::Limit(_) => {
+                (StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit, End::Killed)
+            }
+            Cause::Killed => (StatementOutcome::Error, TransactionOutcome::RolledBack, End::Killed),
+            Cause::ClientGone => {
+                let end = End::Client(ClientError::Closed);
+                (StatementOutcome::ClientGone, TransactionOutcome::ClientGone, end)
+            }
+        };
+        self.shared.metrics.class(task.class).cancels.of(cause.label()).increment(1);
+        self.count(task.class, statement, transaction);
+        self.reclaim_lease();
+        end
+    }
+
     /// The database broke off in the middle of a statement.
     pub(super) async fn lose(&mut self, lost: &Lost) -> Result<(), End> {
         warn!(session = self.entry.card.id, error = %lost, "lost the database during a statement");
@@ -314,12 +337,11 @@ impl Session {
 
     /// Whether another connection can take the place of a lost one.
     fn is_replaceable(&self) -> bool {
-        self.pins.is_empty() || self.pins.iter().all(|pin| pin == Pin::LookBack)
+        self.pins.is_empty()
     }
 
     /// Hands the connection and the permit to those who see them off.
     pub(super) fn reclaim_lease(&mut self) {
-        self.pins.remove(Pin::LookBack);
         self.look_back.forget();
         if let Some(lease) = self.lease.take() {
             let kept = (self.permit.take(), self.pinned.take());
@@ -332,6 +354,7 @@ impl Session {
     async fn release_as(&mut self, outcome: Outcome) {
         self.now = Instant::now();
         self.look_back.set_outcome(outcome);
+        self.look_back.forget();
         self.release().await;
     }
 
@@ -350,7 +373,7 @@ impl Session {
             Arc::make_mut(&mut self.settings).schema = schema.map(|name| Box::from(&*name));
             lease.settings = Arc::clone(&self.settings);
         }
-        let is_clean = if !self.pins.is_empty() || lease.has_untold {
+        let is_clean = if !self.pins.is_empty() || lease.untold_of.is_some() {
             within_handover(handover::reset(lease, &setup)).await
         } else if is_open {
             matches!(within(lease.execute(b"ROLLBACK")).await,

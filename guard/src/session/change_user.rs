@@ -12,7 +12,7 @@ use wire::mysql::{
 };
 
 use super::{End, Session, client::First, refuse, settings::Settings};
-use crate::login;
+use crate::{login, upstream::chosen::is_forgotten_by_reset};
 
 /// Attempts that may fail on one connection, as on MariaDB; further ones are an unknown command.
 const FAILURES_MAX: u8 = 3;
@@ -54,13 +54,13 @@ impl Session {
     async fn adopt(&mut self, changed: login::Changed) -> Result<(), End> {
         let capabilities = self.client.capabilities;
         let charset = changed.charset.unwrap_or(self.charset);
-        let pool = self.shared.upstream.pool_of(&changed.account, capabilities, charset);
+        let pool = self.shared.pool_of(&changed.account, capabilities, charset);
         if let Some(schema) = &changed.database
             && let Err(error) = pool.check_schema(schema).await
         {
             let error = refuse::not_leased(&error);
             let message = error.message.as_bytes();
-            let out = &mut self.client.outbuf;
+            let out = self.client.out();
             put_err(out, changed.seq, capabilities, error.code, &error.sqlstate, message);
             self.client.flush().await?;
             return self.stay();
@@ -70,7 +70,10 @@ impl Session {
         self.user = changed.user;
         self.challenge = changed.challenge;
         let multi_statements = self.settings.multi_statements;
-        self.initial = Arc::new(Settings::new(changed.database.as_deref(), multi_statements));
+        let mut settings = Settings::new(changed.database.as_deref(), multi_statements);
+        // Of a login's choices MariaDB makes all again but one.
+        settings.is_reset = self.mariadb && is_forgotten_by_reset(true, capabilities);
+        self.initial = Arc::new(settings);
         self.settings = Arc::clone(&self.initial);
         // The server tells the schema that it has selected, as it does for COM_INIT_DB.
         let mut selected = BytesMut::new();
@@ -83,7 +86,7 @@ impl Session {
             state: SessionState::new(&selected),
             ..OkPacket::default()
         };
-        put_ok(&mut self.client.outbuf, changed.seq, capabilities, &ok);
+        put_ok(self.client.out(), changed.seq, capabilities, &ok);
         Ok(())
     }
 }

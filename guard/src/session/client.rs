@@ -3,7 +3,7 @@
 //! An idle client owns no buffer: the guard waits for the socket to become readable and only then
 //! takes one from the [`Buffers`]. That keeps ten thousand idle clients small.
 
-use std::{io, sync::Arc};
+use std::{future::poll_fn, io, sync::Arc};
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
@@ -92,7 +92,7 @@ pub struct Client {
     pub stream: Stream,
     /// What was read and not yet consumed.
     pub inbuf: BytesMut,
-    /// What the guard itself has to say, until it is flushed.
+    /// What the guard itself has to say, until it is flushed. Written through [`Self::out`].
     pub outbuf: BytesMut,
     /// What was negotiated.
     pub capabilities: Capabilities,
@@ -176,6 +176,14 @@ impl Client {
         self.inbuf.advance(len);
     }
 
+    /// Where the guard puts what it has to say: few replies need it.
+    pub fn out(&mut self) -> &mut BytesMut {
+        if self.outbuf.capacity() == 0 {
+            self.outbuf = self.buffers.take();
+        }
+        &mut self.outbuf
+    }
+
     /// Writes out what `outbuf` holds.
     ///
     /// # Errors
@@ -206,13 +214,10 @@ impl Client {
             if !self.stream.is_tls() {
                 // Readiness needs no buffer. With TLS, plain text may be waiting inside the
                 // library while the socket is quiet, so an idle TLS client keeps its buffer.
-                self.stream.tcp().readable().await?;
+                // Only this task reads; `readable` would join a list of waiters and leave it again.
+                poll_fn(|context| self.stream.tcp().poll_read_ready(context)).await?;
             }
             self.inbuf = self.buffers.take();
-            if self.outbuf.capacity() == 0 {
-                // Most statements have an answer that is rewritten or the guard's own.
-                self.outbuf = self.buffers.take();
-            }
         } else {
             self.inbuf.reserve(self.missing());
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use policy::{
     class::ClassId,
     rule::Facts,
-    sql::{Effects, Kind, Scratch, Shape},
+    sql::{Dynamic, Effects, Kind, Scratch, Shape},
 };
 use wire::mysql::{
     command::{self, Command, SetOption, StmtExecute},
@@ -129,7 +129,17 @@ impl Session {
         let switch = self.shared.switched_off(self.now, &policy, &facts, class);
         let subject = subject_of(&shape, text.sql, &self.scratch);
         drop(policy);
-        let task = Task { class, switch, subject, ..Task::plain(Command::Query, first, shape) };
+        let hides_effects = shape.effects.contains(Effects::DYNAMIC)
+            && match shape.dynamic(text.sql, &self.scratch) {
+                Dynamic::Nothing => false,
+                Dynamic::Hidden => true,
+                Dynamic::Text(inner) => {
+                    let inner = self.shared.statements.judge(inner, mode, &mut Scratch::default());
+                    !leaves_nothing(&inner)
+                }
+            };
+        let plain = Task::plain(Command::Query, first, shape);
+        let task = Task { class, switch, subject, hides_effects, ..plain };
         self.statement(task).await
     }
 
@@ -267,9 +277,7 @@ impl Session {
 
     /// Ends what the session holds and forgets what it changed; its schema stays.
     pub(super) async fn forget_state(&mut self) {
-        if let Some(lease) = self.slot.take() {
-            lease.give_back();
-        }
+        self.leave_slot();
         if self.lease.is_some() {
             self.clean_up().await;
         }
@@ -284,6 +292,7 @@ impl Session {
         self.transaction = super::state::Transaction::Idle;
         self.statements.clear();
         self.look_back.clear();
+        self.resets = self.resets.wrapping_add(1);
         self.status = Status::AUTOCOMMIT;
         self.view = View::new(self.client.capabilities);
         self.pinned = None;
@@ -325,8 +334,8 @@ impl Session {
     /// Answers with an EOF of the guard's own, or the OK that stands for it.
     fn say_eof(&mut self) {
         let (status, warnings) = (self.status_to_tell(), self.warnings_to_tell());
-        let (out, capabilities) = (&mut self.client.outbuf, self.client.capabilities);
-        put_eof(out, 1, capabilities, status, warnings);
+        let capabilities = self.client.capabilities;
+        put_eof(self.client.out(), 1, capabilities, status, warnings);
     }
 
     /// Kills another session of the same account, or this one.
@@ -343,7 +352,11 @@ impl Session {
     }
 
     /// The class of a prepared statement, and the switch that turns it off.
-    fn judge(&mut self, shape: &Shape, sql: &[u8]) -> (ClassId, Option<policy::refusal::Refusal>) {
+    fn judge(
+        &mut self,
+        shape: &Shape,
+        sql: &[u8],
+    ) -> (ClassId, Option<Box<policy::refusal::Refusal>>) {
         let policy = self.shared.policy.load();
         let facts = Facts {
             shape,
@@ -363,6 +376,21 @@ impl Session {
         let schema = self.settings.schema.as_deref().unwrap_or_default();
         std::str::from_utf8(schema).unwrap_or_default()
     }
+}
+
+/// Whether a statement surely leaves nothing behind in its session that no tracker tells.
+fn leaves_nothing(shape: &Shape) -> bool {
+    matches!(
+        shape.kind,
+        Kind::Select
+            | Kind::LockingSelect
+            | Kind::Insert
+            | Kind::Update
+            | Kind::Delete
+            | Kind::Replace
+            | Kind::Show
+            | Kind::Explain
+    ) && shape.effects.without(Effects::USER_VARIABLE).is_empty()
 }
 
 /// The literal name a statement is about, kept only where pins need it.

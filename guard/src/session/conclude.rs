@@ -37,20 +37,18 @@ impl Session {
     ) -> Result<(), End> {
         let now = Instant::now();
         self.now = now;
-        let metrics = self.shared.metrics.class(task.class);
         let ended =
             if reply.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
-        metrics.statements.of(ended).increment(1);
-        metrics.service_time.record(now.duration_since(sent));
+        self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
         if matches!(self.transaction, Transaction::Begun(_)) {
             self.transaction = Transaction::Open { since: sent };
         }
         self.note_prepared(&task, &reply);
         self.note_pins(&task, &reply, now);
-        if let Some(lease) = &mut self.lease {
-            lease.has_untold |= may_hide_changes(&task.shape, &reply);
+        let session = self.identity();
+        if let Some(lease) = self.lease.as_mut().filter(|_| may_hide_changes(&task.shape, &reply)) {
+            lease.untold_of = Some(session);
         }
-        let session = self.entry.card.id;
         if let Some(lease) = &mut self.lease
             && (reply.last_insert_id.is_some() || may_insert_untold(&task.shape, &reply))
         {
@@ -61,7 +59,7 @@ impl Session {
             return self.lose_quietly(&lost).await;
         }
         self.client.flush().await?;
-        let keeps = self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
+        self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
         if self.is_in_transaction() {
             // It stays for the transaction anyway.
             self.look_back.forget();
@@ -71,21 +69,14 @@ impl Session {
             self.idle_since = Some(now);
             return Ok(());
         }
-        if keeps {
-            _ = self.pins.add(Pin::LookBack)
-        } else {
-            self.pins.remove(Pin::LookBack)
-        }
-        if let Some(since) = self.transaction.since() {
-            metrics.transaction_time.record(now.duration_since(since));
-        }
         let is_rolled_back = reply.error.is_some() || task.shape.kind == Kind::Rollback;
         let ended = if is_rolled_back {
             TransactionOutcome::RolledBack
         } else {
             TransactionOutcome::Committed
         };
-        metrics.transactions.of(ended).increment(1);
+        let took = self.transaction.since().map(|since| now.duration_since(since));
+        self.shared.metrics.class(task.class).note_transaction(ended, took);
         self.release().await;
         Ok(())
     }
@@ -102,7 +93,7 @@ impl Session {
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         // An error carries no flags. A single statement outside a transaction leaves none behind.
         let is_single = !task.shape.effects.contains(Effects::MULTI) && is_simple(task.shape.kind);
-        let tells_now = !lease.mariadb && lease.has_untold && !self.view.is_own();
+        let tells_now = !lease.mariadb && lease.untold_of.is_some() && !self.view.is_own();
         let asks_flags = was_in_transaction || !is_autocommit || !is_single || tells_now;
         if reply.error.is_some() && asks_flags {
             // Any answer tells the flags. This one leaves ROW_COUNT() at -1, as the error did; an
@@ -111,7 +102,7 @@ impl Session {
             command::put_set_option(&mut lease.outbuf, option);
             lease.command(Command::SetOption).await?;
             if tells_now {
-                lease.has_untold = false;
+                lease.untold_of = None;
                 let told = lease.told.split();
                 self.note_told(&told)?;
             }
@@ -133,7 +124,7 @@ impl Session {
             command::put_simple(&mut lease.outbuf, Command::Ping);
             lease.command(Command::Ping).await?;
         }
-        lease.settings = Arc::clone(&self.settings);
+        lease.relabel(&self.settings);
         let mut status = OF_ONE_REPLY.into_iter().fold(lease.status, Status::without);
         if task.shape.effects.contains(Effects::FOR_STATEMENT) {
             // What was set for this statement is as it was before.
@@ -185,8 +176,11 @@ impl Session {
                     | Kind::Delete
                     | Kind::Replace
             );
-        let has_untold = self.lease.as_ref().is_some_and(|lease| lease.has_untold);
+        let has_untold = self.lease.as_ref().is_some_and(|lease| lease.untold_of.is_some());
         effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply, has_untold);
+        if task.hides_effects && reply.error.is_none() {
+            self.pins.add(Pin::Unknown);
+        }
         if let Execution::Prepare { shape: Some(shape), .. } = &task.execution
             && shape.effects.contains(Effects::ASSIGNS_USER_VARIABLE)
         {

@@ -1,8 +1,8 @@
 //! What a finished statement does to the pins of its session.
 //!
 //! Two sources agree on it: what the text says (`policy::sql::Effects`) and what the server reports
-//! (session trackers, in [`Reply`]). The server's word alone decides where it is exact (table
-//! locks, schema, variables); a change that neither a tracker names nor the text explains pins the
+//! (session trackers, in [`Reply`]). The server's word alone decides where it is exact
+//! (schema, variables); a change that neither a tracker names nor the text explains pins the
 //! session as [`Pin::Unknown`], so that nothing leaks to the next.
 
 use policy::sql::{Effects, Kind, Shape};
@@ -28,9 +28,6 @@ pub fn apply(
     let effects = shape.effects;
     apply_effects(pins, effects, subject);
     apply_kind(pins, shape, subject);
-    if reply.table_locks == Some(true) {
-        pins.add(Pin::TableLock);
-    }
     if reply.has_unreplayable {
         pins.add(Pin::Variable);
     }
@@ -111,6 +108,10 @@ fn apply_kind(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>) {
             text if text.contains(" close") => pins.remove_named(Pin::Handler, subject),
             _ => {}
         },
+        // A variable in the place of an OUT parameter; no tracker tells of it.
+        Kind::Call if shape.effects.contains(Effects::USER_VARIABLE) => {
+            _ = pins.add(Pin::UserVariable);
+        }
         Kind::Xa if begins_with("xa commit") || begins_with("xa rollback") => pins.remove(Pin::Xa),
         Kind::Xa if begins_with("xa recover") => {}
         Kind::Xa => _ = pins.add(Pin::Xa),

@@ -7,9 +7,9 @@
 //! - **Lingering.** As long as there are connections enough, a session's next statement runs on the
 //!   same one anyway (`upstream::linger`).
 //! - **Held.** After a statement that is likely to be asked about (it had warnings, or
-//!   `SQL_CALC_FOUND_ROWS`), the connection is kept until the next statement, at most
-//!   [`HOLD_MAX`].
-//! - **Learnt.** An account that was once seen to ask has its connections kept after every
+//!   `SQL_CALC_FOUND_ROWS`), the connection lingers on hold until the next statement, at most
+//!   [`HOLD_MAX`], and no longer once somebody has waited for [`HOLD_PATIENCE`].
+//! - **Learnt.** An account that was once seen to ask has its connections held after every
 //!   statement.
 //! - **Set.** `LAST_INSERT_ID()` can be set on another connection, so it is: the value is the one
 //!   the OK packet told, or, for an account that asks, the one read before the connection was given
@@ -36,12 +36,22 @@ use crate::upstream::{
 /// How long a connection is kept for a question that may never come.
 pub const HOLD_MAX: Duration = Duration::from_secs(1);
 
+/// How long others wait at the gate before holds end for them. A client that asks does so at once;
+/// so with more busy clients than connections the answer is still there, and what waits any longer
+/// waits for something else.
+pub const HOLD_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Questions whose answer cannot be brought to another connection.
 const UNMOVABLE: [(Effects, &str); 3] = [
     (Effects::ROW_COUNT, "ROW_COUNT()"),
     (Effects::FOUND_ROWS, "FOUND_ROWS()"),
     (Effects::WARNINGS, "the warnings"),
 ];
+
+/// Whether a statement asks about the one before it what only its connection can tell.
+pub fn asks(effects: Effects) -> bool {
+    UNMOVABLE.iter().any(|(effect, _)| effects.contains(*effect))
+}
 
 /// What may be asked about a session's last statement.
 #[derive(Debug, Default)]
@@ -58,6 +68,8 @@ pub struct LookBack {
     pub answered: Answered,
     /// Whether a statement ran whose connection was given back.
     has_left: bool,
+    /// A question about the last statement is likely.
+    is_likely: bool,
     held_until: Option<Instant>,
     outcome: Option<Outcome>,
 }
@@ -66,7 +78,7 @@ impl LookBack {
     /// Whether a statement asks about one before it, where there was none: the answer must be that
     /// of a fresh connection.
     pub fn is_blank(&self, effects: Effects) -> bool {
-        !self.has_left && UNMOVABLE.iter().any(|(effect, _)| effects.contains(*effect))
+        !self.has_left && asks(effects)
     }
 
     /// What `LAST_INSERT_ID()` must return on another connection.
@@ -85,7 +97,12 @@ impl LookBack {
         self.answered.error(error);
     }
 
-    /// Until when the connection is kept for a question.
+    /// Whether the connection should be held for a question.
+    pub fn is_likely(&self) -> bool {
+        self.is_likely
+    }
+
+    /// Until when the connection lingers.
     pub fn held_until(&self) -> Option<Instant> {
         self.held_until
     }
@@ -100,14 +117,15 @@ impl LookBack {
         self.outcome = Some(outcome);
     }
 
-    /// Keeps the connection until `until`, unless a longer hold is on.
-    pub fn hold(&mut self, until: Instant) {
+    /// Lets the connection linger until `until`, unless it does for longer.
+    pub fn linger(&mut self, until: Instant) {
         self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
     }
 
-    /// Ends a hold.
+    /// The connection does not linger, or no longer.
     pub fn forget(&mut self) {
         self.held_until = None;
+        self.is_likely = false;
     }
 
     /// Forgets the session's past: it was reset.
@@ -125,6 +143,9 @@ impl LookBack {
     ) -> Result<(), &'static str> {
         if effects.contains(Effects::LAST_INSERT_ID) {
             habits.last_insert.store(true, Ordering::Relaxed);
+            if !is_kept && self.is_untold {
+                return Err("LAST_INSERT_ID()");
+            }
         }
         for (effect, name) in UNMOVABLE {
             if effects.contains(effect) {
@@ -142,8 +163,8 @@ impl LookBack {
         Ok(())
     }
 
-    /// Notes a finished statement. Returns whether its connection should be kept for a question.
-    pub fn note(&mut self, now: Instant, shape: &Shape, reply: &Reply, habits: &Habits) -> bool {
+    /// Notes a finished statement.
+    pub fn note(&mut self, now: Instant, shape: &Shape, reply: &Reply, habits: &Habits) {
         if let Some(id) = reply.last_insert_id {
             self.last_insert = id;
         }
@@ -154,13 +175,12 @@ impl LookBack {
         self.warnings = if reply.error.is_some() { 1 } else { reply.warnings };
         self.has_left = true;
         let is_asked = |habit: &std::sync::atomic::AtomicBool| habit.load(Ordering::Relaxed);
-        let is_likely = reply.warnings > 0
+        self.is_likely = reply.warnings > 0
             || shape.effects.contains(Effects::CALC_FOUND_ROWS)
             || is_asked(&habits.warnings)
             || is_asked(&habits.found_rows)
             || is_asked(&habits.row_count);
-        self.held_until = is_likely.then_some(now + HOLD_MAX);
-        is_likely
+        self.held_until = self.is_likely.then_some(now + HOLD_MAX);
     }
 }
 

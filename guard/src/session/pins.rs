@@ -33,8 +33,6 @@ pub enum Pin {
     NextTransaction,
     /// `COM_STMT_SEND_LONG_DATA`, until the statement is executed or reset.
     LongData,
-    /// Warnings, `FOUND_ROWS()` and the like, which the next statement may ask for.
-    LookBack,
     /// An XA transaction between its parts.
     Xa,
     /// The client steers the session trackers itself, or a variable that works once.
@@ -52,7 +50,7 @@ pub enum Pin {
 
 impl Pin {
     /// All causes, in the order of their discriminants.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::TemporaryTable,
         Self::UserVariable,
         Self::NamedLock,
@@ -62,7 +60,6 @@ impl Pin {
         Self::Handler,
         Self::NextTransaction,
         Self::LongData,
-        Self::LookBack,
         Self::Xa,
         Self::Variable,
         Self::Role,
@@ -83,7 +80,6 @@ impl Pin {
             Self::Handler => "handler",
             Self::NextTransaction => "next_transaction",
             Self::LongData => "long_data",
-            Self::LookBack => "look_back",
             Self::Xa => "xa",
             Self::Variable => "variable",
             Self::Role => "role",
@@ -158,7 +154,7 @@ impl Pins {
 
     /// Ends one named instance of a cause; the cause ends with its last name.
     pub fn remove_named(&mut self, pin: Pin, name: Option<&[u8]>) {
-        let Some(name) = name else { return };
+        let Some(name) = name.filter(|_| self.has(pin)) else { return };
         let found = self.names.iter().position(|(p, n)| *p == pin && n.eq_ignore_ascii_case(name));
         if let Some(index) = found {
             self.names.swap_remove(index);

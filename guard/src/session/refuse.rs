@@ -128,6 +128,19 @@ pub fn unknown_option() -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
 }
 
+/// The server asks for a file that the client shall not send, in the servers' words.
+pub fn no_local_files(mariadb: bool) -> Error {
+    if mariadb {
+        let message = "The used command is not allowed because the MariaDB server or client has \
+                       disabled the local infile capability";
+        error(4166, *b"HY000", message)
+    } else {
+        let message = "Loading local data is disabled; this must be enabled on both the client and \
+                       server sides";
+        error(3948, *b"42000", message)
+    }
+}
+
 /// A prepared statement that the client has not got.
 pub fn unknown_statement(id: u32, command: &str) -> Error {
     let message = format!("Unknown prepared statement handler ({id}) given to {command}");

@@ -11,9 +11,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use super::pins::Pins;
+use super::{interrupt::Interrupt, pins::Pins};
 use crate::metrics::{ClientState, Label as _};
 
 /// The first id the guard gives a client. Servers count from 1, so an id that a client got from
@@ -30,7 +29,7 @@ pub struct Card {
     /// Where the client is.
     pub peer: SocketAddr,
     /// Wakes the session: see [`Self::is_ended`] for what it should do.
-    pub kill: Notify,
+    pub interrupt: Interrupt,
     /// Whether the session must end altogether, not only its statement.
     ended: AtomicBool,
     /// What its client is doing, as an index of [`ClientState::ALL`].
@@ -69,20 +68,20 @@ impl Card {
 
     /// Asks the session to stop its statement.
     pub fn kill_query(&self) {
-        self.kill.notify_one();
+        self.interrupt.raise();
     }
 
     /// Has a session that waits for a command look up, and leaves one that runs a statement alone.
     pub fn kill_query_when_idle(&self) {
         if matches!(self.state(), ClientState::Idle) {
-            self.kill.notify_one();
+            self.interrupt.raise();
         }
     }
 
     /// Asks the session to end.
     pub fn kill_connection(&self) {
         self.ended.store(true, Ordering::Release);
-        self.kill.notify_one();
+        self.interrupt.raise();
     }
 
     /// Shows the pins to others. `cause` is the normalised statement behind the newest.
@@ -135,7 +134,7 @@ impl Sessions {
             id,
             user,
             peer,
-            kill: Notify::new(),
+            interrupt: Interrupt::default(),
             ended: AtomicBool::new(false),
             state: AtomicU8::new(ClientState::Idle as u8),
             pins: Mutex::new(None),

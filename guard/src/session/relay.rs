@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Buf;
-use tokio::{io::AsyncWriteExt, sync::Notify};
+use tokio::io::AsyncWriteExt;
 use wire::{
     Malformed,
     mysql::{
@@ -30,6 +30,8 @@ use wire::{
 
 use super::{
     client::Client,
+    file::Files,
+    interrupt::Interrupt,
     settings::{Replay, Settings},
     timer::Timer,
     view::View,
@@ -78,8 +80,6 @@ pub struct Reply {
     pub has_unreplayable: bool,
     /// The character set of the connection changed, and the collation was not reported.
     pub needs_collation: bool,
-    /// Whether `LOCK TABLES` holds, where the server told.
-    pub table_locks: Option<bool>,
 }
 
 /// An error of ours that takes the place of the server's in a reply that was cancelled.
@@ -110,6 +110,8 @@ pub struct Relay<'a> {
     pub prepare_as: u32,
     /// Replaces the server's error, once the statement is cancelled.
     pub substitute: Option<Substitute>,
+    /// What to do when the server asks for a file.
+    pub files: Files,
     /// How long the client may leave the guard unable to write.
     pub write_timeout: Duration,
     /// What has been learnt so far.
@@ -129,7 +131,8 @@ struct Walk {
 enum Found {
     More,
     End,
-    LocalInfile,
+    /// The server asks for a file, by the packet of this sequence id.
+    LocalInfile(u8),
 }
 
 impl Relay<'_> {
@@ -140,8 +143,8 @@ impl Relay<'_> {
     pub async fn run(
         &mut self,
         timer: &mut Timer,
-        until: Option<Instant>,
-        killed: &Notify,
+        mut until: Option<Instant>,
+        interrupt: &Interrupt,
     ) -> Stop {
         loop {
             let walk = match self.walk() {
@@ -154,14 +157,15 @@ impl Relay<'_> {
             self.connection.inbuf.advance(walk.len);
             match walk.found {
                 Found::End => return Stop::End,
-                Found::LocalInfile => {
-                    if let Err(stop) = self.send_file().await {
-                        return stop;
+                Found::LocalInfile(asked) => {
+                    match self.answer_with_file(asked, timer, interrupt).await {
+                        Ok(due) => until = due.or(until),
+                        Err(stop) => return stop,
                     }
                 }
                 Found::More => {}
             }
-            if let Some(stop) = self.wait(timer, until, killed).await {
+            if let Some(stop) = self.wait(timer, until, interrupt).await {
                 return stop;
             }
         }
@@ -172,7 +176,7 @@ impl Relay<'_> {
         &mut self,
         timer: &mut Timer,
         until: Option<Instant>,
-        killed: &Notify,
+        interrupt: &Interrupt,
     ) -> Option<Stop> {
         let connection = &mut *self.connection;
         let client = self.client.as_deref_mut();
@@ -191,7 +195,7 @@ impl Relay<'_> {
             filled = connection.fill() => filled.err().map(Stop::Lost),
             () = timer.until(until) => Some(Stop::Deadline),
             () = watch => Some(Stop::ClientGone),
-            () = killed.notified() => Some(Stop::Killed),
+            () = interrupt.wait() => Some(Stop::Killed),
         }
     }
 
@@ -275,8 +279,18 @@ impl Relay<'_> {
                 Ok(Found::End)
             }
             Event::LocalInfile { packet } => {
+                let start = walk.len;
                 walk.len += packet;
-                Ok(Found::LocalInfile)
+                let asked = sequence_of(&self.connection.inbuf[start..walk.len]);
+                if self.files == Files::Refuse {
+                    if let Some(client) = self.client.as_deref_mut() {
+                        let passed = &self.connection.inbuf[walk.copied..start];
+                        client.outbuf.extend_from_slice(passed);
+                    }
+                    walk.copied = walk.len;
+                    self.decline_file(asked);
+                }
+                Ok(Found::LocalInfile(asked))
             }
         }
     }
@@ -303,12 +317,11 @@ impl Relay<'_> {
             }
             if let Some(client) = self.client.as_deref_mut() {
                 let passed = &self.connection.inbuf[walk.copied..start];
-                client.outbuf.extend_from_slice(passed);
+                client.out().extend_from_slice(passed);
                 let view = self.view;
                 let seq = sequence_of(bytes);
-                put_ok_filtered(&mut client.outbuf, seq, client.capabilities, &ok, header, |c| {
-                    view.shows(c)
-                })?;
+                let capabilities = client.capabilities;
+                put_ok_filtered(client.out(), seq, capabilities, &ok, header, |c| view.shows(c))?;
                 walk.copied = walk.len;
             }
         }
@@ -328,11 +341,11 @@ impl Relay<'_> {
             return Ok(());
         }
         if let Some(client) = self.client.as_deref_mut() {
-            client.outbuf.extend_from_slice(&self.connection.inbuf[walk.copied..start]);
+            client.out().extend_from_slice(&self.connection.inbuf[walk.copied..start]);
             let message = substitute.message.as_bytes();
             let (seq, capabilities) = (sequence_of(bytes), client.capabilities);
             let (code, state) = (substitute.code, &substitute.sqlstate);
-            put_err(&mut client.outbuf, seq, capabilities, code, state, message);
+            put_err(client.out(), seq, capabilities, code, state, message);
             walk.copied = walk.len;
         }
         Ok(())
@@ -342,23 +355,6 @@ impl Relay<'_> {
         let status = status.without(Status::SESSION_STATE_CHANGED);
         self.connection.status = status;
         self.reply.status = Some(status);
-    }
-
-    /// Carries the client's file to the server, up to and with the empty packet that ends it.
-    async fn send_file(&mut self) -> Result<(), Stop> {
-        let Some(client) = self.client.as_deref_mut() else { return Err(Stop::ClientGone) };
-        let mut seq = 2;
-        loop {
-            let part = client.next_part(seq).await.map_err(|_| Stop::ClientGone)?;
-            let bytes = &client.inbuf[..part.packet];
-            self.connection.stream.write_all(bytes).await.map_err(|e| Stop::Lost(e.into()))?;
-            client.consume(part.packet);
-            seq = seq.wrapping_add(1);
-            if part.packet == HEADER_LEN {
-                self.tracker.infile_sent();
-                return Ok(());
-            }
-        }
     }
 }
 
@@ -395,7 +391,6 @@ pub fn note_change(change: StateChange<'_>, settings: &mut Arc<Settings>, reply:
             }
         }
         StateChange::Changed(true) => reply.has_changed = true,
-        StateChange::TransactionState(state) => reply.table_locks = Some(state.has_locked_tables()),
         _ => {}
     }
 }

@@ -11,13 +11,15 @@ use policy::{
     refusal::Refusal,
     sql::{Effects, Kind, Shape},
 };
-use wire::mysql::{command::Command, result::Tracker};
+use wire::mysql::{Capabilities, command::Command, result::Tracker};
 
 use super::{
     End, Session,
     cancel::Open,
     client::First,
-    effect, is_silent,
+    effect,
+    file::{Files, asks_for_file},
+    is_silent,
     pins::Pin,
     refuse,
     relay::{Relay, Reply, Stop},
@@ -38,9 +40,11 @@ pub struct Task {
     /// Whose limits it falls under.
     pub class: ClassId,
     /// A switch that turns it off.
-    pub switch: Option<Refusal>,
+    pub switch: Option<Box<Refusal>>,
     /// The literal name it is about.
     pub subject: Option<Box<[u8]>>,
+    /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
+    pub hides_effects: bool,
     /// What it has to do with prepared statements.
     pub execution: Execution,
 }
@@ -89,6 +93,7 @@ impl Task {
             class: ClassId::DEFAULT,
             switch: None,
             subject: None,
+            hides_effects: false,
             execution: Execution::Direct,
         }
     }
@@ -107,8 +112,12 @@ impl Session {
         if self.answer_transaction(&task).await? {
             return Ok(());
         }
-        if self.permit.is_none() && !self.admit(&task).await? {
-            return Ok(());
+        if self.permit.is_none() {
+            self.use_hold(&task).await;
+            if !self.admit(&task).await? {
+                self.resume_hold();
+                return Ok(());
+            }
         }
         self.resume();
         if let Err(what) =
@@ -213,9 +222,6 @@ impl Session {
         // BEGIN goes ahead of the statement where it is due.
         let was_in_transaction =
             self.is_in_transaction() || matches!(self.transaction, Transaction::Begun(_));
-        if self.transaction.since().is_none() {
-            self.times_from(&task);
-        }
         let deadline = self.deadline(&task, sent);
         let prepare_as = match self.send(&task, deadline).await? {
             Sent::Yes { prepare_as } => prepare_as,
@@ -232,6 +238,7 @@ impl Session {
             }
             Sent::Lost(lost) => return self.lose(&lost).await,
         };
+        let files = self.files(&task, deadline, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let tracker = Tracker::new(task.command, lease.capabilities);
         if !tracker.expects_reply() {
@@ -246,11 +253,12 @@ impl Session {
             view: &self.view,
             prepare_as,
             substitute: None,
+            files,
             write_timeout: self.shared.options.write_timeout,
             reply: Reply::default(),
         };
         let until = deadline.map(|deadline| deadline.at);
-        match relay.run(&mut self.timer, until, &self.entry.card.kill).await {
+        match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
             Stop::End => {
                 let reply = std::mem::take(&mut relay.reply);
                 if let Some(kept) = kept {
@@ -267,13 +275,6 @@ impl Session {
         }
     }
 
-    /// The limits of a transaction are those of its first statement's class.
-    fn times_from(&mut self, task: &Task) {
-        let policy = self.shared.policy.load();
-        self.class = task.class;
-        self.times = Shared::times(&policy, task.class);
-    }
-
     /// When this statement must be over: its own limit, or what is left of its transaction's.
     fn deadline(&self, task: &Task, sent: Instant) -> Option<Deadline> {
         let mut times = self.times;
@@ -282,6 +283,22 @@ impl Session {
         }
         let transaction = self.transaction.since().or(Some(sent));
         times.next(Since { statement: Some(sent), transaction, idle: None })
+    }
+
+    /// What becomes of a question for a file of the client's.
+    fn files(&self, task: &Task, deadline: Option<Deadline>, sent: Instant) -> Files {
+        if self.may_send_file(task) {
+            Files::Serve { idle: deadline.map(|deadline| deadline.at.duration_since(sent)) }
+        } else {
+            Files::Refuse
+        }
+    }
+
+    /// Whether the client may be asked for a file.
+    pub(super) fn may_send_file(&self, task: &Task) -> bool {
+        asks_for_file(&task.shape)
+            && self.client.capabilities.contains(Capabilities::LOCAL_FILES)
+            && self.shared.options.local_infile.is_allowed(&self.user)
     }
 
     /// Ends the turn of a statement of which nothing reached the database.

@@ -9,8 +9,6 @@
 //!
 //! A statement of a known kind whose text cannot be parsed has run nothing, and leaves nothing untold.
 
-use std::sync::Arc;
-
 use policy::sql::{Effects, Kind, Shape};
 use wire::mysql::{
     command::{self, Command},
@@ -50,7 +48,8 @@ impl Session {
     /// [`Lost`]: the connection must be closed.
     pub(super) async fn hear_untold(&mut self) -> Result<(), Lost> {
         let is_own = self.view.is_own();
-        let Some(lease) = self.lease.as_mut().filter(|lease| lease.has_untold && !is_own) else {
+        let Some(lease) = self.lease.as_mut().filter(|lease| lease.untold_of.is_some() && !is_own)
+        else {
             return Ok(());
         };
         let capabilities = lease.capabilities;
@@ -64,7 +63,7 @@ impl Session {
         if !matches!((off, on), (Answer::Ok(_), Answer::Ok(_))) {
             return Err(Lost::Closed);
         }
-        lease.has_untold = false;
+        lease.untold_of = None;
         self.note_told(&told)
     }
 
@@ -98,7 +97,7 @@ impl Session {
                 note_change(change, &mut self.settings, &mut heard);
             }
         }
-        lease.settings = Arc::clone(&self.settings);
+        lease.relabel(&self.settings);
         let before = self.pins.clone();
         if heard.has_changed {
             self.pins.add(Pin::Unknown);

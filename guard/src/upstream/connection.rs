@@ -99,16 +99,18 @@ pub struct Connection {
     pub settings: Arc<Settings>,
     /// `innodb_lock_wait_timeout` in seconds, where a class asked for one of its own.
     pub lock_wait: Option<u64>,
+    /// Whether the server's own limit for statements was lifted; see `handover::Net`.
+    pub is_net_lifted: bool,
     /// The statements prepared on it.
     pub statements: ServerStatements,
     /// The session whose `LAST_INSERT_ID()` it carries.
-    pub last_insert_of: Option<u32>,
+    pub last_insert_of: Option<u64>,
     /// Whether it was given back in a known state. False while it is leased, so that a connection
     /// whose session died in the middle is never lent again.
     pub settled: bool,
-    /// The state of its session may have changed without a reply that told so; see
-    /// `session::untold`. Never set on a connection that is given back.
-    pub has_untold: bool,
+    /// The session whose statement may have changed its state without a reply that told so; see
+    /// `session::untold`. It is reset before it serves another.
+    pub untold_of: Option<u64>,
     /// The payload of the last OK to a command of the guard's own, where it told of changes.
     pub told: BytesMut,
     /// Its place among the open connections; control connections have none.
@@ -131,12 +133,21 @@ impl Connection {
             status: Status(connected.status),
             settings,
             lock_wait: None,
+            is_net_lifted: false,
             statements: ServerStatements::default(),
             last_insert_of: None,
             settled: true,
-            has_untold: false,
+            untold_of: None,
             told: BytesMut::new(),
             slot: None,
+        }
+    }
+
+    /// Notes what the session state of this connection is now.
+    pub fn relabel(&mut self, settings: &Arc<Settings>) {
+        // Nearly always what it was; counting references costs when other cores count too.
+        if !Arc::ptr_eq(&self.settings, settings) {
+            self.settings = Arc::clone(settings);
         }
     }
 

@@ -14,13 +14,14 @@
 //! Every answer is read before the statement goes out: a statement must not run in the wrong
 //! schema because the step before it failed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::BufMut;
 use thiserror::Error;
 use wire::mysql::command::{self, Command, SetOption};
 
 use super::{
+    Upstream,
     chosen::Chosen,
     connect::ServerError,
     connection::{Answer, Connection, Lost},
@@ -30,8 +31,8 @@ use crate::session::settings::Settings;
 /// What the next session expects of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
-    /// The session.
-    pub session: u32,
+    /// The session, as [`Session::identity`](crate::session::Session::identity) has it.
+    pub session: u64,
     /// The state it expects.
     pub settings: &'a Arc<Settings>,
     /// Whether it must be as a fresh one, whatever its label: the statement asks about one before it,
@@ -41,8 +42,22 @@ pub struct Incoming<'a> {
     pub last_insert: Option<u64>,
     /// `innodb_lock_wait_timeout` and `lock_wait_timeout` of its class, in whole seconds.
     pub lock_wait: Option<u64>,
-    /// What every connection is set to after a reset.
-    pub setup: &'a [u8],
+    /// What becomes of the server's own limit.
+    pub net: Net,
+    /// Knows what every connection is set to after a reset.
+    pub upstream: &'a Upstream,
+}
+
+/// What becomes of MariaDB's `max_statement_time`, the net below the guard's own limit. It counts a
+/// statement as a whole, and so would end a file that is long under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Net {
+    /// As it is.
+    Keep,
+    /// None, for a statement that loads a file.
+    Lift,
+    /// Back to this, where it was lifted.
+    Restore(Duration),
 }
 
 /// Why a connection did not change hands.
@@ -119,14 +134,30 @@ fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
         Arc::ptr_eq(&connection.settings, to.settings) || *connection.settings == **to.settings;
     is_same
         && !to.is_blank
+        && !is_untold_for(connection, to)
         && lock_wait_to_set(connection, to).is_none()
+        && net_to_set(connection, to).is_none()
         && (to.last_insert.is_none() || connection.last_insert_of == Some(to.session))
+}
+
+/// Whether another session may have left something on it.
+fn is_untold_for(connection: &Connection, to: Incoming<'_>) -> bool {
+    connection.untold_of.is_some_and(|session| session != to.session)
 }
 
 /// The lock wait limit to set: the class's, unless the session chose one itself.
 fn lock_wait_to_set(connection: &Connection, to: Incoming<'_>) -> Option<u64> {
     let is_own = to.settings.variable(b"innodb_lock_wait_timeout").is_some();
     to.lock_wait.filter(|seconds| !is_own && connection.lock_wait != Some(*seconds))
+}
+
+/// The `max_statement_time` to set.
+fn net_to_set(connection: &Connection, to: Incoming<'_>) -> Option<Duration> {
+    match to.net {
+        Net::Lift if !connection.is_net_lifted => Some(Duration::ZERO),
+        Net::Restore(limit) if connection.is_net_lifted => Some(limit),
+        _ => None,
+    }
 }
 
 /// Most commands that one hand-over sends.
@@ -142,8 +173,12 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
         }
     };
     let capabilities = connection.capabilities;
-    if to.is_blank || !connection.settings.is_covered_by(to.settings) {
-        put_reset(connection, to.setup, to.settings.is_reset);
+    if to.is_blank
+        || is_untold_for(connection, to)
+        || !connection.settings.is_covered_by(to.settings)
+    {
+        let setup = to.upstream.setup(connection.mariadb);
+        put_reset(connection, &setup, to.settings.is_reset);
         note(Command::ResetConnection);
         note(Command::Query);
     }
@@ -152,6 +187,12 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
     if let Some(seconds) = lock_wait_to_set(connection, to) {
         put_lock_wait(&mut set, assignments > 0, seconds);
         connection.lock_wait = Some(seconds);
+        assignments += 1;
+    }
+    if let Some(limit) = net_to_set(connection, to) {
+        let comma = if assignments > 0 { "," } else { "" };
+        set.put_slice(format!("{comma}max_statement_time={:.3}", limit.as_secs_f64()).as_bytes());
+        connection.is_net_lifted = limit.is_zero();
         assignments += 1;
     }
     if let Some(id) = to.last_insert.filter(|_| connection.last_insert_of != Some(to.session)) {
@@ -203,8 +244,9 @@ fn put_reset(connection: &mut Connection, setup: &[u8], is_reset: bool) {
     connection.settings = Arc::new(settings);
     connection.statements.clear();
     connection.closing.clear();
-    connection.has_untold = false;
+    connection.untold_of = None;
     connection.lock_wait = None;
+    connection.is_net_lifted = false;
     connection.last_insert_of = None;
 }
 

@@ -3,12 +3,17 @@
 //! A session that ends a transaction will often begin the next at once, and sometimes asks about
 //! the statement before (`ROW_COUNT()`). So its connection stays in a [`Slot`] of its own for a
 //! moment. There it counts as idle: the gate does not know of it, and whoever finds no connection
-//! in the pool takes the one that has lingered longest ([`Lingering::take_one`]). As long as there
+//! in the pool takes one that has lingered long ([`Lingering::take_one`]). As long as there
 //! are more connections than busy clients, each client keeps its own, and nothing has to be
 //! replayed.
+//!
+//! Where a question is likely, the connection lingers *on hold*: it is still counted by the gate, so
+//! that nobody is let in who would take it. That is a wish, not a right: as soon as somebody has
+//! waited at the gate for long, the hold that began first ends ([`Lingering::end_one_hold`]), and
+//! the connection lingers as others do.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,23 +23,33 @@ use std::{
 use parking_lot::Mutex;
 
 use super::pool::Lease;
+use crate::gate::Pinned;
 
 /// Where one session's connection lingers.
 #[derive(Debug, Default)]
 pub struct Slot {
-    lease: Mutex<Option<Lease>>,
+    kept: Mutex<Option<Kept>>,
     /// Whether the slot is in the queue. An empty slot may be, and is passed over.
     is_queued: AtomicBool,
 }
 
-impl Slot {
-    /// Takes the connection back, if nobody else has.
-    pub fn take(&self) -> Option<Lease> {
-        self.lease.lock().take()
-    }
+/// A connection that lingers.
+#[derive(Debug)]
+struct Kept {
+    lease: Lease,
+    hold: Option<Hold>,
+}
 
+/// The connection's place at the gate, and its number among those on hold.
+#[derive(Debug)]
+struct Hold {
+    number: u64,
+    place: Pinned,
+}
+
+impl Slot {
     fn is_empty(&self) -> bool {
-        self.lease.lock().is_none()
+        self.kept.lock().is_none()
     }
 }
 
@@ -44,30 +59,89 @@ const PRUNED: usize = 2;
 /// The slots of all sessions, longest in the queue first. Slots of sessions that ended leave it as
 /// others join, so there are hardly more than sessions that run statements.
 #[derive(Debug, Default)]
-pub struct Lingering(Mutex<VecDeque<Arc<Slot>>>);
+pub struct Lingering {
+    queue: Mutex<VecDeque<Arc<Slot>>>,
+    held: Mutex<Held>,
+}
+
+/// The slots on hold, by number: as many as there are connections, at most.
+#[derive(Debug, Default)]
+struct Held {
+    next: u64,
+    slots: BTreeMap<u64, Arc<Slot>>,
+}
 
 impl Lingering {
-    /// Leaves a clean connection in the session's slot.
-    pub fn put(&self, slot: &Arc<Slot>, lease: Lease) {
-        *slot.lease.lock() = Some(lease);
-        if !slot.is_queued.swap(true, Ordering::AcqRel) {
-            let mut queue = self.0.lock();
-            prune(&mut queue);
-            queue.push_back(Arc::clone(slot));
-        }
+    /// Leaves a clean connection in the session's slot; on hold if it comes with its place at the
+    /// gate.
+    pub fn put(&self, slot: &Arc<Slot>, lease: Lease, place: Option<Pinned>) {
+        let Some(place) = place else {
+            *slot.kept.lock() = Some(Kept { lease, hold: None });
+            return self.queue_up(slot);
+        };
+        // Both locks at once: whoever finds the slot among those on hold must find the hold in it.
+        let mut held = self.held.lock();
+        let number = held.next;
+        held.next += 1;
+        *slot.kept.lock() = Some(Kept { lease, hold: Some(Hold { number, place }) });
+        held.slots.insert(number, Arc::clone(slot));
+    }
+
+    /// Takes the session's connection back, if nobody else has, and its place if it is on hold.
+    pub fn take(&self, slot: &Slot) -> Option<(Lease, Option<Pinned>)> {
+        let kept = slot.kept.lock().take()?;
+        Some(self.split(kept))
+    }
+
+    /// As [`Self::take`], where it is on hold.
+    pub fn take_held(&self, slot: &Slot) -> Option<(Lease, Option<Pinned>)> {
+        let kept = slot.kept.lock().take_if(|kept| kept.hold.is_some())?;
+        Some(self.split(kept))
     }
 
     /// Gives one lingering connection back to its pool. Returns whether there was one.
     pub fn take_one(&self) -> bool {
         loop {
-            let Some(slot) = self.0.lock().pop_front() else { return false };
+            let Some(slot) = self.queue.lock().pop_front() else { return false };
             // Cleared before the slot is looked at: a session that puts a connection in from here
             // on queues it again.
             slot.is_queued.store(false, Ordering::Release);
-            if let Some(lease) = slot.take() {
-                lease.give_back();
+            let kept = slot.kept.lock().take_if(|kept| kept.hold.is_none());
+            if let Some(kept) = kept {
+                kept.lease.give_back();
                 return true;
             }
+        }
+    }
+
+    /// Ends the hold that began first: its connection lingers on, and the gate lets the next one in.
+    /// Returns whether there was one.
+    pub fn end_one_hold(&self) -> bool {
+        loop {
+            let Some((number, slot)) = self.held.lock().slots.pop_first() else { return false };
+            let is_this = |hold: &mut Hold| hold.number == number;
+            let hold = slot.kept.lock().as_mut().and_then(|kept| kept.hold.take_if(is_this));
+            if let Some(hold) = hold {
+                self.queue_up(&slot);
+                drop(hold.place);
+                return true;
+            }
+        }
+    }
+
+    fn split(&self, kept: Kept) -> (Lease, Option<Pinned>) {
+        let place = kept.hold.map(|hold| {
+            self.held.lock().slots.remove(&hold.number);
+            hold.place
+        });
+        (kept.lease, place)
+    }
+
+    fn queue_up(&self, slot: &Arc<Slot>) {
+        if !slot.is_queued.swap(true, Ordering::AcqRel) {
+            let mut queue = self.queue.lock();
+            prune(&mut queue);
+            queue.push_back(Arc::clone(slot));
         }
     }
 }

@@ -80,6 +80,11 @@ impl Queue {
         self.tickets.get(&ticket).map(|waiting| waiting.since)
     }
 
+    /// Since when the ticket that has waited longest waits.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.tickets.first_key_value().map(|(_, waiting)| waiting.since)
+    }
+
     /// A ticket whose deadline has come.
     pub(super) fn expired(&self, now: Instant) -> Option<Ticket> {
         self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, ticket)| *ticket)

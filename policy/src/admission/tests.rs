@@ -339,6 +339,33 @@ fn wider_limits_let_waiters_in_at_once() {
 }
 
 #[test]
+fn connections_that_there_are_not_are_waited_for_in_every_mode() {
+    for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
+        let mut class = class("default", limits(9, 1));
+        class.limits.in_flight = None;
+        let overall = Limits { in_flight: None, ..limits(9, 9) };
+        let classes = vec![class];
+        let policy = Policy { mode, classes, overall, connections: Some(1), ..Policy::default() };
+        let mut scene = Scene::new(Arc::new(policy));
+        let mut running = scene.admit(DEFAULT);
+        let waiting = scene.wait(DEFAULT);
+        assert_eq!(scene.admission.oldest_wait(), Some(scene.now));
+        let _needs_none = scene.admit(Arrival { needs_connection: false, ..DEFAULT });
+        let pinned = scene.admission.pin(&mut running).unwrap();
+        scene.finish(running);
+        scene.expect_quiet();
+        scene.admission.unpin(scene.now, pinned);
+        let _running = scene.expect_admitted(waiting);
+        assert_eq!(scene.admission.oldest_wait(), None);
+        let _waiting = scene.wait(DEFAULT);
+        assert_eq!(scene.shed(DEFAULT).reason, Reason::QueueFull);
+    }
+    let policy = Policy { connections: Some(0), ..Policy::default() };
+    let refusal = Scene::new(Arc::new(policy)).shed(DEFAULT);
+    assert!(refusal.to_string().ends_with("changed_by=upstream.connections"), "{refusal}");
+}
+
+#[test]
 fn invariant_10_a_refusal_says_what_and_when() {
     let mut scene = Scene::new(policy(limits(1, 1), Limits::default(), Limits::default()));
     let _running = scene.admit(DEFAULT);

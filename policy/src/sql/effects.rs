@@ -65,11 +65,14 @@ effects! {
     SERIAL_SNAPSHOT = 21,
     /// The text is longer than is read; the rest may do anything.
     TRUNCATED = 22,
+    /// Runs or prepares SQL that it carries as a value (PREPARE, EXECUTE); see
+    /// [`Shape::dynamic`](super::Shape::dynamic).
+    DYNAMIC = 23,
     /// A statement takes something that stays with its session: LOCK TABLES, HANDLER, XA, PREPARE,
     /// SET ROLE. Of several statements the kind may not tell.
-    HOLDS = 23,
+    HOLDS = 24,
     /// Sets variables for the statement that follows in the same text (SET STATEMENT … FOR).
-    FOR_STATEMENT = 24,
+    FOR_STATEMENT = 25,
 }
 
 impl Effects {
@@ -92,6 +95,12 @@ impl Effects {
     #[must_use]
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// This set without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether there is none.

@@ -376,6 +376,28 @@ fn the_subject_is_the_name_a_statement_is_about() {
     }
 }
 
+#[test]
+fn sql_in_a_value_is_found_where_it_is_a_literal() {
+    for (sql, expect) in [
+        ("PREPARE a FROM 'SELECT ''x'''", Dynamic::Text(b"SELECT ''x''")),
+        ("prepare `a` from \"LOCK TABLES t WRITE\"", Dynamic::Text(b"LOCK TABLES t WRITE")),
+        ("EXECUTE IMMEDIATE 'SELECT ?' USING 1", Dynamic::Text(b"SELECT ?")),
+        ("EXECUTE IMMEDIATE 'COMMIT'", Dynamic::Text(b"COMMIT")),
+        ("EXECUTE a USING 'COMMIT'", Dynamic::Nothing),
+        ("PREPARE a FROM @sql", Dynamic::Hidden),
+        ("PREPARE a FROM CONCAT('SELECT ', '1')", Dynamic::Hidden),
+        ("PREPARE a FROM 'SELECT \\'x\\''", Dynamic::Hidden),
+        ("EXECUTE IMMEDIATE ?", Dynamic::Hidden),
+        ("EXECUTE IMMEDIATE CONCAT('a', 'b')", Dynamic::Hidden),
+        ("PREPARE a FROM 'SELECT 1'; EXECUTE a", Dynamic::Hidden),
+    ] {
+        let mut scratch = Scratch::default();
+        let shape = Statements::new(1).judge(sql.as_bytes(), LexMode::default(), &mut scratch);
+        assert!(shape.effects.contains(Effects::DYNAMIC), "{sql}");
+        assert_eq!(shape.dynamic(sql.as_bytes(), &scratch), expect, "{sql}");
+    }
+}
+
 /// A parameter has the digest of a literal, so the shape of one is that of the other.
 #[test]
 fn a_subject_is_that_of_its_text_whichever_text_came_first() {

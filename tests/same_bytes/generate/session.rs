@@ -84,7 +84,8 @@ impl Generator {
             "SET insert_id = 1000",
             "SET @@rand_seed1 = 5, @@rand_seed2 = 6",
             "SET last_insert_id = 77",
-            "SET STATEMENT sql_mode = '' FOR SELECT @@sql_mode",
+            // Not `sql_mode`: a client that tracks it would be told late of its return.
+            "SET STATEMENT max_sort_length = 2000 FOR SELECT @@max_sort_length, @@sql_mode",
             "SET ROLE NONE",
             "SET DEFAULT_STORAGE_ENGINE = 'Aria'",
             "SET sql_warnings = 1, sql_notes = 0",

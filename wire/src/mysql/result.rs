@@ -136,6 +136,11 @@ impl Tracker {
         }
     }
 
+    /// Whether the server has asked for a file, and [`Self::infile_sent`] was not called yet.
+    pub fn awaits_file(&self) -> bool {
+        self.state == State::File
+    }
+
     /// How many rows have begun so far, over all results. For COM_FIELD_LIST: definitions.
     pub const fn rows(&self) -> u64 {
         self.rows

@@ -351,6 +351,9 @@ impl Reader<'_> {
             Deallocate => Kind::Deallocate,
             _ => Kind::Handler,
         };
+        if matches!(kind, Kind::Prepare | Kind::Execute) {
+            self.effects |= Effects::DYNAMIC;
+        }
         if kind == Kind::Handler {
             self.tables.expect_target(false);
         }

@@ -1,0 +1,144 @@
+//! Questions about the statement before: answered with more busy clients than connections, and
+//! nobody is kept out for a question that may never come.
+
+use harness::*;
+
+/// Few enough that clients have to share them.
+const CONNECTIONS: u32 = 2;
+const CLIENTS: u32 = 8;
+/// What each client does so often.
+const ROUNDS: u32 = 100;
+
+async fn scene(upstream: &str, sections: &str) -> (Server, Guard) {
+    let server = Server::start(Engine::MariaDb).await.unwrap();
+    let setup = Setup {
+        connections: CONNECTIONS,
+        upstream: upstream.into(),
+        sections: sections.into(),
+        ..Setup::default()
+    };
+    let guard = Guard::start(&server, &setup).await.unwrap();
+    let mut client = login(&guard).await;
+    done(&mut client, "CREATE TABLE note (id INT PRIMARY KEY, n INT)").await;
+    for id in 0..CLIENTS {
+        done(&mut client, &format!("INSERT INTO note VALUES ({id}, 0)")).await;
+    }
+    (server, guard)
+}
+
+async fn login(guard: &Guard) -> Client {
+    Client::login(guard.addr(), &APP).await.unwrap()
+}
+
+/// Runs a statement of an account that asks, and leaves its client silent.
+async fn silent(guard: &Guard, id: u32) -> Client {
+    let mut client = login(guard).await;
+    done(&mut client, &format!("UPDATE note SET n = n + 1 WHERE id <= {id}")).await;
+    client
+}
+
+async fn row_count(client: &mut Client) -> Option<String> {
+    done(client, "SELECT ROW_COUNT()").await.value()
+}
+
+async fn held(guard: &Guard) -> u64 {
+    let classes = guard.json("/api/v1/classes").await.unwrap();
+    classes[0]["pinned"].as_u64().unwrap_or_else(|| panic!("no count in {classes}"))
+}
+
+#[tokio::test]
+async fn more_busy_clients_than_connections_all_get_their_answers() {
+    for linger in ["linger = \"0s\"", "linger = \"1s\""] {
+        let (_server, guard) = scene(linger, "").await;
+        assert!(
+            row_count(&mut login(&guard).await).await.is_some(),
+            "the account is one that asks"
+        );
+        let mut tasks = tokio::task::JoinSet::new();
+        for id in 0..CLIENTS {
+            let mut client = login(&guard).await;
+            tasks.spawn(async move {
+                for round in 0..ROUNDS {
+                    let change = format!("UPDATE note SET n = n + 1 WHERE id <= {id}");
+                    // What is asked after now and then only is no reason to keep others out either.
+                    done(&mut client, &change).await;
+                    if round % 2 == 0 {
+                        assert_eq!(row_count(&mut client).await, Some((id + 1).to_string()));
+                    }
+                }
+            });
+        }
+        while let Some(result) = tasks.join_next().await {
+            result.unwrap();
+        }
+        assert_eq!(guard.metric("guard_sheds_total", &[]).await.unwrap(), 0.0, "{linger}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_long_for_a_question_that_does_not_come() {
+    for queue in ["", "queue_length = 0\n", "queue_time = \"1ms\"\n"] {
+        let (_server, guard) = scene("", &format!("[class.default]\n{queue}")).await;
+        assert!(
+            row_count(&mut login(&guard).await).await.is_some(),
+            "the account is one that asks"
+        );
+        let (mut first, mut second) = (silent(&guard, 0).await, silent(&guard, 1).await);
+        // A third client is served, and with it goes the connection that was held first.
+        let mut third = login(&guard).await;
+        done(&mut third, "SELECT 3").await;
+        let asked = second.query("SELECT ROW_COUNT()").await.unwrap();
+        if asked.failure().is_none() {
+            assert_eq!(asked.value().as_deref(), Some("2"), "never another's answer");
+        }
+        let too_late = first.query("SELECT ROW_COUNT()").await.unwrap();
+        match too_late.failure() {
+            Some(failure) => assert_eq!(failure.code, 1105, "{failure}"),
+            None => assert_eq!(too_late.value().as_deref(), Some("1"), "never another's answer"),
+        }
+        // Whoever was told so goes on.
+        done(&mut first, "UPDATE note SET n = 7").await;
+        assert_eq!(row_count(&mut first).await.as_deref(), Some("8"));
+        assert_eq!(guard.metric("guard_sheds_total", &[]).await.unwrap(), 0.0, "{queue}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_is_counted_and_let_go_in_time() {
+    let (_server, guard) = scene("", "").await;
+    let mut client = login(&guard).await;
+    assert!(row_count(&mut client).await.is_some());
+    eventually("the hold is over", std::time::Duration::from_secs(10), async || {
+        (held(&guard).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(guard.json("/api/v1/pins").await.unwrap(), serde_json::json!([]));
+    drop(silent(&guard, 3).await);
+    eventually("nothing is held for who is gone", std::time::Duration::from_secs(10), async || {
+        (held(&guard).await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_can_be_asked_for_on_a_connection_that_lingers() {
+    let (_server, guard) = scene("", "").await;
+    let mut client = login(&guard).await;
+    assert_eq!(refused(&mut client, "SELECT * FROM nowhere").await.code, 1146);
+    assert_eq!(done(&mut client, "SHOW ERRORS").await.rows().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reset_forgets_the_last_insert() {
+    let (_server, guard) = scene("linger = \"0s\"", "").await;
+    let mut client = login(&guard).await;
+    done(&mut client, "CREATE TABLE numbered (id INT AUTO_INCREMENT PRIMARY KEY)").await;
+    for expected in ["1", "2"] {
+        done(&mut client, "INSERT INTO numbered VALUES ()").await;
+        let last =
+            async |client: &mut Client| done(client, "SELECT LAST_INSERT_ID()").await.value();
+        assert_eq!(last(&mut client).await.as_deref(), Some(expected));
+        assert!(client.command(&[0x1F]).await.unwrap().failure().is_none());
+        assert_eq!(last(&mut client).await.as_deref(), Some("0"));
+    }
+}
