@@ -133,7 +133,7 @@ impl Generator {
             "DROP INDEX a ON t",
             "TRUNCATE TABLE t",
             "ANALYZE TABLE child",
-            "OPTIMIZE TABLE child",
+            "OPTIMIZE TABLE kinds",
             "CHECK TABLE t",
             "CREATE OR REPLACE VIEW v AS SELECT id, 1 AS n FROM t",
             "RENAME TABLE extra TO extra2, extra2 TO extra",
