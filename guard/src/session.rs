@@ -14,9 +14,12 @@
 //! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
+//! | `answered` | what the guard answered in the server's place |
+//! | `untold` | asking for changes that no reply has told |
 //! | `state`, `pins`, `settings`, `prepared` | what a session is, beside its sockets |
 
 mod admit;
+mod answered;
 pub mod cancel;
 mod change_user;
 pub mod client;
@@ -37,6 +40,7 @@ pub mod settings;
 pub mod state;
 pub mod statement;
 pub mod timer;
+mod untold;
 pub mod view;
 
 use std::{sync::Arc, time::Instant};
@@ -348,9 +352,20 @@ impl Session {
 
     /// Answers with an OK of the guard's own.
     fn say_ok(&mut self) {
-        let ok = OkPacket { status: self.status_to_tell(), ..OkPacket::default() };
+        self.say_ok_with(0);
+    }
+
+    /// As [`Self::say_ok`], with this many warnings.
+    fn say_ok_with(&mut self, warnings: u16) {
+        let ok = OkPacket { status: self.status_to_tell(), warnings, ..OkPacket::default() };
         let capabilities = self.client.capabilities;
         put_ok(self.client.out(), 1, capabilities, &ok);
+    }
+
+    /// The warnings in the answer to a command without SQL: MySQL tells those of the statement
+    /// before again, MariaDB none.
+    fn warnings_to_tell(&self) -> u16 {
+        if self.mariadb { 0 } else { self.look_back.warnings() }
     }
 
     /// The flags in an answer of the guard's own: the session's, and those of its transaction.
@@ -369,11 +384,12 @@ impl Session {
     }
 
     /// Answers with an error of the guard's own.
-    fn say_error(&mut self, error: &refuse::Error) {
+    fn say_error(&mut self, error: refuse::Error) {
         let capabilities = self.client.capabilities;
         let message = error.message.as_bytes();
         let (code, state) = (error.code, &error.sqlstate);
         put_err(self.client.out(), 1, capabilities, code, state, message);
+        self.look_back.fail(error);
     }
 
     /// Gives the connection back, or keeps it where the session is pinned; settles the permit.
@@ -385,6 +401,8 @@ impl Session {
         self.idle_since = None;
         if self.pins.is_empty() {
             self.part().await;
+        }
+        if self.pins.is_empty() {
             self.pinned = None;
         } else if self.pinned.is_none() {
             self.pinned = self.permit.as_mut().and_then(Permit::pin);

@@ -4,6 +4,7 @@
 //! statement that sets a connection up, and the identity of the server, so that a thread id is
 //! never used on another one.
 
+pub mod chosen;
 pub mod connect;
 pub mod connection;
 pub mod control;

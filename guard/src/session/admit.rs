@@ -133,6 +133,7 @@ impl Session {
     /// here.
     fn end_nothing(&mut self, task: &Task) -> bool {
         self.client.consume(task.first.packet);
+        self.look_back.answered.ok();
         self.say_ok();
         false
     }

@@ -17,7 +17,10 @@
 //! transaction), so the guard rolls back, and the client's transaction is
 //! [`Transaction::Aborted`] until it ends it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use policy::{admission::Outcome, class::ClassId, deadline::Deadline};
 use tokio::task::JoinHandle;
@@ -115,6 +118,10 @@ impl Session {
         let metrics = self.shared.metrics.class(task.class);
         metrics.cancels.of(self.label(&cause)).increment(1);
         metrics.cancel_time.record(began.elapsed());
+        let session = self.identity();
+        if let Some(lease) = &mut self.lease {
+            lease.untold_of = Some(session);
+        }
         match cause {
             Cause::ClientGone => {
                 self.count(
@@ -178,7 +185,7 @@ impl Session {
             connection: lease,
             settings: &mut self.settings,
             tracker: open.tracker,
-            view: &mut self.view,
+            view: &self.view,
             prepare_as: open.prepare_as,
             substitute,
             files: Files::Refuse,
@@ -308,7 +315,7 @@ impl Session {
             // The client's connection ends as the database's did: every driver knows that case.
             return Err(End::UpstreamLost);
         }
-        self.say_error(&refuse::lost(&lost.to_string()));
+        self.say_error(refuse::lost(&lost.to_string()));
         self.transaction = Transaction::Idle;
         Ok(())
     }
@@ -355,7 +362,15 @@ impl Session {
         let is_open = self.is_in_transaction();
         let Some(lease) = self.lease.as_mut() else { return };
         let setup = self.shared.upstream.setup(lease.mariadb);
-        let is_clean = if !self.pins.is_empty() {
+        if self.view.is_own() {
+            // A reset keeps the schema, and the client may have turned off what tells it.
+            let found = within(lease.query(b"SELECT DATABASE()")).await;
+            let Ok(Ok(rows)) = found else { return self.reclaim_lease() };
+            let schema = rows.into_iter().flatten().next().flatten();
+            Arc::make_mut(&mut self.settings).schema = schema.map(|name| Box::from(&*name));
+            lease.settings = Arc::clone(&self.settings);
+        }
+        let is_clean = if !self.pins.is_empty() || lease.untold_of.is_some() {
             within_handover(handover::reset(lease, &setup)).await
         } else if is_open {
             matches!(within(lease.execute(b"ROLLBACK")).await,

@@ -180,6 +180,13 @@ impl Pins {
         self.causes & pin.bit() != 0
     }
 
+    /// Whether `pin` may hold by this name.
+    pub fn may_have(&self, pin: Pin, name: &[u8]) -> bool {
+        self.has(pin)
+            && (self.unnamed & pin.bit() != 0
+                || self.names.iter().any(|(p, n)| *p == pin && **n == *name))
+    }
+
     /// Whether locks may be held between transactions: such a session never waits in the gate
     /// (invariant 4).
     pub fn may_hold_locks(&self) -> bool {

@@ -30,6 +30,8 @@ const LOST: (u16, [u8; 5]) = (1158, *b"08S01");
 const UNKNOWN_COMMAND: (u16, [u8; 5]) = (1047, *b"08S01");
 /// `ER_UNKNOWN_STMT_HANDLER`.
 const UNKNOWN_STATEMENT: u16 = 1243;
+/// `ER_STMT_HAS_NO_OPEN_CURSOR`.
+const NO_OPEN_CURSOR: u16 = 1421;
 /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`.
 const TOO_MANY_STATEMENTS: (u16, [u8; 5]) = (1461, *b"42000");
 /// `ER_NO_SUCH_THREAD`.
@@ -120,7 +122,8 @@ pub fn too_many_changes() -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
 }
 
-/// An option of `COM_SET_OPTION` that does not exist, in the servers' words.
+/// What no server of this kind knows, such as an option of `COM_SET_OPTION` that does not exist, in
+/// the servers' words.
 pub fn unknown_option() -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
 }
@@ -142,6 +145,12 @@ pub fn no_local_files(mariadb: bool) -> Error {
 pub fn unknown_statement(id: u32, command: &str) -> Error {
     let message = format!("Unknown prepared statement handler ({id}) given to {command}");
     error(UNKNOWN_STATEMENT, *b"HY000", message)
+}
+
+/// A fetch from a prepared statement that has no cursor, in the servers' words.
+pub fn no_open_cursor(id: u32, mariadb: bool) -> Error {
+    let end = if mariadb { "" } else { "." };
+    error(NO_OPEN_CURSOR, *b"HY000", format!("The statement ({id}) has no open cursor{end}"))
 }
 
 /// One prepared statement more than `statements_per_client`.

@@ -74,6 +74,8 @@ pub struct Reply {
     pub prepared: Option<PrepareOk>,
     /// The server said that session state changed.
     pub has_changed: bool,
+    /// The server said so in a packet that cannot tell what changed.
+    pub has_untold: bool,
     /// A schema or a variable was reported: that explains the change.
     pub is_explained: bool,
     /// A variable that cannot be replayed changed.
@@ -105,7 +107,7 @@ pub struct Relay<'a> {
     /// Where the reply ends.
     pub tracker: Tracker,
     /// What the client may see.
-    pub view: &'a mut View,
+    pub view: &'a View,
     /// The id the client will know a prepared statement by.
     pub prepare_as: u32,
     /// Replaces the server's error, once the statement is cancelled.
@@ -253,6 +255,7 @@ impl Relay<'_> {
                     let payload = walk.len + HEADER_LEN..walk.len + packet;
                     let shown = status.without(Status::SESSION_STATE_CHANGED);
                     EofPacket::set_status(&mut self.connection.inbuf[payload], shown)?;
+                    self.reply.has_untold = true;
                 }
                 walk.len += packet;
                 self.note_status(status);
@@ -311,11 +314,13 @@ impl Relay<'_> {
         }
         let status = ok.status;
         if status.contains(Status::SESSION_STATE_CHANGED) {
-            note_changes(&ok, self.settings, self.view, &mut self.reply)?;
+            for change in ok.state {
+                note_change(change?, self.settings, &mut self.reply);
+            }
             if let Some(client) = self.client.as_deref_mut() {
                 let passed = &self.connection.inbuf[walk.copied..start];
                 client.out().extend_from_slice(passed);
-                let view = &*self.view;
+                let view = self.view;
                 let seq = sequence_of(bytes);
                 let capabilities = client.capabilities;
                 put_ok_filtered(client.out(), seq, capabilities, &ok, header, |c| view.shows(c))?;
@@ -365,37 +370,29 @@ pub fn is_interruption(code: u16) -> bool {
     matches!(code, 1317 | 1927 | 1969 | 3024)
 }
 
-/// Takes over what an OK packet tells of the session.
-fn note_changes(
-    ok: &OkPacket<'_>,
-    settings: &mut Arc<Settings>,
-    view: &mut View,
-    reply: &mut Reply,
-) -> Result<(), Malformed> {
-    for change in ok.state {
-        match change? {
-            StateChange::SystemVariable { name, value } => {
-                reply.is_explained = true;
-                view.steer(name, value);
-                match name {
-                    b"character_set_connection" => reply.needs_collation = true,
-                    b"collation_connection" => reply.needs_collation = false,
-                    _ => {}
-                }
-                if settings.variable(name) != Some(value) || settings.forgets_with(name) {
-                    let replay = Arc::make_mut(settings).set_variable(name, value);
-                    reply.has_unreplayable |= replay == Replay::Pins;
-                }
+/// Takes over one change that an OK packet tells of the session.
+pub fn note_change(change: StateChange<'_>, settings: &mut Arc<Settings>, reply: &mut Reply) {
+    match change {
+        StateChange::SystemVariable { name, value } => {
+            // MySQL reports the number of each statement.
+            reply.is_explained |= name != b"statement_id";
+            match name {
+                b"character_set_connection" => reply.needs_collation = true,
+                b"collation_connection" => reply.needs_collation = false,
+                _ => {}
             }
-            StateChange::Schema(name) => {
-                reply.is_explained = true;
-                if settings.schema.as_deref().unwrap_or_default() != name {
-                    Arc::make_mut(settings).schema = (!name.is_empty()).then(|| name.into());
-                }
+            if settings.variable(name) != Some(value) || settings.forgets_with(name) {
+                let replay = Arc::make_mut(settings).set_variable(name, value);
+                reply.has_unreplayable |= replay == Replay::Pins;
             }
-            StateChange::Changed(true) => reply.has_changed = true,
-            _ => {}
         }
+        StateChange::Schema(name) => {
+            reply.is_explained = true;
+            if settings.schema.as_deref().unwrap_or_default() != name {
+                Arc::make_mut(settings).schema = (!name.is_empty()).then(|| name.into());
+            }
+        }
+        StateChange::Changed(true) => reply.has_changed = true,
+        _ => {}
     }
-    Ok(())
 }

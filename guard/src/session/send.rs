@@ -7,6 +7,7 @@ use policy::deadline::Deadline;
 use tokio::io::AsyncWriteExt;
 use tracing::warn;
 use wire::mysql::{
+    Capabilities,
     command::{self, Command, StmtBulkExecute, StmtExecute},
     frame::{HEADER_LEN, write_packet},
 };
@@ -14,7 +15,7 @@ use wire::mysql::{
 use super::{
     End, Session,
     client::{Client, ClientError, First},
-    prepared::ClientStatement,
+    prepared::{ClientStatement, ServerStatement},
     refuse,
     settings::Settings,
     state::{Transaction, begin_sql},
@@ -88,7 +89,7 @@ impl Session {
                     let scene = statement.map_or(&self.settings, |statement| &statement.settings);
                     let scene = Arc::clone(scene);
                     let here = &self.settings;
-                    let found = ready_statement(lease, sql, &scene, here, &self.shared).await;
+                    let found = ready_statement(lease, *id, sql, &scene, here, &self.shared).await;
                     let server_id = match found {
                         Ok(Ok(server_id)) => server_id,
                         Ok(Err(error)) => return Ok(Sent::refused(error)),
@@ -99,7 +100,10 @@ impl Session {
                         return Ok(Sent::refused(refuse::malformed("no statement id")));
                     }
                     if let Some(statement) = self.statements.find(*id) {
-                        rebuilt = put_types(statement, lease, sql, &scene, bytes);
+                        let capabilities = lease.capabilities;
+                        if let Some(server) = lease.statements.find(*id, sql, &scene) {
+                            rebuilt = put_types(statement, server, capabilities, bytes);
+                        }
                     }
                     if rebuilt.is_some() && task.first.continues {
                         let why = "parameter types are missing from a packet of 16 MiB";
@@ -184,12 +188,13 @@ async fn send_packets(
 /// in which the client prepared it, which may not be where the session is by now.
 async fn ready_statement(
     connection: &mut Connection,
+    client: u32,
     sql: &Arc<[u8]>,
     scene: &Arc<Settings>,
     here: &Settings,
     shared: &Shared,
 ) -> Result<Result<u32, refuse::Error>, Lost> {
-    if let Some(statement) = connection.statements.find(sql, scene) {
+    if let Some(statement) = connection.statements.find(client, sql, scene) {
         return Ok(Ok(statement.id));
     }
     // BEGIN may wait to be sent; it goes with the client's own command.
@@ -197,11 +202,11 @@ async fn ready_statement(
     let prepared = if scene.is_same_scene(here) {
         connection.prepare(sql).await?
     } else {
-        let prepared = match change_scene(connection, here, scene).await? {
+        let prepared = match change_scene(connection, here, scene, false).await? {
             None => connection.prepare(sql).await?,
             Some(error) => Err(error),
         };
-        if change_scene(connection, scene, here).await?.is_some() {
+        if change_scene(connection, scene, here, true).await?.is_some() {
             return Err(Lost::Closed);
         }
         prepared
@@ -223,13 +228,10 @@ async fn ready_statement(
 /// it sent to another connection, returns the packet rebuilt with them.
 fn put_types(
     statement: &mut ClientStatement,
-    connection: &mut Connection,
-    sql: &[u8],
-    settings: &Arc<Settings>,
+    server: &mut ServerStatement,
+    capabilities: Capabilities,
     payload: &[u8],
 ) -> Option<BytesMut> {
-    let capabilities = connection.capabilities;
-    let server = connection.statements.find(sql, settings)?;
     let execute = StmtExecute::parse(payload, statement.params, capabilities);
     let bulk = StmtBulkExecute::parse(payload, statement.params);
     let types = match (&execute, &bulk) {

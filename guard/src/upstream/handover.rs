@@ -18,13 +18,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::BufMut;
 use thiserror::Error;
-use wire::mysql::{
-    Capabilities,
-    command::{self, Command, SetOption},
-};
+use wire::mysql::command::{self, Command, SetOption};
 
 use super::{
     Upstream,
+    chosen::Chosen,
     connect::ServerError,
     connection::{Answer, Connection, Lost},
 };
@@ -104,7 +102,7 @@ pub async fn hand_over(connection: &mut Connection, to: Incoming<'_>) -> Result<
 }
 
 /// Brings a connection from one scene to another and nothing else, for a statement that must be
-/// prepared where its client prepared it. Undone by the same call the other way round. Safe inside
+/// prepared where its client prepared it. Undone by the same call the other way round, which `is_back`. Safe inside
 /// a transaction. Returns what the database refused.
 ///
 /// # Errors
@@ -113,6 +111,7 @@ pub async fn change_scene(
     connection: &mut Connection,
     from: &Settings,
     to: &Settings,
+    is_back: bool,
 ) -> Result<Option<ServerError>, Lost> {
     let mut refusal = None;
     if let Some(schema) = to.schema.as_ref().filter(|_| to.schema != from.schema) {
@@ -121,11 +120,10 @@ pub async fn change_scene(
             refusal = Some(error);
         }
     }
-    let mut set = bytes::BytesMut::from(&b"SET "[..]);
-    if to.put_scene(from, &mut set) > 0
-        && let Answer::Err(error) = connection.execute(&set).await?
-    {
-        refusal = Some(error);
+    for sql in Chosen::on(connection).scene(from, to, is_back) {
+        if let Answer::Err(error) = connection.execute(&sql).await? {
+            refusal = Some(error);
+        }
     }
     Ok(refusal)
 }
@@ -136,15 +134,15 @@ fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
         Arc::ptr_eq(&connection.settings, to.settings) || *connection.settings == **to.settings;
     is_same
         && !to.is_blank
-        && !is_tainted_for(connection, to)
+        && !is_untold_for(connection, to)
         && lock_wait_to_set(connection, to).is_none()
         && net_to_set(connection, to).is_none()
         && (to.last_insert.is_none() || connection.last_insert_of == Some(to.session))
 }
 
 /// Whether another session may have left something on it.
-fn is_tainted_for(connection: &Connection, to: Incoming<'_>) -> bool {
-    connection.tainted_by.is_some_and(|session| session != to.session)
+fn is_untold_for(connection: &Connection, to: Incoming<'_>) -> bool {
+    connection.untold_of.is_some_and(|session| session != to.session)
 }
 
 /// The lock wait limit to set: the class's, unless the session chose one itself.
@@ -176,10 +174,11 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
     };
     let capabilities = connection.capabilities;
     if to.is_blank
-        || is_tainted_for(connection, to)
+        || is_untold_for(connection, to)
         || !connection.settings.is_covered_by(to.settings)
     {
-        put_reset(connection, &to.upstream.setup(connection.mariadb));
+        let setup = to.upstream.setup(connection.mariadb);
+        put_reset(connection, &setup, to.settings.is_reset);
         note(Command::ResetConnection);
         note(Command::Query);
     }
@@ -230,21 +229,22 @@ fn put_lock_wait(set: &mut bytes::BytesMut, follows: bool, seconds: u64) {
     );
 }
 
-/// Appends `COM_RESET_CONNECTION` and the set-up statement, and forgets what they undo.
-fn put_reset(connection: &mut Connection, setup: &[u8]) {
+/// Appends `COM_RESET_CONNECTION` and the set-up statement, and forgets what they undo. What the
+/// login chose is chosen again, unless the session `is_reset`.
+fn put_reset(connection: &mut Connection, setup: &[u8], is_reset: bool) {
     command::put_simple(&mut connection.outbuf, Command::ResetConnection);
     let mut set = bytes::BytesMut::from(setup);
-    if connection.capabilities.contains(Capabilities::IGNORE_SPACE) {
-        // A login with this capability has it; a reset forgets it.
-        set.put_slice(b",sql_mode=CONCAT('IGNORE_SPACE,',@@sql_mode)");
+    if !is_reset {
+        Chosen::on(connection).put_again(&mut set);
     }
     command::put_query_with(&mut connection.outbuf, connection.capabilities, &set);
     let mut settings = Settings::clone(&connection.settings);
     settings.clear_variables();
+    settings.is_reset = is_reset;
     connection.settings = Arc::new(settings);
     connection.statements.clear();
     connection.closing.clear();
-    connection.tainted_by = None;
+    connection.untold_of = None;
     connection.lock_wait = None;
     connection.is_net_lifted = false;
     connection.last_insert_of = None;
@@ -256,7 +256,7 @@ fn put_reset(connection: &mut Connection, setup: &[u8]) {
 /// # Errors
 /// [`Lost`]; also when the database refuses, since the state is then not known.
 pub async fn reset(connection: &mut Connection, setup: &[u8]) -> Result<(), HandoverError> {
-    put_reset(connection, setup);
+    put_reset(connection, setup, false);
     connection.flush().await?;
     let reset = connection.read_answer(Command::ResetConnection).await?;
     let setup = connection.read_answer(Command::Query).await?;

@@ -285,6 +285,7 @@ impl Manager {
             connected.capabilities.contains(wire::mysql::Capabilities::MULTI_STATEMENTS),
         );
         let mut connection = Connection::new(connected, Arc::new(settings));
+        connection.charset = self.wishes.charset;
         connection.slot = Some(slot);
         connection.settled = false;
         let setup = upstream.setup(connection.mariadb);
