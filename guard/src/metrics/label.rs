@@ -1,6 +1,6 @@
 //! The closed sets of values that labels have.
 
-use policy::{deadline::TimeLimit, refusal::Reason};
+use policy::refusal::Reason;
 
 use crate::session::pins::Pin;
 
@@ -175,16 +175,6 @@ labels! {
         Ok = "ok",
         /// It is wrong; the old one holds.
         Failed = "failed",
-    }
-}
-
-impl CancelCause {
-    /// The cause when a time limit passed.
-    pub const fn of(limit: TimeLimit) -> Self {
-        match limit {
-            TimeLimit::Statement => Self::StatementTime,
-            TimeLimit::Transaction | TimeLimit::IdleInTransaction => Self::TransactionTime,
-        }
     }
 }
 

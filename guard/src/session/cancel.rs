@@ -22,7 +22,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use policy::{admission::Outcome, class::ClassId, deadline::Deadline};
+use policy::{
+    admission::Outcome,
+    class::ClassId,
+    deadline::{Deadline, TimeLimit},
+};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 use wire::mysql::{response::Status, result::Tracker};
@@ -74,7 +78,7 @@ impl Session {
     /// The cause in the metrics.
     fn label(&self, cause: &Cause) -> CancelCause {
         match cause {
-            Cause::Limit(deadline) => CancelCause::of(deadline.limit),
+            Cause::Limit(deadline) => cause_of(deadline.limit),
             Cause::Killed if self.shared.is_draining() => CancelCause::Drain,
             Cause::Killed => CancelCause::Kill,
             Cause::ClientGone => CancelCause::ClientGone,
@@ -394,6 +398,14 @@ impl Session {
             permit.settle(self.now, Outcome::Ignored);
         }
         self.show();
+    }
+}
+
+/// The cause in the metrics when a time limit passed.
+pub(super) const fn cause_of(limit: TimeLimit) -> CancelCause {
+    match limit {
+        TimeLimit::Statement => CancelCause::StatementTime,
+        TimeLimit::Transaction | TimeLimit::IdleInTransaction => CancelCause::TransactionTime,
     }
 }
 

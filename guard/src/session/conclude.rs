@@ -13,7 +13,9 @@ use wire::mysql::{
 };
 
 use super::{
-    End, Session, effect,
+    End, Session,
+    cancel::cause_of,
+    effect,
     look_back::may_insert_untold,
     pins::{Pin, Pins},
     prepared,
@@ -23,7 +25,7 @@ use super::{
     untold::may_hide_changes,
 };
 use crate::{
-    metrics::{CancelCause, StatementOutcome, TransactionOutcome},
+    metrics::{StatementOutcome, TransactionOutcome},
     upstream::connection::Lost,
 };
 
@@ -90,7 +92,7 @@ impl Session {
         let Some(times) = &self.observed else { return };
         if let Some(deadline) = times.next(since).filter(|deadline| deadline.at < self.now) {
             let metrics = self.shared.metrics.class(self.class);
-            metrics.would_cancel.of(CancelCause::of(deadline.limit)).increment(1);
+            metrics.would_cancel.of(cause_of(deadline.limit)).increment(1);
             self.observed = None;
         }
     }
