@@ -15,6 +15,7 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
 use policy::sql::Shape;
 
 use super::settings::Settings;
@@ -41,7 +42,7 @@ pub struct ClientStatement {
 /// The prepared statements of one client, bounded by `statements_per_client`.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
-    by_id: HashMap<u32, ClientStatement>,
+    by_id: HashMap<u32, ClientStatement, RandomState>,
     last_id: u32,
 }
 
@@ -111,7 +112,7 @@ pub struct ServerStatement {
 /// those held by `statements_per_client`.
 #[derive(Debug, Default)]
 pub struct ServerStatements {
-    by_sql: HashMap<Arc<[u8]>, ServerStatement>,
+    by_sql: HashMap<Arc<[u8]>, ServerStatement, RandomState>,
     /// Those that belong to one client's statement alone, by its id. They tie their session to the
     /// connection, so the ids are all of one client.
     held: HashMap<u32, (Arc<[u8]>, ServerStatement)>,
