@@ -67,6 +67,8 @@ async fn where_nobody_may_send_files_clients_are_not_told_of_it() {
 
 /// What follows this text in a statement, the impostor does not pass on.
 const BAIT: &[u8] = b"SELECT 'bait'";
+/// As [`BAIT`], and when it has its file it says nothing any more.
+const SILENT: &[u8] = b"SELECT 'bait' AND 'silence'";
 
 /// A server between the guard and the real one that answers [`BAIT`] with a question for a file, and
 /// tells what it was sent.
@@ -95,10 +97,13 @@ async fn stand_between(
                 let Some(sent) = from_guard.get(..read.unwrap_or(0)).filter(|s| !s.is_empty())
                 else { return };
                 if sent.windows(BAIT.len()).any(|window| window == BAIT) {
+                    let is_silent = sent.ends_with(SILENT);
                     guard.write_all(b"\x0c\0\0\x01\xfb/etc/passwd").await.unwrap();
                     let read = guard.read(&mut from_guard).await.unwrap();
                     told.send(from_guard[..read].to_vec()).unwrap();
-                    guard.write_all(b"\x07\0\0\x03\0\0\0\x02\0\0\0").await.unwrap();
+                    if !is_silent {
+                        guard.write_all(b"\x07\0\0\x03\0\0\0\x02\0\0\0").await.unwrap();
+                    }
                 } else if server.write_all(sent).await.is_err() {
                     return;
                 }
@@ -126,6 +131,23 @@ async fn a_server_that_asks_unbidden_gets_an_empty_file() {
         let answer = done(&mut client, "SELECT 'nothing lost'").await.value();
         assert_eq!(answer.as_deref(), Some("nothing lost"));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_and_says_no_more_is_told_of_once() {
+    let server = Server::start(Engine::MariaDb).await.unwrap();
+    let (impostor, mut told) = impostor(server.addr()).await;
+    let guard = guard(&server, impostor, "[class.default]\nstatement_time = \"300ms\"").await;
+    let mut client = Client::login(guard.addr(), &APP).await.unwrap();
+    let failure = refused(&mut client, std::str::from_utf8(SILENT).unwrap()).await;
+    assert_eq!(failure.code, DISABLED);
+    assert_eq!(told.recv().await.unwrap(), b"\0\0\0\x02", "an empty file");
+    client.set_patience(2 * PATIENCE);
+    assert_eq!(&*client.closed().await.unwrap(), b"", "nothing behind the error");
+    eventually("nothing is left", SOON, async || {
+        (status(&guard, "/in_flight").await == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -27,10 +27,11 @@ use crate::{
     listener::Listener,
     login::{self, LoginContext, Welcome},
     metrics::Metrics,
+    notify::{Condition, Notifier},
     operations::Operator,
     secret::rsa::RsaKey,
     session::{client::Buffers, file::LocalInfile, registry::Sessions},
-    shared::{SessionOptions, Shared},
+    shared::{Door, SessionOptions, Shared},
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
     upstream::{
         Nets, Upstream, UpstreamOptions,
@@ -90,6 +91,7 @@ pub struct Guard {
     operator: Arc<Operator>,
     drain: Arc<Notify>,
     drain_timeout: Duration,
+    notifier: Arc<Notifier>,
 }
 
 impl Guard {
@@ -133,19 +135,19 @@ impl Guard {
         let users = users(&config, &target)?;
         let rsa = Arc::new(RsaKey::generate().map_err(|_| StartError::Key)?);
         let listeners = listeners(&config, &users, &rsa).await?;
-        let login = listeners.first().map(|listener| Arc::clone(&listener.login));
-        let login = login.expect("the configuration always has a listener");
-        let shared = share(&config, upstream, welcome, login, metrics);
+        let shared = share(&config, upstream, welcome, metrics);
         let drain = Arc::new(Notify::new());
         let admin = listen(config.admin.address)?;
         let metrics = match config.admin.metrics_address {
             Some(address) => Some(listen(address)?),
             None => None,
         };
-        let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source);
+        let notifier = Arc::new(Notifier::from_env());
+        let told = Arc::clone(&notifier);
+        let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source, told);
         let drain_timeout = config.guard.drain_timeout;
         let operator = Arc::new(operator);
-        Ok(Self { shared, listeners, admin, metrics, operator, drain, drain_timeout })
+        Ok(Self { shared, listeners, admin, metrics, operator, drain, drain_timeout, notifier })
     }
 
     /// Where clients connect: the addresses that were configured, with the ports the system chose
@@ -183,10 +185,14 @@ impl Guard {
         if let Some(listener) = self.metrics {
             tasks.spawn(serve(listener, admin::metrics_router(operations)));
         }
+        let notifier = Arc::clone(&self.notifier);
+        tasks.spawn(async move { notifier.run_watchdog().await });
+        self.notifier.tell(Condition::Ready);
         tokio::select! {
             () = stop => {}
             () = self.drain.notified() => {}
         }
+        self.notifier.tell(Condition::Stopping);
         info!(timeout = ?self.drain_timeout, "draining");
         listening.shutdown().await;
         drain(&self.shared, self.drain_timeout).await;
@@ -242,7 +248,6 @@ fn share(
     config: &Config,
     upstream: Arc<Upstream>,
     welcome: Welcome,
-    login: Arc<LoginContext>,
     metrics: Arc<Metrics>,
 ) -> Arc<Shared> {
     let now = Instant::now();
@@ -253,14 +258,11 @@ fn share(
             warn!(%error, "a configured switch was not set");
         }
     }
-    let first = &config.listeners[0];
     let options = SessionOptions {
         session_pooling: config.upstream.pooling == Pooling::Session,
         statements_per_client: whole(config.upstream.statements_per_client),
         max_packet: usize::try_from(config.upstream.max_packet.0).unwrap_or(usize::MAX),
         local_infile: local_infile(config),
-        write_timeout: first.write_timeout,
-        idle_timeout: first.idle_timeout,
         lease_timeout: config.upstream.connect_timeout * 2,
         linger: config.upstream.linger,
         cancel_grace: CANCEL_GRACE,
@@ -275,7 +277,6 @@ fn share(
         buffers: Arc::new(Buffers::default()),
         sessions: Arc::new(Sessions::default()),
         welcome,
-        login,
         options,
         metrics,
         draining: AtomicBool::new(false),
@@ -370,7 +371,11 @@ async fn listeners(
         };
         listeners.push(Listener {
             socket: listen(listener.address)?,
-            login: Arc::new(login),
+            door: Arc::new(Door {
+                login,
+                write_timeout: listener.write_timeout,
+                idle_timeout: listener.idle_timeout,
+            }),
             places: Arc::new(Semaphore::new(whole(listener.max_clients))),
         });
     }

@@ -43,7 +43,7 @@ pub mod timer;
 mod untold;
 pub mod view;
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use policy::{
     admission::Outcome,
@@ -72,7 +72,7 @@ use crate::{
     gate::{Permit, Pinned},
     login::{Challenge, Login},
     metrics::{ClientState, Disconnect},
-    shared::Shared,
+    shared::{Door, Shared},
     upstream::{
         linger::Slot,
         pool::{Lease, Pool},
@@ -133,10 +133,11 @@ impl From<std::io::Error> for End {
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
+    /// Of the listener that the client came in by.
+    door: Arc<Door>,
     entry: Entry,
     client: Client,
     user: Arc<str>,
-    peer: SocketAddr,
     mariadb: bool,
     pool: Arc<Pool>,
     /// What the session's state is: the label of its connection, or of the one it leases next.
@@ -150,6 +151,8 @@ pub struct Session {
     transaction: Transaction,
     /// The limits of the open transaction, and its class.
     times: TimeLimits,
+    /// Those that would hold if the mode of its class, observe, were enforce.
+    observed: Option<Box<TimeLimits>>,
     class: ClassId,
     lease: Option<Lease>,
     /// Where the connection lingers between transactions.
@@ -186,7 +189,7 @@ enum Heard {
 
 impl Session {
     /// A session for a client that has logged in and been told so.
-    pub fn new(shared: Arc<Shared>, login: Login, entry: Entry, peer: SocketAddr) -> Self {
+    pub fn new(shared: Arc<Shared>, door: Arc<Door>, login: Login, entry: Entry) -> Self {
         let settings = Arc::new(Settings::new(
             login.database.as_deref(),
             login.capabilities.contains(wire::mysql::Capabilities::MULTI_STATEMENTS),
@@ -210,12 +213,12 @@ impl Session {
             settings,
             client,
             user: login.user,
-            peer,
             mariadb: login.mariadb,
             pool,
             status: Status::AUTOCOMMIT,
             transaction: Transaction::Idle,
             times: TimeLimits::default(),
+            observed: None,
             class: ClassId::DEFAULT,
             lease: None,
             slot: Arc::default(),
@@ -232,6 +235,7 @@ impl Session {
             now: Instant::now(),
             scratch: Scratch::default(),
             shared,
+            door,
             entry,
         }
     }
@@ -259,7 +263,10 @@ impl Session {
             self.now = Instant::now();
             match heard {
                 Heard::Command(first) => {
-                    self.idle_since = None;
+                    if let Some(idle) = self.idle_since.take() {
+                        let transaction = self.transaction.since();
+                        self.observe(Since { statement: None, transaction, idle: Some(idle) });
+                    }
                     self.obey(first).await?;
                 }
                 Heard::Limit(deadline) => self.abort_idle(deadline).await?,
@@ -286,7 +293,7 @@ impl Session {
             (Some(deadline), _) => Some(deadline.at),
             (None, Some(at)) => Some(at),
             (None, None) if self.client.has_pipelined() => None,
-            (None, None) => Some(self.now + self.shared.options.idle_timeout),
+            (None, None) => Some(self.now + self.door.idle_timeout),
         };
         tokio::select! {
             biased;
@@ -390,6 +397,7 @@ impl Session {
     async fn release(&mut self) {
         self.transaction = Transaction::Idle;
         self.times = TimeLimits::default();
+        self.observed = None;
         self.idle_since = None;
         if self.pins.is_empty() {
             self.part().await;

@@ -47,14 +47,23 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// What clients are greeted with.
     pub welcome: Welcome,
-    /// How clients log in; for those who change their user.
-    pub login: Arc<LoginContext>,
     /// Settings of sessions.
     pub options: SessionOptions,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the guard shuts down: sessions end between transactions.
     pub draining: AtomicBool,
+}
+
+/// What holds for the clients of one listener.
+#[derive(Debug)]
+pub struct Door {
+    /// How they log in, and change their user.
+    pub login: LoginContext,
+    /// How long a client may leave the guard unable to write.
+    pub write_timeout: Duration,
+    /// How long a client may be silent outside a transaction.
+    pub idle_timeout: Duration,
 }
 
 /// Settings of sessions that hold for the life of the guard.
@@ -68,10 +77,6 @@ pub struct SessionOptions {
     pub max_packet: usize,
     /// Who may send files with `LOAD DATA LOCAL`.
     pub local_infile: LocalInfile,
-    /// How long a client may leave the guard unable to write.
-    pub write_timeout: Duration,
-    /// How long a client may be silent outside a transaction.
-    pub idle_timeout: Duration,
     /// How long leasing a connection may take where a new one must be opened.
     pub lease_timeout: Duration,
     /// How long a connection stays with its session between transactions; zero gives it back at
@@ -95,14 +100,14 @@ impl Shared {
         self.upstream.pool_of(account, capabilities.without(denied), charset)
     }
 
-    /// Whether a switch turns the statement off.
+    /// Whether a switch turns the statement off, or would if its class were enforced.
     pub fn switched_off(
         &self,
         now: Instant,
         policy: &Policy,
         facts: &Facts<'_>,
         class: ClassId,
-    ) -> Option<Box<Refusal>> {
+    ) -> Option<Box<(Mode, Refusal)>> {
         let switches = self.switches.load();
         // Almost always empty: then no dice are thrown.
         switches.list(now).next()?;
@@ -114,6 +119,12 @@ impl Shared {
         let class = policy.class(class);
         let is_enforced = policy.mode.min(class.mode) == Mode::Enforce;
         if is_enforced { class.times } else { TimeLimits::default() }
+    }
+
+    /// The time limits that would hold for a class if its mode, observe, were enforce.
+    pub fn observed_times(policy: &Policy, class: ClassId) -> Option<Box<TimeLimits>> {
+        let is_observed = policy.mode_of(class) == Mode::Observe;
+        is_observed.then(|| Box::new(policy.class(class).times))
     }
 
     /// Takes over a new policy: limits at once, server-side nets as connections are set up.

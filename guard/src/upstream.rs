@@ -66,6 +66,7 @@ pub struct Upstream {
     pub handshakes: Handshakes,
     idle_timeout: Duration,
     open: Arc<AtomicU32>,
+    connecting: Arc<AtomicU32>,
     reclaiming: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
     pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
@@ -114,6 +115,7 @@ impl Upstream {
             handshakes: options.handshakes,
             idle_timeout: options.idle_timeout,
             open: Arc::default(),
+            connecting: Arc::default(),
             reclaiming: Arc::default(),
             metrics: options.metrics,
             pools: Mutex::default(),
@@ -175,10 +177,21 @@ impl Upstream {
         self.nets.store(Arc::new(nets));
     }
 
-    /// Connections: open, and those of them that wait for work.
-    pub fn sizes(&self) -> (u32, u32) {
-        let idle: usize = self.pools.lock().values().map(|pool| pool.sizes().0).sum();
-        (self.open.load(Ordering::Acquire), u32::try_from(idle).unwrap_or(u32::MAX))
+    /// Connections by what they are doing. They are not counted at one moment, so a connection that
+    /// changes hands meanwhile may be missed.
+    pub fn sizes(&self) -> Sizes {
+        let pooled: usize = self.pools.lock().values().map(|pool| pool.sizes().0).sum();
+        let idle = u32::try_from(pooled).unwrap_or(u32::MAX).saturating_add(self.lingering.len());
+        let connecting = self.connecting.load(Ordering::Acquire);
+        let reclaiming = self.reclaiming();
+        let open = self.open.load(Ordering::Acquire);
+        let leased = open.saturating_sub(idle + connecting + reclaiming);
+        Sizes { idle, leased, connecting, reclaiming }
+    }
+
+    /// Counts a connection that is being opened, until the returned value is dropped.
+    fn count_connecting(&self) -> Option<OpenSlot> {
+        OpenSlot::take(&self.connecting, u32::MAX)
     }
 
     /// Counts a connection that is being seen off, until the returned value is dropped.
@@ -217,6 +230,19 @@ impl Upstream {
             }
         }
     }
+}
+
+/// How many connections do what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Clean and unused, those included that linger with the session that used them last.
+    pub idle: u32,
+    /// Sessions have them.
+    pub leased: u32,
+    /// Being opened, or waiting for their turn to be.
+    pub connecting: u32,
+    /// Being seen off; see `reclaim`.
+    pub reclaiming: u32,
 }
 
 /// The statements that set a connection up: session trackers on, and the server's own time limits

@@ -125,6 +125,10 @@ metrics! {
         "Transactions that mode observe let run and mode enforce would have made wait.";
     "guard_would_shed_total" Counter, "transactions" [Classes]
         "Transactions that mode observe let run and mode enforce would have refused.";
+    "guard_would_switch_total" Counter, "statements" [Classes]
+        "Statements that mode observe let run although a switch would have turned them off in mode enforce.";
+    "guard_would_cancel_total" Counter, "statements" [Classes, set::<CancelCause>()]
+        "Statements and transactions that mode observe let run past a time limit.";
     "guard_cancels_total" Counter, "statements" [Classes, set::<CancelCause>()]
         "Statements cancelled by cause.";
     "guard_cancel_seconds" HISTOGRAM, "seconds" [Classes]

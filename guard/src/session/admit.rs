@@ -7,6 +7,7 @@ use std::{
 
 use policy::{
     admission::Arrival,
+    class::Mode,
     refusal::{Reason, Refusal},
     sql::Effects,
 };
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     gate::{Entry, Permit, Ticket},
-    metrics::StatementOutcome,
+    metrics::ClientState,
     shared::Shared,
     upstream::{
         handover::{HandoverError, Incoming, Net, hand_over},
@@ -45,14 +46,15 @@ impl Session {
         let now = self.now;
         let may_hold_locks = self.pins.may_hold_locks();
         let ends_nothing = task.is_plain_end() && !may_hold_locks;
-        if let Some(refusal) = task.switch.as_ref().filter(|_| !may_hold_locks) {
-            if ends_nothing {
-                return Ok(self.end_nothing(task));
-            }
-            return self.shed(task, refusal).await;
+        match task.switch.as_deref().filter(|_| !may_hold_locks) {
+            None => {}
+            Some((Mode::Enforce, _)) if ends_nothing => return Ok(self.end_nothing(task)),
+            Some((Mode::Enforce, refusal)) => return self.shed(task, refusal).await,
+            Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
         }
         let policy = self.shared.policy.load();
         let times = Shared::times(&policy, task.class);
+        let observed = Shared::observed_times(&policy, task.class);
         let arrival = Arrival {
             class: task.class,
             database: policy.database(self.database()),
@@ -88,6 +90,7 @@ impl Session {
                 self.permit = Some(permit);
                 self.class = task.class;
                 self.times = times;
+                self.observed = observed;
                 self.show();
                 Ok(true)
             }
@@ -103,6 +106,7 @@ impl Session {
         task: &Task,
     ) -> Result<Option<Result<Permit, Refusal>>, End> {
         let mut patience = Some(ticket.since + HOLD_PATIENCE);
+        self.entry.card.set_state(ClientState::Waiting);
         loop {
             tokio::select! {
                 biased;
@@ -110,6 +114,7 @@ impl Session {
                 error = gone(&mut self.client) => return Err(End::Client(error)),
                 () = self.entry.card.interrupt.wait() => {
                     self.decline(task.first, refuse::interrupted()).await?;
+                    self.show();
                     return Ok(None);
                 }
                 () = self.timer.until(patience) => {
@@ -134,9 +139,8 @@ impl Session {
     }
 
     async fn shed(&mut self, task: &Task, refusal: &Refusal) -> Result<bool, End> {
-        let metrics = self.shared.metrics.class(task.class);
-        metrics.statements.of(StatementOutcome::Shed).increment(1);
-        metrics.sheds.of(refusal.reason).increment(1);
+        self.shared.metrics.class(task.class).note_shed(refusal.reason);
+        self.show();
         self.decline(task.first, refuse::shed(refusal)).await?;
         Ok(false)
     }
@@ -193,6 +197,7 @@ impl Session {
             }
         }
         self.permit = None;
+        self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(false)

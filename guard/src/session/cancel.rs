@@ -22,11 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use policy::{
-    admission::Outcome,
-    class::ClassId,
-    deadline::{Deadline, TimeLimit},
-};
+use policy::{admission::Outcome, class::ClassId, deadline::Deadline};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 use wire::mysql::{response::Status, result::Tracker};
@@ -74,20 +70,17 @@ enum Cause {
     ClientGone,
 }
 
-impl Cause {
-    fn label(&self) -> CancelCause {
-        match self {
-            Self::Limit(deadline) => match deadline.limit {
-                TimeLimit::Statement => CancelCause::StatementTime,
-                _ => CancelCause::TransactionTime,
-            },
-            Self::Killed => CancelCause::Kill,
-            Self::ClientGone => CancelCause::ClientGone,
+impl Session {
+    /// The cause in the metrics.
+    fn label(&self, cause: &Cause) -> CancelCause {
+        match cause {
+            Cause::Limit(deadline) => CancelCause::of(deadline.limit),
+            Cause::Killed if self.shared.is_draining() => CancelCause::Drain,
+            Cause::Killed => CancelCause::Kill,
+            Cause::ClientGone => CancelCause::ClientGone,
         }
     }
-}
 
-impl Session {
     /// Stops the running statement and brings its reply to the end.
     pub(super) async fn cancel(
         &mut self,
@@ -113,14 +106,17 @@ impl Session {
         let control = self.shared.upstream.control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
         let reply = match self.read_out(&task, open, &cause, began).await {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                self.client.has_partial_reply = false;
+                reply
+            }
             Err(lost) => return self.give_up(&cause, Some(&lost)).await,
         };
         if !self.is_order_over(order).await || self.pass_barrier().await.is_err() {
             return self.give_up(&cause, None).await;
         }
         let metrics = self.shared.metrics.class(task.class);
-        metrics.cancels.of(cause.label()).increment(1);
+        metrics.cancels.of(self.label(&cause)).increment(1);
         metrics.cancel_time.record(began.elapsed());
         let session = self.identity();
         if let Some(lease) = &mut self.lease {
@@ -181,6 +177,7 @@ impl Session {
         };
         let client = match cause {
             Cause::ClientGone => None,
+            _ if open.reply.is_told => None,
             _ => Some(&mut self.client),
         };
         let mut relay = Relay {
@@ -192,7 +189,7 @@ impl Session {
             prepare_as: open.prepare_as,
             substitute,
             files: Files::Refuse,
-            write_timeout: self.shared.options.write_timeout,
+            write_timeout: self.door.write_timeout,
             reply: open.reply,
         };
         loop {
@@ -235,7 +232,7 @@ impl Session {
 
     /// A limit of the transaction passed while the client was silent.
     pub(super) async fn abort_idle(&mut self, deadline: Deadline) -> Result<(), End> {
-        info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.reason().as_str(),
+        info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.as_str(),
             "rolling back a transaction whose time is over");
         let metrics = self.shared.metrics.class(self.class);
         metrics.cancels.of(CancelCause::TransactionTime).increment(1);
@@ -245,7 +242,7 @@ impl Session {
     async fn roll_back(&mut self, deadline: &Deadline) -> Result<(), End> {
         let why = format!(
             "{} of {} ms passed in class {}",
-            deadline.limit.reason().as_str(),
+            deadline.limit.as_str(),
             deadline.allowed.as_millis(),
             self.shared.policy.load().class(self.class).name,
         );
@@ -298,7 +295,7 @@ impl Session {
                 (StatementOutcome::ClientGone, TransactionOutcome::ClientGone, end)
             }
         };
-        self.shared.metrics.class(task.class).cancels.of(cause.label()).increment(1);
+        self.shared.metrics.class(task.class).cancels.of(self.label(cause)).increment(1);
         self.count(task.class, statement, transaction);
         self.reclaim_lease();
         end

@@ -32,7 +32,7 @@ impl Session {
             &payload,
             self.client.capabilities,
             self.challenge,
-            &self.shared.login,
+            &self.door.login,
         );
         match changed.await {
             Ok(changed) => self.adopt(changed).await,

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use policy::{
-    class::ClassId,
+    class::{ClassId, Mode},
+    refusal::Refusal,
     rule::Facts,
     sql::{Dynamic, Effects, Kind, Scratch, Shape},
 };
@@ -123,7 +124,7 @@ impl Session {
             attributes: &attributes,
             user: &self.user,
             database: self.database(),
-            client: self.peer.ip(),
+            client: self.entry.card.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
         let switch = self.shared.switched_off(self.now, &policy, &facts, class);
@@ -352,11 +353,7 @@ impl Session {
     }
 
     /// The class of a prepared statement, and the switch that turns it off.
-    fn judge(
-        &mut self,
-        shape: &Shape,
-        sql: &[u8],
-    ) -> (ClassId, Option<Box<policy::refusal::Refusal>>) {
+    fn judge(&mut self, shape: &Shape, sql: &[u8]) -> (ClassId, Option<Box<(Mode, Refusal)>>) {
         let policy = self.shared.policy.load();
         let facts = Facts {
             shape,
@@ -365,7 +362,7 @@ impl Session {
             attributes: &[],
             user: &self.user,
             database: self.database(),
-            client: self.peer.ip(),
+            client: self.entry.card.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
         (class, self.shared.switched_off(self.now, &policy, &facts, class))

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use policy::{
     class::ClassId,
+    deadline::Since,
     sql::{Effects, Kind, Shape},
 };
 use wire::mysql::{
@@ -22,7 +23,7 @@ use super::{
     untold::may_hide_changes,
 };
 use crate::{
-    metrics::{StatementOutcome, TransactionOutcome},
+    metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     upstream::connection::Lost,
 };
 
@@ -43,6 +44,8 @@ impl Session {
         if matches!(self.transaction, Transaction::Begun(_)) {
             self.transaction = Transaction::Open { since: sent };
         }
+        let transaction = self.transaction.since().or(Some(sent));
+        self.observe(Since { statement: Some(sent), transaction, idle: None });
         self.note_prepared(&task, &reply);
         self.note_pins(&task, &reply, now);
         let session = self.identity();
@@ -79,6 +82,17 @@ impl Session {
         self.shared.metrics.class(task.class).note_transaction(ended, took);
         self.release().await;
         Ok(())
+    }
+
+    /// Counts a time limit that would have passed by now, if the mode were enforce. Once for each
+    /// transaction: it would have been over.
+    pub(super) fn observe(&mut self, since: Since) {
+        let Some(times) = &self.observed else { return };
+        if let Some(deadline) = times.next(since).filter(|deadline| deadline.at < self.now) {
+            let metrics = self.shared.metrics.class(self.class);
+            metrics.would_cancel.of(CancelCause::of(deadline.limit)).increment(1);
+            self.observed = None;
+        }
     }
 
     /// Asks the server what its reply left open: whether a transaction is still there after an

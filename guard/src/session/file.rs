@@ -73,6 +73,7 @@ impl Relay<'_> {
         let error = self.substitute.clone();
         let error = error.unwrap_or_else(|| refuse::no_local_files(self.connection.mariadb));
         self.reply.error = Some(error.code);
+        self.reply.is_told = true;
         if let Some(client) = self.client.as_deref_mut() {
             let (message, capabilities) = (error.message.as_bytes(), client.capabilities);
             put_err(client.out(), seq, capabilities, error.code, &error.sqlstate, message);
@@ -89,9 +90,7 @@ impl Relay<'_> {
     ) -> Result<Option<Instant>, Stop> {
         let mut seq = asked.wrapping_add(1);
         let Files::Serve { idle } = self.files else {
-            if let Some(client) = self.client.take() {
-                client.has_partial_reply = false;
-            }
+            self.client = None;
             put_packet(&mut self.connection.outbuf, seq, b"");
             self.connection.flush().await.map_err(Stop::Lost)?;
             self.tracker.infile_sent();

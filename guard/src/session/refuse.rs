@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use policy::{
     class::Policy,
-    deadline::Deadline,
+    deadline::{Deadline, TimeLimit},
     refusal::{Reason, Refusal},
 };
 
@@ -61,10 +61,10 @@ pub fn time_limit(
 ) -> Error {
     let (code, sqlstate) = if mariadb { TIMEOUT_MARIADB } else { TIMEOUT_MYSQL };
     let class = &policy.class(class).name;
-    let reason = deadline.limit.reason().as_str();
-    let words = match deadline.limit.reason() {
-        Reason::StatementTime => "query execution was interrupted",
-        _ => "the transaction was rolled back",
+    let reason = deadline.limit.as_str();
+    let words = match deadline.limit {
+        TimeLimit::Statement => "query execution was interrupted",
+        TimeLimit::Transaction | TimeLimit::IdleInTransaction => "the transaction was rolled back",
     };
     let (limit, measured) = (deadline.allowed.as_millis(), measured.as_millis());
     let message = format!(
@@ -92,7 +92,7 @@ pub fn lost(why: &str) -> Error {
 
 /// No connection to the database can be had.
 pub fn unavailable(why: &str) -> Error {
-    error(SHED, *b"HY000", format!("tidegate: shed reason=upstream {why}"))
+    error(SHED, *b"HY000", format!("tidegate: shed reason={} {why}", Reason::Upstream.as_str()))
 }
 
 /// No connection could be lent.

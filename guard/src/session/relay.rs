@@ -68,6 +68,8 @@ pub struct Reply {
     pub affected_rows: u64,
     /// Whether there was a result set.
     pub has_rows: bool,
+    /// The client was told an error in place of the reply, and sees no more of it.
+    pub is_told: bool,
     /// What `PREPARE` returned.
     pub prepared: Option<PrepareOk>,
     /// The server said that session state changed.

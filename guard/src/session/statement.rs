@@ -6,7 +6,7 @@ use std::{
 };
 
 use policy::{
-    class::ClassId,
+    class::{ClassId, Mode},
     deadline::{Deadline, Since},
     refusal::Refusal,
     sql::{Effects, Kind, Shape},
@@ -39,8 +39,8 @@ pub struct Task {
     pub shape: Arc<Shape>,
     /// Whose limits it falls under.
     pub class: ClassId,
-    /// A switch that turns it off.
-    pub switch: Option<Box<Refusal>>,
+    /// A switch that turns it off, or in mode observe would.
+    pub switch: Option<Box<(Mode, Refusal)>>,
     /// The literal name it is about.
     pub subject: Option<Box<[u8]>>,
     /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
@@ -254,7 +254,7 @@ impl Session {
             prepare_as,
             substitute: None,
             files,
-            write_timeout: self.shared.options.write_timeout,
+            write_timeout: self.door.write_timeout,
             reply: Reply::default(),
         };
         let until = deadline.map(|deadline| deadline.at);
@@ -264,6 +264,7 @@ impl Session {
                 if let Some(kept) = kept {
                     self.settings = kept;
                 }
+                self.client.has_partial_reply = false;
                 self.conclude(task, reply, was_in_transaction, sent).await
             }
             Stop::Lost(lost) => self.lose(&lost).await,
