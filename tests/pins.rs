@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use harness::*;
+use wire::mysql::Capabilities;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -130,4 +131,48 @@ async fn a_pinned_client_that_leaves_gives_its_connection_back_clean() {
     }
     let mut probe = server.probe().await.unwrap();
     assert!(open(&mut probe, &APP).await.connections <= 3);
+}
+
+/// To a client without `DEPRECATE_EOF`, MySQL tells of a change in no result and in no error: what a
+/// function or a trigger has set must not be found by the next one on that connection.
+#[tokio::test]
+async fn what_mysql_does_not_tell_pins_as_well() {
+    if !Engine::MySql.available() {
+        return;
+    }
+    let server = Server::start(Engine::MySql).await.unwrap();
+    let mut root = Client::login(server.addr(), &ROOT).await.unwrap();
+    for sql in [
+        "CREATE FUNCTION notes(x INT) RETURNS INT NO SQL BEGIN SET @noted = x; RETURN x; END",
+        "CREATE TABLE child (id INT PRIMARY KEY, parent INT REFERENCES child (id))",
+        "CREATE TRIGGER notes BEFORE INSERT ON child FOR EACH ROW SET @noted = NEW.id",
+        "INSERT INTO child VALUES (1, NULL)",
+    ] {
+        done(&mut root, sql).await;
+    }
+    let setup = Setup { connections: 1, upstream: "linger = \"0s\"".into(), ..Setup::default() };
+    let guard = Guard::start(&server, &setup).await.unwrap();
+    let mut login = Login::new(&APP);
+    login.capabilities = login.capabilities.without(Capabilities::DEPRECATE_EOF);
+    for (steps, noted) in [
+        (&["SELECT notes(4)"][..], "4"),
+        (&["PREPARE p FROM 'SELECT notes(5)'", "EXECUTE p", "DEALLOCATE PREPARE p"], "5"),
+        (&["BEGIN", "INSERT INTO child VALUES (1, NULL)", "USE app", "COMMIT"], "1"),
+    ] {
+        let mut client = Client::login_with(guard.addr(), &login).await.unwrap();
+        assert_eq!(done(&mut client, "SELECT @noted").await.value(), None, "before {steps:?}");
+        for sql in steps {
+            client.query(sql).await.unwrap();
+        }
+        eventually("the session is pinned", SOON, async || {
+            reasons(&guard).await.contains(&"unknown_state".to_owned()).then_some(())
+        })
+        .await;
+        assert_eq!(done(&mut client, "SELECT @noted").await.value().as_deref(), Some(noted));
+        drop(client);
+        eventually("the session is over", SOON, async || {
+            (status(&guard, "/clients/connected").await == 0).then_some(())
+        })
+        .await;
+    }
 }

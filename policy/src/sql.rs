@@ -16,6 +16,7 @@ mod digest;
 mod classify;
 mod cursor;
 mod effects;
+mod function;
 mod kind;
 mod table;
 

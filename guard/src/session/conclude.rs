@@ -8,6 +8,7 @@ use policy::{
     sql::{Effects, Kind, Shape},
 };
 use wire::mysql::{
+    Capabilities,
     command::{self, Command, SetOption},
     response::Status,
 };
@@ -112,6 +113,11 @@ impl Session {
         let tells_now = !lease.mariadb && lease.untold_of.is_some() && !self.view.is_own();
         let asks_flags = was_in_transaction || !is_autocommit || !is_single || tells_now;
         if reply.error.is_some() && asks_flags {
+            if tells_now && !lease.capabilities.contains(Capabilities::DEPRECATE_EOF) {
+                // What follows ends with an EOF then, which tells nothing.
+                command::put_simple(&mut lease.outbuf, Command::Ping);
+                lease.command(Command::Ping).await?;
+            }
             // Any answer tells the flags. This one leaves ROW_COUNT() at -1, as the error did; an
             // OK, as of a ping, would set it.
             let option = SetOption::multi_statements(self.settings.multi_statements);

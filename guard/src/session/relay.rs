@@ -76,6 +76,8 @@ pub struct Reply {
     pub has_changed: bool,
     /// The server said so in a packet that cannot tell what changed.
     pub has_untold: bool,
+    /// A result ended with a packet of MySQL's that cannot even say so.
+    pub is_silent: bool,
     /// A schema or a variable was reported: that explains the change.
     pub is_explained: bool,
     /// A variable that cannot be replayed changed.
@@ -250,6 +252,7 @@ impl Relay<'_> {
                 Ok(over(last))
             }
             Event::Eof { packet, last, status, warnings } => {
+                self.reply.is_silent |= !self.connection.mariadb;
                 if status.contains(Status::SESSION_STATE_CHANGED) {
                     // What changed is told in OK packets alone, and this client asked for less.
                     let payload = walk.len + HEADER_LEN..walk.len + packet;

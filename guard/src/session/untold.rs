@@ -2,10 +2,11 @@
 //!
 //! Session trackers speak in OK packets alone. A statement that fails may have run code before: a
 //! trigger that set a user variable, a procedure that made a temporary table. And where results end
-//! with an EOF, that packet says that something changed, but not what. MySQL tells it all in its
-//! next OK. MariaDB keeps it, and tells it together with the next change that it tracks; so when
-//! the connection is about to be given back, the guard makes a change that is told and changes
-//! nothing else: it turns one of its own trackers off, and on again.
+//! with an EOF, that packet says that something changed, but not what; MySQL's does not even say
+//! that, so behind a query that may have called a function of the user's own it is taken for granted.
+//! MySQL tells it all in its next OK. MariaDB keeps it, and tells it together with the next change
+//! that it tracks; so when the connection is about to be given back, the guard makes a change that is
+//! told and changes nothing else: it turns one of its own trackers off, and on again.
 //!
 //! A statement of a known kind whose text cannot be parsed has run nothing, and leaves nothing untold.
 
@@ -35,7 +36,10 @@ pub(super) fn may_hide_changes(shape: &Shape, reply: &Reply) -> bool {
     match reply.error {
         Some(PARSE_ERROR) => runs_texts,
         Some(_) => true,
-        None => reply.has_untold,
+        None => {
+            let runs_code = shape.effects.intersects(Effects::CALLS | Effects::DYNAMIC);
+            reply.has_untold || reply.is_silent && runs_code
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod head;
 
 use super::cursor::Cursor;
+use super::function::is_built_in;
 use super::keyword::Keyword::{self, *};
 use super::lexer::{Lexer, Token, TokenKind};
 use super::table::Tables;
@@ -45,6 +46,7 @@ pub(super) fn classify(sql: &[u8], mode: LexMode) -> Classified {
         before: None,
         values: 0,
         locking: false,
+        calls: false,
         arms_on: false,
     };
     let mut kind = Kind::Empty;
@@ -53,6 +55,9 @@ pub(super) fn classify(sql: &[u8], mode: LexMode) -> Classified {
         let next = reader.statement();
         if matches!(next, Kind::LockTables | Kind::Handler | Kind::Xa | Kind::Prepare) {
             reader.effects |= Effects::HOLDS;
+        }
+        if reader.calls && may_return_rows(next) {
+            reader.effects |= Effects::CALLS;
         }
         kind = kind.max(next);
         statements += 1;
@@ -93,6 +98,8 @@ struct Reader<'a> {
     values: usize,
     /// The query locks what it reads.
     locking: bool,
+    /// A name stands before a parenthesis that is not known to be the server's.
+    calls: bool,
     /// The next ON names a table (CREATE INDEX … ON, GRANT … ON).
     arms_on: bool,
 }
@@ -108,7 +115,7 @@ impl Reader<'_> {
 
     fn statement(&mut self) -> Kind {
         self.tables.begin();
-        (self.locking, self.arms_on) = (false, false);
+        (self.locking, self.calls, self.arms_on) = (false, false, false);
         loop {
             while self.cursor.at_sign(b'(') {
                 self.take();
@@ -189,8 +196,21 @@ impl Reader<'_> {
             TokenKind::Literal | TokenKind::Parameter => self.values += 1,
             _ => {}
         }
+        self.calls |= next == Some(TokenKind::Sign(b'(')) && self.is_named_by_user(token);
         self.before = Some(token);
         Some(token)
+    }
+
+    /// Whether what has this name before a parenthesis may be a function of the user's own.
+    fn is_named_by_user(&self, token: Token) -> bool {
+        let is_qualified = self.before.is_some_and(|before| before.kind == TokenKind::Sign(b'.'));
+        match token.kind {
+            TokenKind::Quoted => true,
+            TokenKind::Word | TokenKind::Keyword(_) => {
+                is_qualified || !is_built_in(token.span.of(self.sql))
+            }
+            _ => false,
+        }
     }
 
     fn word(&mut self, keyword: Keyword, next: Option<TokenKind>) {
@@ -270,6 +290,13 @@ impl Reader<'_> {
 /// `@@session.x` to `x`, `@@x` to itself.
 fn last_part(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| *byte == b'.').next().unwrap_or(name)
+}
+
+/// Whether a statement of this kind may be answered with rows. In those that change rows and
+/// tables, a `(` stands behind the name of a table as well.
+const fn may_return_rows(kind: Kind) -> bool {
+    use Kind::{Ddl, Delete, Insert, Replace, Update};
+    !matches!(kind, Insert | Replace | Update | Delete | Ddl)
 }
 
 /// The kind of statements that read and write rows.

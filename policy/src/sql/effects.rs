@@ -73,6 +73,8 @@ effects! {
     HOLDS = 24,
     /// Sets variables for the statement that follows in the same text (SET STATEMENT … FOR).
     FOR_STATEMENT = 25,
+    /// May call a function of the user's own in a statement that is answered with rows.
+    CALLS = 26,
 }
 
 impl Effects {

@@ -319,6 +319,12 @@ fn effects() {
         ("START TRANSACTION WITH CONSISTENT SNAPSHOT", E::SERIAL_SNAPSHOT),
         ("/*!50001 SET @a = 1 */", E::USER_VARIABLE | E::ASSIGNS_USER_VARIABLE),
         ("INSERT INTO t VALUES (1), (@a)", E::USER_VARIABLE),
+        ("SELECT f(1)", E::CALLS),
+        ("SELECT 1 FROM t WHERE a IN (1) AND (b = app.CONCAT ('x'))", E::CALLS),
+        ("SELECT `concat`('x')", E::CALLS),
+        ("SELECT 1; EXPLAIN ANALYZE SELECT status (1)", E::CALLS | E::MULTI),
+        ("SELECT count(*), CONCAT (a, 'f(1)') FROM t JOIN (SELECT 1) x USING (a)", E::NONE),
+        ("INSERT INTO t (a) SELECT f(1)", E::NONE),
         (
             "CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW BEGIN SET x = 1; END",
             E::IMPLICIT_COMMIT | E::MULTI,
