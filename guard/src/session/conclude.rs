@@ -130,8 +130,13 @@ impl Session {
             }
         }
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
-        let must_ask = reply.needs_collation && !self.pins.has(Pin::Unknown);
-        if must_ask && may_choose_collation(&task.shape) {
+        // A connection that stays needs no replay. But to prepare a statement in the scene of its
+        // client, the guard leaves this one, and must find the way back; so it asks there as well,
+        // where that leaves ROW_COUNT() as it is.
+        let is_set_alone =
+            task.shape.kind == Kind::Set && !task.shape.effects.contains(Effects::MULTI);
+        let may_ask = is_set_alone || !self.pins.has(Pin::Unknown);
+        if reply.needs_collation && may_ask && may_choose_collation(&task.shape) {
             let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
             let collation = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
             if let Some(collation) = collation {
