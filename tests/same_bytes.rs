@@ -53,7 +53,7 @@ async fn sessions_whose_connections_linger_see_the_same_bytes() {
 #[tokio::test]
 async fn sessions_on_mysql_see_the_same_bytes() {
     if Engine::MySql.available() {
-        let sessions = [cases::all(Engine::MySql), generated(Engine::MySql, SESSIONS / 2)].concat();
+        let sessions = [cases::all(Engine::MySql), generated(Engine::MySql, SESSIONS)].concat();
         compare(Engine::MySql, "0s", sessions).await;
     }
 }

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use harness::{Engine, Packet};
-use wire::mysql::Capabilities;
 use wire::mysql::command::Command;
 use wire::mysql::response::{self, OkPacket, StateChange, Status};
 
@@ -36,9 +35,12 @@ pub(crate) enum Tolerated {
     /// next change that it tracks, and for the guard it tracks more.
     LateSchema,
     /// The order in which one OK packet lists the variables that changed. It is that of a hash in
-    /// the server, which has more in it when more is tracked. And on MySQL the state of the
-    /// transaction, see [`Self::blank_changes`].
+    /// the server, which has more in it when more is tracked.
     VariableOrder,
+    /// How the transaction stands, in MySQL's OK packets. MySQL tells it without being asked, for
+    /// whoever spreads statements over servers. Here that is the guard, which answers BEGIN without
+    /// the server.
+    TransactionState,
 }
 
 /// The texts of both, before the id.
@@ -79,16 +81,24 @@ impl Tolerated {
             }
             (Command::StmtPrepare, [response::OK, ..]) => Some(Self::StatementId),
             (_, [response::EOF, _, _, _, _]) => Some(Self::ChangeInEof),
-            (_, [response::OK | response::EOF, ..]) if !may_select_schema(&exchange.step) => {
-                Some(Self::LateSchema)
-            }
             (_, [response::OK | response::EOF, ..]) => Some(Self::VariableOrder),
             _ => None,
         }
     }
 
+    /// Of one change that an OK packet tells of.
+    fn of_change(engine: Engine, step: &Step, change: &StateChange<'_>) -> Option<Self> {
+        match change {
+            StateChange::Schema(_) if !may_select_schema(step) => Some(Self::LateSchema),
+            StateChange::TransactionState(_) if engine == Engine::MySql => {
+                Some(Self::TransactionState)
+            }
+            _ => None,
+        }
+    }
+
     /// Blanks what may differ in one packet of a reply.
-    fn blank(self, payload: &mut Vec<u8>, capabilities: Capabilities, engine: Engine) {
+    fn blank(self, payload: &mut Vec<u8>, exchange: &Exchange, engine: Engine) {
         match self {
             Self::StatementId if payload[0] == response::OK => payload[1..5].fill(0),
             Self::StatementId => payload.retain(|byte| !byte.is_ascii_digit()),
@@ -108,35 +118,30 @@ impl Tolerated {
             Self::Statistics => payload.clear(),
             Self::ChangeInEof => payload[4] &= 0xBF,
             Self::CountOfCall => payload[1] = 0,
-            Self::LateSchema | Self::VariableOrder => {
-                self.blank_changes(payload, capabilities, engine);
+            Self::LateSchema | Self::VariableOrder | Self::TransactionState => {
+                blank_changes(payload, exchange, engine);
             }
         }
     }
+}
 
-    /// Puts the changes of an OK packet in order, without those that may differ.
-    fn blank_changes(self, payload: &mut Vec<u8>, capabilities: Capabilities, engine: Engine) {
-        let Ok(ok) = OkPacket::parse(payload, capabilities) else { return };
-        // How the transaction stands, MySQL tells without being asked. It is meant for whoever spreads
-        // statements over servers, which here is the guard, and it answers BEGIN without the server.
-        let may_differ = |change: &StateChange<'_>| match change {
-            StateChange::Schema(_) => self == Self::LateSchema,
-            StateChange::TransactionState(_) => engine == Engine::MySql,
-            _ => false,
-        };
-        let changes = ok.state.filter_map(Result::ok).filter(|change| !may_differ(change));
-        let mut changes: Vec<_> = changes.map(|change| format!("{change:?}")).collect();
-        changes.sort();
-        let flag = Status::SESSION_STATE_CHANGED;
-        let status = match changes.is_empty() {
-            true => ok.status.without(flag),
-            false => ok.status,
-        };
-        let OkPacket { affected_rows, last_insert_id, warnings, info, .. } = ok;
-        let head = (payload[0], affected_rows, last_insert_id, status, warnings, info);
-        let text = format!("{head:?} {changes:?}");
-        *payload = text.into_bytes();
-    }
+/// Puts the changes of an OK packet in order, without those that may differ.
+fn blank_changes(payload: &mut Vec<u8>, exchange: &Exchange, engine: Engine) {
+    let Ok(ok) = OkPacket::parse(payload, exchange.capabilities) else { return };
+    let is_told =
+        |change: &StateChange<'_>| Tolerated::of_change(engine, &exchange.step, change).is_none();
+    let changes = ok.state.filter_map(Result::ok).filter(is_told);
+    let mut changes: Vec<_> = changes.map(|change| format!("{change:?}")).collect();
+    changes.sort();
+    let flag = Status::SESSION_STATE_CHANGED;
+    let status = match changes.is_empty() {
+        true => ok.status.without(flag),
+        false => ok.status,
+    };
+    let OkPacket { affected_rows, last_insert_id, warnings, info, .. } = ok;
+    let head = (payload[0], affected_rows, last_insert_id, status, warnings, info);
+    let text = format!("{head:?} {changes:?}");
+    *payload = text.into_bytes();
 }
 
 /// Whether it is an OK that counts few rows and changes nothing: a row begins as an OK does, and is
@@ -165,7 +170,7 @@ fn comparable(engine: Engine, exchange: &Exchange) -> Vec<Packet> {
     let blank = |packet: &Packet| {
         let mut payload = packet.payload.to_vec();
         if let Some(tolerated) = Tolerated::of(engine, exchange, &payload) {
-            tolerated.blank(&mut payload, exchange.capabilities, engine);
+            tolerated.blank(&mut payload, exchange, engine);
         }
         Packet { seq: packet.seq, payload: Bytes::from(payload) }
     };
