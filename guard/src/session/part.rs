@@ -14,7 +14,7 @@
 use super::{
     Session,
     look_back::{self, HOLD_PATIENCE},
-    statement::Task,
+    task::Task,
 };
 use crate::{
     gate::{Permit, Pinned},
