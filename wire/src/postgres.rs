@@ -14,3 +14,5 @@ pub mod startup;
 pub mod list;
 
 pub mod frontend;
+
+pub mod backend;
