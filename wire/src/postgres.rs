@@ -16,3 +16,5 @@ pub mod list;
 pub mod frontend;
 
 pub mod backend;
+
+pub mod result;
