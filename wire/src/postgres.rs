@@ -13,6 +13,10 @@ pub mod startup;
 
 pub mod list;
 
+pub mod login;
+
+pub mod auth;
+
 pub mod frontend;
 
 pub mod backend;

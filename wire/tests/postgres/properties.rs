@@ -3,9 +3,13 @@
 use bytes::BytesMut;
 use proptest::prelude::*;
 use wire::Malformed;
+use wire::postgres::auth::scram::{
+    Binding, Client, Credential, KEY_LEN, Keys, Mechanism, NONCE_LEN, Secret, Server,
+};
 use wire::postgres::backend::{self, Fields};
 use wire::postgres::frame::Header;
 use wire::postgres::frontend::{self, Names, rename};
+use wire::postgres::login::{self, Authentication, SaslInitialResponse};
 use wire::postgres::result::{Asker, Request};
 use wire::postgres::startup::{First, NegotiateProtocolVersion, Opening};
 
@@ -60,6 +64,27 @@ fn decode_all(bytes: &[u8]) {
         assert_eq!(types.len(), types.count());
     }
     let _ = backend::FunctionCallResponse::parse(bytes);
+    decode_login(bytes);
+}
+
+fn decode_login(bytes: &[u8]) {
+    if let Ok(Authentication::Sasl(mechanisms)) = Authentication::parse(bytes) {
+        assert!(mechanisms.count() <= bytes.len());
+    }
+    let _ = login::password(bytes);
+    let _ = SaslInitialResponse::parse(bytes);
+    let _ = Secret::parse(bytes);
+    let keys = Keys { client: [1; KEY_LEN], server: [2; KEY_LEN] };
+    let secret = Secret::of(&keys, b"salt", 1);
+    let client = Client::new(Binding::Unsupported, [3; NONCE_LEN]);
+    let _ = client.clone().answer(bytes, Credential::Keys(&keys));
+    let plain = Mechanism::ScramSha256;
+    let _ = Server::new(plain, bytes, &secret, None, [4; NONCE_LEN]);
+    let server = Server::new(plain, client.message(), &secret, None, [4; NONCE_LEN]);
+    let server = server.expect("a client's own message");
+    let answer = client.answer(server.message(), Credential::Keys(&keys));
+    assert!(answer.expect("a server's own message").verify(bytes).is_err());
+    assert!(server.verify(bytes).is_err());
 }
 
 /// What is sent, and what comes back.
