@@ -71,7 +71,9 @@ pub struct Tracker {
     state: State,
     /// The number of the request whose reply is coming or, between replies, of the queue's first.
     current: u64,
-    /// Syncs that a COPY took, which has not ended yet.
+    /// Requests behind that one which a COPY took, so that they have no answer.
+    taken: u64,
+    /// Those of them that are Syncs of a COPY which has not ended yet.
     ignored: u32,
     /// Syncs that a failed COPY took, or did not.
     doubts: u32,
@@ -115,7 +117,6 @@ impl Tracker {
             return Err(Full);
         }
         let number = self.next_number();
-        let mut expected = Expected { request: Some(request), asker };
         match (&mut self.state, request) {
             (State::Skipping, Request::Sync) => self.state = State::Between,
             (State::Skipping, _) => {
@@ -125,16 +126,21 @@ impl Tracker {
                 self.current += 1;
                 return Ok(number);
             }
+            (State::Within(Reply::CopyIn { open, .. }, _), Request::Sync) if *open => {
+                self.ignored += 1;
+                self.taken += 1;
+                return Ok(number);
+            }
             (State::Within(Reply::CopyIn { open, .. }, _), _) if *open => {
-                self.ignored += u32::from(request == Request::Sync);
-                *open = request == Request::Sync;
-                if matches!(request, Request::Sync | Request::CopyEnd) {
-                    expected.request = None;
+                *open = false;
+                if request == Request::CopyEnd {
+                    self.taken += 1;
+                    return Ok(number);
                 }
             }
             _ => {}
         }
-        self.queue.push_back(expected);
+        self.queue.push_back(Expected { request, asker });
         self.drop_answerless();
         Ok(number)
     }
@@ -198,7 +204,7 @@ impl Tracker {
         matches!(self.state, State::Within(Reply::CopyIn { open: true, .. }, _))
     }
 
-    /// How many requests are without an answer, the one being answered included.
+    /// How many requests wait for an answer, the one being answered included.
     pub fn outstanding(&self) -> usize {
         self.queue.len() + usize::from(matches!(self.state, State::Within(..)))
     }
@@ -215,7 +221,7 @@ impl Tracker {
     }
 
     fn next_number(&self) -> u64 {
-        self.current + self.outstanding() as u64
+        self.current + self.taken + self.outstanding() as u64
     }
 
     fn wait(&mut self, len: usize, needs: usize) -> Scan {

@@ -66,7 +66,6 @@ pub struct Full;
 /// A request in the queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected {
-    /// `None` if a COPY took it, so that it has no answer.
-    pub(super) request: Option<Request>,
+    pub(super) request: Request,
     pub(super) asker: Asker,
 }

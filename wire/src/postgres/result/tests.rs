@@ -292,6 +292,19 @@ fn the_queue_is_bounded_and_does_not_grow_again() {
 }
 
 #[test]
+fn syncs_that_a_copy_takes_fill_no_queue() {
+    let mut tracker = sent(&[Query]);
+    scan(&mut tracker, &messages("G")).unwrap();
+    for number in 0..2 * QUEUE_MAX as u64 {
+        assert_eq!(tracker.push(Sync, Asker::Client), Ok(1 + number));
+    }
+    tracker.push(CopyEnd, Asker::Client).unwrap();
+    assert_eq!(scan(&mut tracker, &messages("CZ")), Ok("CZ".into()));
+    assert_eq!((tracker.is_over(), tracker.doubts()), (true, 0));
+    assert_eq!(tracker.push(Query, Asker::Client), Ok(2 + 2 * QUEUE_MAX as u64));
+}
+
+#[test]
 fn bare_messages_of_a_server_are_passed() {
     let mut reply = BytesMut::new();
     put_bare(&mut reply, Kind::EmptyQueryResponse);

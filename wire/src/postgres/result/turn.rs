@@ -59,10 +59,9 @@ impl Tracker {
     fn coming(&self) -> Result<Option<(Reply, Asker)>, Malformed> {
         match self.state {
             State::Within(reply, asker) => Ok(Some((reply, asker))),
-            State::Between => Ok(self
-                .queue
-                .front()
-                .and_then(|expected| Some((Reply::to(expected.request?)?, expected.asker)))),
+            State::Between => Ok(self.queue.front().and_then(|expected| {
+                Reply::to(expected.request).map(|reply| (reply, expected.asker))
+            })),
             State::Skipping | State::Lost => Ok(None),
             State::Ended => Err(malformed("message after the end")),
         }
@@ -115,60 +114,64 @@ impl Tracker {
     #[inline]
     fn finish(&mut self) {
         self.state = State::Between;
-        self.current += 1;
+        self.current += 1 + std::mem::take(&mut self.taken);
         self.drop_answerless();
     }
 
     /// Drops all that the server skips after an error.
     fn skip(&mut self) {
-        self.current += 1;
-        while let Some(expected) = self.queue.front() {
-            if expected.request == Some(Request::Sync) {
-                self.state = State::Between;
-                return;
-            }
-            let answerable = expected.request.is_some_and(|request| request != Request::CopyEnd);
-            if answerable && self.doubts > 0 {
-                self.state = State::Lost;
-                return;
-            }
-            self.queue.pop_front();
-            self.current += 1;
-        }
+        self.current += 1 + std::mem::take(&mut self.taken);
         self.state = State::Skipping;
+        while let Some(expected) = self.queue.front() {
+            match expected.request {
+                Request::Sync => {
+                    self.state = State::Between;
+                    return;
+                }
+                Request::CopyEnd => {}
+                // If a Sync before it ended the skipping, it is answered.
+                _ if self.doubts > 0 => {
+                    self.state = State::Lost;
+                    return;
+                }
+                _ => {}
+            }
+            self.drop_first();
+        }
     }
 
     /// Between replies, drops what has none.
     #[inline]
     pub(super) fn drop_answerless(&mut self) {
-        let is_answerless =
-            |request: Option<Request>| request.is_none_or(|request| request == Request::CopyEnd);
         while self.state == State::Between
-            && self.queue.front().is_some_and(|expected| is_answerless(expected.request))
+            && self.queue.front().is_some_and(|expected| expected.request == Request::CopyEnd)
         {
-            self.queue.pop_front();
-            self.current += 1;
+            self.drop_first();
         }
+    }
+
+    fn drop_first(&mut self) {
+        self.queue.pop_front();
+        self.current += 1;
     }
 
     /// A COPY FROM STDIN takes what was sent before anybody knew of it: Syncs, up to its end.
     #[inline]
     fn entered(&mut self, reply: Reply) -> Reply {
         let Reply::CopyIn { extended, .. } = reply else { return reply };
-        for expected in &mut self.queue {
-            match expected.request {
-                None => {}
-                Some(Request::Sync) => {
-                    expected.request = None;
-                    self.ignored += 1;
-                }
-                Some(Request::CopyEnd) => {
-                    expected.request = None;
-                    return Reply::CopyIn { open: false, extended };
-                }
+        while let Some(expected) = self.queue.front() {
+            let open = match expected.request {
+                Request::Sync => true,
+                Request::CopyEnd => false,
                 // This cannot be in the middle of a COPY: it fails, if it has not failed already.
-                Some(_) => return Reply::CopyIn { open: false, extended },
+                _ => return Reply::CopyIn { open: false, extended },
+            };
+            self.queue.pop_front();
+            self.taken += 1;
+            if !open {
+                return Reply::CopyIn { open, extended };
             }
+            self.ignored += 1;
         }
         Reply::CopyIn { open: true, extended }
     }
