@@ -129,7 +129,7 @@ async fn a_rate_is_kept() {
 async fn invariant_11_observing_counts_and_refuses_nothing() {
     let mut scene = Scene::set(
         "[class.default]\nmode = \"observe\"\nin_flight = 1\nqueue_length = 0\n\
-         statement_time = \"100ms\"",
+         statement_time = \"100ms\"\nidle_in_transaction_time = \"1ms\"",
     )
     .await;
     let (mut first, mut second) = (scene.writer(1).await, scene.writer(2).await);
@@ -139,6 +139,21 @@ async fn invariant_11_observing_counts_and_refuses_nothing() {
     assert_eq!(scene.class("default", "shed").await, 0);
     done(&mut first, "COMMIT").await;
     done(&mut second, "COMMIT").await;
+    // Both idled, and once is enough: after it nothing more of a transaction would have run.
+    let would = async |cause: &str| {
+        scene
+            .guard
+            .metric("guard_would_cancel_total", &[&format!("cause=\"{cause}\"")])
+            .await
+            .unwrap()
+    };
+    assert_eq!(would("transaction_time").await, 2.0);
+    done(&mut first, "SELECT SLEEP(0.3)").await;
+    assert_eq!(would("statement_time").await, 1.0);
+    let order = "{\"target\": \"user app\"}";
+    assert_eq!(scene.guard.http("POST", "/api/v1/switches", order).await.unwrap().status, 200);
+    done(&mut first, "SELECT 1").await;
+    assert_eq!(scene.guard.metric("guard_would_switch_total", &[]).await.unwrap(), 1.0);
     assert_eq!(scene.notes().await, [1, 2]);
 }
 
@@ -148,7 +163,7 @@ async fn a_transaction_that_idles_is_rolled_back_and_its_client_told() {
     let mut client = scene.writer(1).await;
     scene.has_open(0).await;
     says(&refused(&mut client, "SELECT 1").await, 1969, &["idle_in_transaction"]);
-    says(&refused(&mut client, "COMMIT").await, 1969, &["idle_in_transaction of 300 ms"]);
+    says(&refused(&mut client, "COMMIT").await, 1969, &["idle_in_transaction_time of 300 ms"]);
     done(&mut client, "INSERT INTO note VALUES (2)").await;
     assert_eq!(scene.notes().await, [2]);
 }
@@ -383,4 +398,17 @@ async fn a_client_that_leaves_the_queue_gives_its_place_up() {
     scene.becomes("/in_flight", 0).await;
     let count = done(&mut holder, "SELECT COUNT(*) FROM note").await.value();
     assert_eq!(count.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn each_listener_has_its_own_patience() {
+    let port = free_port().unwrap();
+    let impatient = "idle_timeout = \"200ms\"";
+    let scene =
+        Scene::set(&format!("[[listener]]\naddress = \"127.0.0.1:{port}\"\n{impatient}")).await;
+    let mut patient = scene.client().await;
+    let mut silent = Client::login(([127, 0, 0, 1], port).into(), &APP).await.unwrap();
+    let last_words = silent.closed().await.unwrap();
+    assert!(last_words.windows(10).any(|word| word == b"inactivity"), "{last_words:?}");
+    done(&mut patient, "SELECT 1").await;
 }

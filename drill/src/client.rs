@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use wire::Malformed;
 use wire::mysql::Capabilities;
+use wire::mysql::auth::{Plugin, Scramble};
 use wire::mysql::command::Command;
 use wire::mysql::frame::{HEADER_LEN, Header, put_packet};
 use wire::mysql::result::{Event, Tracker};
@@ -59,6 +60,9 @@ pub struct Client {
     capabilities: Capabilities,
     connection_id: u32,
     patience: Duration,
+    /// What the last login was asked to prove itself with.
+    challenge: Option<(Plugin, Scramble)>,
+    welcome: Option<Packet>,
 }
 
 impl Client {
@@ -75,6 +79,8 @@ impl Client {
             capabilities: Capabilities::default(),
             connection_id: 0,
             patience: PATIENCE,
+            challenge: None,
+            welcome: None,
         })
     }
 
@@ -99,6 +105,20 @@ impl Client {
     /// Waits no longer than this for any one packet. Default: [`PATIENCE`].
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
+    }
+
+    /// Logs in again, on the same connection (COM_CHANGE_USER). Returns the packet that ends it.
+    ///
+    /// # Errors
+    /// When there is no end to it; an ERR packet is one.
+    pub async fn change_user(&mut self, login: &Login) -> Result<Packet, ClientError> {
+        login.run_again(self).await
+    }
+
+    /// The OK packet of the login.
+    #[must_use]
+    pub fn welcome(&self) -> Option<&Packet> {
+        self.welcome.as_ref()
     }
 
     /// Runs the text of a statement and reads the whole reply.

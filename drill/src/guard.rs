@@ -301,7 +301,10 @@ const LOG: &str = "guard.log";
 
 /// The program: `$TIDEGATE_BIN`, else this very program if it is `tidegate`, else the one that cargo
 /// built beside the running test.
-fn program() -> Result<PathBuf, Error> {
+///
+/// # Errors
+/// When there is none.
+pub fn program() -> Result<PathBuf, Error> {
     if let Some(named) = env::var_os("TIDEGATE_BIN") {
         return Ok(PathBuf::from(named));
     }

@@ -19,6 +19,7 @@
 //! rebinding), and whatever changes something must carry [`CHANGE_HEADER`], which no form or image
 //! of another site can send (cross-site requests). Failures answer `{"error": "…"}`.
 
+mod bounded;
 mod guarded;
 
 use std::future::Future;
@@ -37,6 +38,7 @@ use tokio::net::TcpListener;
 
 use crate::control::{Operations, State, Status, SwitchClear, SwitchOrder};
 
+use self::bounded::{Bounded, REQUEST_WITHIN};
 pub use self::guarded::CHANGE_HEADER;
 
 /// The largest body of a request, in bytes; a larger one is answered with 413.
@@ -69,7 +71,7 @@ pub fn metrics_router(operations: Ops) -> Router {
         .with_state(operations)
 }
 
-/// Serves until `shutdown` is over and the requests that were under way are answered.
+/// Serves, within the bounds of `Bounded`, until `shutdown` is over and the requests that were under way are answered.
 ///
 /// # Errors
 /// When the listener fails for good.
@@ -78,7 +80,9 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    axum::serve(Bounded::new(listener, REQUEST_WITHIN), router)
+        .with_graceful_shutdown(shutdown)
+        .await
 }
 
 fn read_only() -> Router<Ops> {

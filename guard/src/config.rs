@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use self::check::Findings;
 pub use self::error::{ConfigError, ConfigErrors, Warning};
@@ -40,7 +41,7 @@ pub use self::native::NativeLimits;
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
 use self::source::Source;
 pub use self::upstream::{Auth, Control, Engine, Pooling, Upstream, UpstreamTls, User};
-pub use self::value::{Bytes, Endpoint, Secret};
+pub use self::value::{Bytes, Endpoint};
 
 /// Everything the file can say. Field docs are the reference manual: `docs/configuration.md` and
 /// `schema/tidegate.schema.json` are generated from them.
@@ -188,6 +189,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
         let text =
             std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        let text = Zeroizing::new(text);
         Self::parse(path, &text, &|name| std::env::var(name).ok())
     }
 

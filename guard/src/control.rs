@@ -101,7 +101,7 @@ pub struct UpstreamStatus {
     pub server: Option<String>,
     /// `upstream.connections`.
     pub limit: u32,
-    /// Connections that are clean and unused.
+    /// Connections that are clean and unused, lingering ones included.
     pub idle: u32,
     /// Connections that sessions have.
     pub leased: u32,
@@ -114,7 +114,7 @@ pub struct UpstreamStatus {
 pub struct ClientsStatus {
     /// Clients that are logged in.
     pub connected: u32,
-    /// Those of which a statement runs or a transaction is open.
+    /// Those of which a statement waits or runs, or a transaction is open.
     pub busy: u32,
 }
 

@@ -18,7 +18,7 @@ use crate::{
     login::{self, Login, LoginContext, LoginError, Welcome},
     metrics::{ClientOutcome, ClientState},
     session::{Session, refuse},
-    shared::Shared,
+    shared::{Door, Shared},
     stream::packets::PacketError,
     upstream::connect::ServerError,
 };
@@ -34,8 +34,8 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 pub struct Listener {
     /// The socket.
     pub socket: TcpListener,
-    /// How clients log in here.
-    pub login: Arc<LoginContext>,
+    /// What holds for its clients.
+    pub door: Arc<Door>,
     /// The places for clients.
     pub places: Arc<Semaphore>,
 }
@@ -54,7 +54,7 @@ impl Listener {
                         peer,
                         place,
                         shared: Arc::clone(&shared),
-                        login: Arc::clone(&self.login),
+                        door: Arc::clone(&self.door),
                     };
                     tokio::spawn(arrival.serve());
                 }
@@ -82,26 +82,25 @@ struct Arrival {
     peer: SocketAddr,
     place: OwnedSemaphorePermit,
     shared: Arc<Shared>,
-    login: Arc<LoginContext>,
+    door: Arc<Door>,
 }
 
 impl Arrival {
     async fn serve(self) {
-        let Self { stream, peer, place, shared, login } = self;
+        let Self { stream, peer, place, shared, door } = self;
         let began = Instant::now();
         let clients = &shared.metrics.clients;
-        let logging_in = clients.connections.of(ClientState::LoggingIn);
-        logging_in.increment(1.0);
+        let logging_in = LoggingIn::begin(&shared);
         let id = shared.sessions.next_id();
         // Boxed, like the session below: a client's task should carry one of them, not both.
-        let entered = Box::pin(enter(stream, id, &shared, &login)).await;
-        logging_in.decrement(1.0);
+        let entered = Box::pin(enter(stream, id, &shared, &door.login)).await;
+        drop(logging_in);
         match entered {
             Ok(login) => {
                 clients.arrivals.of(ClientOutcome::Accepted).increment(1);
                 clients.login_time.record(began.elapsed());
                 let entry = shared.sessions.enter(id, Arc::clone(&login.user), peer);
-                Box::pin(Session::new(Arc::clone(&shared), login, entry, peer).run()).await;
+                Box::pin(Session::new(Arc::clone(&shared), door, login, entry).run()).await;
             }
             Err(error) => {
                 debug!(%peer, %error, "a client was not let in");
@@ -109,6 +108,26 @@ impl Arrival {
             }
         }
         drop(place);
+    }
+}
+
+/// Shows a client as logging in until it is dropped. A login that panics is counted as a session
+/// that does.
+struct LoggingIn(Arc<Shared>);
+
+impl LoggingIn {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.metrics.clients.connections.of(ClientState::LoggingIn).increment(1.0);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for LoggingIn {
+    fn drop(&mut self) {
+        self.0.metrics.clients.connections.of(ClientState::LoggingIn).decrement(1.0);
+        if std::thread::panicking() {
+            self.0.metrics.guard.panics.increment(1);
+        }
     }
 }
 
@@ -125,7 +144,7 @@ async fn enter(
     }
     let welcome = Welcome { connection_id: id, ..shared.welcome.clone() };
     let mut login = Box::pin(login::login(stream, &welcome, context)).await?;
-    let pool = shared.upstream.pool_of(&login.account, login.capabilities, login.charset);
+    let pool = shared.pool_of(&login.account, login.capabilities, login.charset);
     if let Some(schema) = &login.database
         && let Err(error) = pool.check_schema(schema).await
     {

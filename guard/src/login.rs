@@ -83,9 +83,11 @@ pub struct Welcome {
     pub mariadb: bool,
 }
 
-/// What may be offered to clients of a database that can do `server`.
-pub fn offer(server: Capabilities) -> Capabilities {
-    server.with(OWN).without(NOT_CARRIED)
+/// What may be offered to clients of a database that can do `server`: files of theirs only where
+/// somebody may send some.
+pub fn offer(server: Capabilities, sends_files: bool) -> Capabilities {
+    let offered = server.with(OWN).without(NOT_CARRIED);
+    if sends_files { offered } else { offered.without(Capabilities::LOCAL_FILES) }
 }
 
 /// What all logins share.

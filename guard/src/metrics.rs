@@ -70,6 +70,10 @@ pub struct ClassMetrics {
     pub transaction_time: Histogram,
     /// Refusals.
     pub sheds: Each<Reason, Counter>,
+    /// Statements that a switch would have turned off, if the mode were enforce.
+    pub would_switch: Counter,
+    /// Cancels that would have been, if the mode were enforce.
+    pub would_cancel: Each<CancelCause, Counter>,
     /// Cancels.
     pub cancels: Each<CancelCause, Counter>,
     /// Seconds from deciding to cancel to the end of the statement, verified.
@@ -248,6 +252,12 @@ impl ClassMetrics {
         self.service_time.record(took);
     }
 
+    /// Counts a statement that was refused before anything of it was sent.
+    pub fn note_shed(&self, reason: Reason) {
+        self.statements.of(StatementOutcome::Shed).increment(1);
+        self.sheds.of(reason).increment(1);
+    }
+
     /// Counts a transaction that ended, `took` after its first statement; `None` for a statement
     /// with autocommit, which is its own transaction.
     pub fn note_transaction(&self, ended: TransactionOutcome, took: Option<Duration>) {
@@ -265,6 +275,8 @@ impl ClassMetrics {
             service_time: make.histogram("guard_service_seconds"),
             transaction_time: make.histogram("guard_transaction_seconds"),
             sheds: make.counters("guard_sheds_total"),
+            would_switch: make.counter("guard_would_switch_total", &[]),
+            would_cancel: make.counters("guard_would_cancel_total"),
             cancels: make.counters("guard_cancels_total"),
             cancel_time: make.histogram("guard_cancel_seconds"),
             pins: make.counters("guard_pins_total"),

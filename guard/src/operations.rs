@@ -14,12 +14,13 @@ use crate::{
         SwitchOrder, SwitchStatus, UpstreamStatus, mode_name, whole_ms,
     },
     metrics::{ClientState, ConnectionState, Label as _, Reload},
+    notify::{Condition, Notifier},
     session::{
         pins::Pin,
         registry::{Card, ShownPins},
     },
     shared::Shared,
-    upstream::Nets,
+    upstream::{Nets, Sizes},
 };
 
 /// Carries out what operators ask.
@@ -28,6 +29,7 @@ pub struct Operator {
     shared: Arc<Shared>,
     drain: Arc<Notify>,
     source: Option<PathBuf>,
+    notifier: Arc<Notifier>,
     started: Instant,
     /// One change of switches or configuration at a time.
     changing: Mutex<()>,
@@ -35,8 +37,13 @@ pub struct Operator {
 
 impl Operator {
     /// An operator's side of a guard. `source` is what a reload reads; without it there is none.
-    pub fn new(shared: Arc<Shared>, drain: Arc<Notify>, source: Option<PathBuf>) -> Self {
-        Self { shared, drain, source, started: Instant::now(), changing: Mutex::new(()) }
+    pub fn new(
+        shared: Arc<Shared>,
+        drain: Arc<Notify>,
+        source: Option<PathBuf>,
+        notifier: Arc<Notifier>,
+    ) -> Self {
+        Self { shared, drain, source, notifier, started: Instant::now(), changing: Mutex::new(()) }
     }
 
     /// Sets all gauges, and folds what was recorded since the last time.
@@ -49,11 +56,11 @@ impl Operator {
             let count = cards.iter().filter(|card| card.state() == *state).count();
             metrics.clients.connections.of(*state).set(count as f64);
         }
-        let upstream = self.upstream();
+        let Sizes { idle, leased, connecting, reclaiming } = self.shared.upstream.sizes();
         let connections = &metrics.upstream.connections;
-        connections.of(ConnectionState::Idle).set(f64::from(upstream.idle));
-        connections.of(ConnectionState::Leased).set(f64::from(upstream.leased));
-        let reclaiming = f64::from(self.shared.upstream.reclaiming());
+        connections.of(ConnectionState::Idle).set(idle);
+        connections.of(ConnectionState::Leased).set(leased);
+        connections.of(ConnectionState::Connecting).set(connecting);
         connections.of(ConnectionState::Reclaiming).set(reclaiming);
         metrics.guard.switches.set(self.shared.switches.load().list(now).count() as f64);
         metrics.run_upkeep();
@@ -61,13 +68,13 @@ impl Operator {
 
     fn upstream(&self) -> UpstreamStatus {
         let upstream = &self.shared.upstream;
-        let (open, idle) = upstream.sizes();
+        let sizes = upstream.sizes();
         UpstreamStatus {
             address: format!("{}:{}", upstream.target.host, upstream.target.port),
             server: Some(self.shared.welcome.version.to_string()),
             limit: upstream.connections,
-            idle,
-            leased: open.saturating_sub(idle),
+            idle: sizes.idle,
+            leased: sizes.leased,
             control: upstream.control().working(),
         }
     }
@@ -162,7 +169,10 @@ impl Operations for Operator {
 
     fn reload(&self) -> Result<Vec<String>, Declined> {
         let _one_at_a_time = self.changing.lock();
+        self.notifier.tell(Condition::Reloading);
         let result = self.read_again();
+        // Also with the old configuration it is.
+        self.notifier.tell(Condition::Ready);
         let reloads = &self.shared.metrics.guard.reloads;
         match &result {
             Ok(warnings) => {

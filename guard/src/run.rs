@@ -27,10 +27,11 @@ use crate::{
     listener::Listener,
     login::{self, LoginContext, Welcome},
     metrics::Metrics,
+    notify::{Condition, Notifier},
     operations::Operator,
-    secret::{Secret, rsa::RsaKey},
-    session::{client::Buffers, registry::Sessions},
-    shared::{SessionOptions, Shared},
+    secret::rsa::RsaKey,
+    session::{client::Buffers, file::LocalInfile, registry::Sessions},
+    shared::{Door, SessionOptions, Shared},
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
     upstream::{
         Nets, Upstream, UpstreamOptions,
@@ -90,6 +91,7 @@ pub struct Guard {
     operator: Arc<Operator>,
     drain: Arc<Notify>,
     drain_timeout: Duration,
+    notifier: Arc<Notifier>,
 }
 
 impl Guard {
@@ -101,10 +103,8 @@ impl Guard {
         let metrics = Arc::new(Metrics::new(&config.class_names()));
         let target = Arc::new(upstream_target(&config)?);
         let control_target = Arc::new(control_target(&config, &target));
-        let control_account = Account::new(
-            config.control.user.as_str(),
-            Secret::from(config.control.password.expose().as_bytes().to_vec()),
-        );
+        let control_account =
+            Account::new(config.control.user.as_str(), config.control.password.clone());
         let control_account = Arc::new(control_account);
         let greeting = connect::probe(&target, Some(&control_account)).await?;
         let connections = config.control.connections;
@@ -127,7 +127,7 @@ impl Guard {
         let welcome = Welcome {
             connection_id: 0,
             version: Arc::clone(&greeting.version),
-            capabilities: login::offer(greeting.capabilities),
+            capabilities: login::offer(greeting.capabilities, local_infile(&config).is_offered()),
             charset: greeting.charset,
             status: wire::mysql::response::Status::AUTOCOMMIT.0,
             mariadb: greeting.mariadb,
@@ -135,19 +135,19 @@ impl Guard {
         let users = users(&config, &target)?;
         let rsa = Arc::new(RsaKey::generate().map_err(|_| StartError::Key)?);
         let listeners = listeners(&config, &users, &rsa).await?;
-        let login = listeners.first().map(|listener| Arc::clone(&listener.login));
-        let login = login.expect("the configuration always has a listener");
-        let shared = share(&config, upstream, welcome, login, metrics);
+        let shared = share(&config, upstream, welcome, metrics);
         let drain = Arc::new(Notify::new());
         let admin = listen(config.admin.address)?;
         let metrics = match config.admin.metrics_address {
             Some(address) => Some(listen(address)?),
             None => None,
         };
-        let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source);
+        let notifier = Arc::new(Notifier::from_env());
+        let told = Arc::clone(&notifier);
+        let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source, told);
         let drain_timeout = config.guard.drain_timeout;
         let operator = Arc::new(operator);
-        Ok(Self { shared, listeners, admin, metrics, operator, drain, drain_timeout })
+        Ok(Self { shared, listeners, admin, metrics, operator, drain, drain_timeout, notifier })
     }
 
     /// Where clients connect: the addresses that were configured, with the ports the system chose
@@ -185,10 +185,14 @@ impl Guard {
         if let Some(listener) = self.metrics {
             tasks.spawn(serve(listener, admin::metrics_router(operations)));
         }
+        let notifier = Arc::clone(&self.notifier);
+        tasks.spawn(async move { notifier.run_watchdog().await });
+        self.notifier.tell(Condition::Ready);
         tokio::select! {
             () = stop => {}
             () = self.drain.notified() => {}
         }
+        self.notifier.tell(Condition::Stopping);
         info!(timeout = ?self.drain_timeout, "draining");
         listening.shutdown().await;
         drain(&self.shared, self.drain_timeout).await;
@@ -244,7 +248,6 @@ fn share(
     config: &Config,
     upstream: Arc<Upstream>,
     welcome: Welcome,
-    login: Arc<LoginContext>,
     metrics: Arc<Metrics>,
 ) -> Arc<Shared> {
     let now = Instant::now();
@@ -255,13 +258,11 @@ fn share(
             warn!(%error, "a configured switch was not set");
         }
     }
-    let first = &config.listeners[0];
     let options = SessionOptions {
         session_pooling: config.upstream.pooling == Pooling::Session,
         statements_per_client: whole(config.upstream.statements_per_client),
         max_packet: usize::try_from(config.upstream.max_packet.0).unwrap_or(usize::MAX),
-        write_timeout: first.write_timeout,
-        idle_timeout: first.idle_timeout,
+        local_infile: local_infile(config),
         lease_timeout: config.upstream.connect_timeout * 2,
         linger: config.upstream.linger,
         cancel_grace: CANCEL_GRACE,
@@ -276,7 +277,6 @@ fn share(
         buffers: Arc::new(Buffers::default()),
         sessions: Arc::new(Sessions::default()),
         welcome,
-        login,
         options,
         metrics,
         draining: AtomicBool::new(false),
@@ -318,15 +318,24 @@ fn users(config: &Config, target: &Arc<Target>) -> Result<Arc<Users>, StartError
         Some(path) => crate::users::read_password_file(path)?,
         None => Vec::new(),
     };
-    entries.extend(config.users.iter().map(|user| Entry {
-        user: user.name.as_str().into(),
-        secret: Secret::from(user.password.expose().as_bytes().to_vec()),
-    }));
+    entries.extend(
+        config
+            .users
+            .iter()
+            .map(|user| Entry { user: user.name.as_str().into(), secret: user.password.clone() }),
+    );
     let verifier = config.auth.database.then(|| {
         let options = VerifierOptions { target: Arc::clone(target), fresh: config.auth.ttl };
         Verifier::new(options)
     });
     Ok(Arc::new(Users::new(entries, verifier)))
+}
+
+fn local_infile(config: &Config) -> LocalInfile {
+    let named = config.users.iter().filter_map(|user| {
+        user.local_infile.map(|is_allowed| (user.name.as_str().into(), is_allowed))
+    });
+    LocalInfile { others: config.auth.local_infile, named: named.collect() }
 }
 
 async fn listeners(
@@ -342,17 +351,18 @@ async fn listeners(
             ListenerTls::Required => Some(Demand::Required),
         };
         let tls = match (demand, &listener.certificate, &listener.key) {
+            (None, ..) => None,
             (Some(demand), Some(certificate), Some(key)) => {
-                Some(Arc::new(ServerTls::load(certificate, key, demand)?))
+                Some(ServerTls::load(certificate, key, demand)?)
             }
-            _ => None,
+            (Some(demand), ..) => Some(ServerTls::self_signed(demand)?),
         };
         let plugin = match listener.auth_plugin {
             AuthPlugin::CachingSha2Password => Plugin::CachingSha2Password,
             AuthPlugin::MysqlNativePassword => Plugin::NativePassword,
         };
         let login = LoginContext {
-            tls,
+            tls: tls.map(Arc::new),
             users: Arc::clone(users),
             plugin,
             timeout: listener.login_timeout,
@@ -361,7 +371,11 @@ async fn listeners(
         };
         listeners.push(Listener {
             socket: listen(listener.address)?,
-            login: Arc::new(login),
+            door: Arc::new(Door {
+                login,
+                write_timeout: listener.write_timeout,
+                idle_timeout: listener.idle_timeout,
+            }),
             places: Arc::new(Semaphore::new(whole(listener.max_clients))),
         });
     }

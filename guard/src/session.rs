@@ -10,18 +10,23 @@
 //! | `client` | the client's socket and its commands |
 //! | `command` | which command goes where |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
+//! | `file` | `LOAD DATA LOCAL` |
 //! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
+//! | `answered` | what the guard answered in the server's place |
+//! | `untold` | asking for changes that no reply has told |
 //! | `state`, `pins`, `settings`, `prepared` | what a session is, beside its sockets |
 
 mod admit;
+mod answered;
 pub mod cancel;
 mod change_user;
 pub mod client;
 pub mod command;
 mod conclude;
 pub mod effect;
+pub mod file;
 pub mod interrupt;
 pub mod look_back;
 mod part;
@@ -35,9 +40,10 @@ pub mod settings;
 pub mod state;
 pub mod statement;
 pub mod timer;
+mod untold;
 pub mod view;
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use policy::{
     admission::Outcome,
@@ -66,7 +72,7 @@ use crate::{
     gate::{Permit, Pinned},
     login::{Challenge, Login},
     metrics::{ClientState, Disconnect},
-    shared::Shared,
+    shared::{Door, Shared},
     upstream::{
         linger::Slot,
         pool::{Lease, Pool},
@@ -127,10 +133,11 @@ impl From<std::io::Error> for End {
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
+    /// Of the listener that the client came in by.
+    door: Arc<Door>,
     entry: Entry,
     client: Client,
     user: Arc<str>,
-    peer: SocketAddr,
     mariadb: bool,
     pool: Arc<Pool>,
     /// What the session's state is: the label of its connection, or of the one it leases next.
@@ -144,6 +151,8 @@ pub struct Session {
     transaction: Transaction,
     /// The limits of the open transaction, and its class.
     times: TimeLimits,
+    /// Those that would hold if the mode of its class, observe, were enforce.
+    observed: Option<Box<TimeLimits>>,
     class: ClassId,
     lease: Option<Lease>,
     /// Where the connection lingers between transactions.
@@ -180,12 +189,12 @@ enum Heard {
 
 impl Session {
     /// A session for a client that has logged in and been told so.
-    pub fn new(shared: Arc<Shared>, login: Login, entry: Entry, peer: SocketAddr) -> Self {
+    pub fn new(shared: Arc<Shared>, door: Arc<Door>, login: Login, entry: Entry) -> Self {
         let settings = Arc::new(Settings::new(
             login.database.as_deref(),
             login.capabilities.contains(wire::mysql::Capabilities::MULTI_STATEMENTS),
         ));
-        let pool = shared.upstream.pool_of(&login.account, login.capabilities, login.charset);
+        let pool = shared.pool_of(&login.account, login.capabilities, login.charset);
         let mut pins = Pins::default();
         if shared.options.session_pooling {
             pins.add(Pin::Session);
@@ -204,12 +213,12 @@ impl Session {
             settings,
             client,
             user: login.user,
-            peer,
             mariadb: login.mariadb,
             pool,
             status: Status::AUTOCOMMIT,
             transaction: Transaction::Idle,
             times: TimeLimits::default(),
+            observed: None,
             class: ClassId::DEFAULT,
             lease: None,
             slot: Arc::default(),
@@ -226,6 +235,7 @@ impl Session {
             now: Instant::now(),
             scratch: Scratch::default(),
             shared,
+            door,
             entry,
         }
     }
@@ -253,7 +263,10 @@ impl Session {
             self.now = Instant::now();
             match heard {
                 Heard::Command(first) => {
-                    self.idle_since = None;
+                    if let Some(idle) = self.idle_since.take() {
+                        let transaction = self.transaction.since();
+                        self.observe(Since { statement: None, transaction, idle: Some(idle) });
+                    }
                     self.obey(first).await?;
                 }
                 Heard::Limit(deadline) => self.abort_idle(deadline).await?,
@@ -280,7 +293,7 @@ impl Session {
             (Some(deadline), _) => Some(deadline.at),
             (None, Some(at)) => Some(at),
             (None, None) if self.client.has_pipelined() => None,
-            (None, None) => Some(self.now + self.shared.options.idle_timeout),
+            (None, None) => Some(self.now + self.door.idle_timeout),
         };
         tokio::select! {
             biased;
@@ -339,9 +352,20 @@ impl Session {
 
     /// Answers with an OK of the guard's own.
     fn say_ok(&mut self) {
-        let ok = OkPacket { status: self.status_to_tell(), ..OkPacket::default() };
+        self.say_ok_with(0);
+    }
+
+    /// As [`Self::say_ok`], with this many warnings.
+    fn say_ok_with(&mut self, warnings: u16) {
+        let ok = OkPacket { status: self.status_to_tell(), warnings, ..OkPacket::default() };
         let capabilities = self.client.capabilities;
         put_ok(self.client.out(), 1, capabilities, &ok);
+    }
+
+    /// The warnings in the answer to a command without SQL: MySQL tells those of the statement
+    /// before again, MariaDB none.
+    fn warnings_to_tell(&self) -> u16 {
+        if self.mariadb { 0 } else { self.look_back.warnings() }
     }
 
     /// The flags in an answer of the guard's own: the session's, and those of its transaction.
@@ -360,11 +384,12 @@ impl Session {
     }
 
     /// Answers with an error of the guard's own.
-    fn say_error(&mut self, error: &refuse::Error) {
+    fn say_error(&mut self, error: refuse::Error) {
         let capabilities = self.client.capabilities;
         let message = error.message.as_bytes();
         let (code, state) = (error.code, &error.sqlstate);
         put_err(self.client.out(), 1, capabilities, code, state, message);
+        self.look_back.fail(error);
     }
 
     /// Gives the connection back, or keeps it where the session is pinned; settles the permit.
@@ -372,9 +397,12 @@ impl Session {
     async fn release(&mut self) {
         self.transaction = Transaction::Idle;
         self.times = TimeLimits::default();
+        self.observed = None;
         self.idle_since = None;
         if self.pins.is_empty() {
             self.part().await;
+        }
+        if self.pins.is_empty() {
             self.pinned = None;
         } else if self.pinned.is_none() {
             self.pinned = self.permit.as_mut().and_then(Permit::pin);

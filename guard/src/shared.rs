@@ -17,12 +17,15 @@ use policy::{
     switch::Switches,
 };
 
+use wire::mysql::Capabilities;
+
 use crate::{
     gate::Gate,
     login::{LoginContext, Welcome},
     metrics::Metrics,
-    session::{client::Buffers, registry::Sessions},
-    upstream::{Nets, Upstream},
+    session::{client::Buffers, file::LocalInfile, registry::Sessions},
+    upstream::{Nets, Upstream, pool::Pool},
+    users::Account,
 };
 
 /// What all sessions share.
@@ -44,14 +47,23 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// What clients are greeted with.
     pub welcome: Welcome,
-    /// How clients log in; for those who change their user.
-    pub login: Arc<LoginContext>,
     /// Settings of sessions.
     pub options: SessionOptions,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the guard shuts down: sessions end between transactions.
     pub draining: AtomicBool,
+}
+
+/// What holds for the clients of one listener.
+#[derive(Debug)]
+pub struct Door {
+    /// How they log in, and change their user.
+    pub login: LoginContext,
+    /// How long a client may leave the guard unable to write.
+    pub write_timeout: Duration,
+    /// How long a client may be silent outside a transaction.
+    pub idle_timeout: Duration,
 }
 
 /// Settings of sessions that hold for the life of the guard.
@@ -63,10 +75,8 @@ pub struct SessionOptions {
     pub statements_per_client: usize,
     /// The largest command, in bytes.
     pub max_packet: usize,
-    /// How long a client may leave the guard unable to write.
-    pub write_timeout: Duration,
-    /// How long a client may be silent outside a transaction.
-    pub idle_timeout: Duration,
+    /// Who may send files with `LOAD DATA LOCAL`.
+    pub local_infile: LocalInfile,
     /// How long leasing a connection may take where a new one must be opened.
     pub lease_timeout: Duration,
     /// How long a connection stays with its session between transactions; zero gives it back at
@@ -77,14 +87,27 @@ pub struct SessionOptions {
 }
 
 impl Shared {
-    /// Whether a switch turns the statement off.
+    /// The pool for an account and what it agreed on with a client. Where the account may not send
+    /// files, the database is told that the client cannot: it then refuses by itself.
+    pub fn pool_of(
+        &self,
+        account: &Arc<Account>,
+        capabilities: Capabilities,
+        charset: u8,
+    ) -> Arc<Pool> {
+        let is_allowed = self.options.local_infile.is_allowed(&account.user);
+        let denied = if is_allowed { Capabilities::default() } else { Capabilities::LOCAL_FILES };
+        self.upstream.pool_of(account, capabilities.without(denied), charset)
+    }
+
+    /// Whether a switch turns the statement off, or would if its class were enforced.
     pub fn switched_off(
         &self,
         now: Instant,
         policy: &Policy,
         facts: &Facts<'_>,
         class: ClassId,
-    ) -> Option<Box<Refusal>> {
+    ) -> Option<Box<(Mode, Refusal)>> {
         let switches = self.switches.load();
         // Almost always empty: then no dice are thrown.
         switches.list(now).next()?;
@@ -96,6 +119,12 @@ impl Shared {
         let class = policy.class(class);
         let is_enforced = policy.mode.min(class.mode) == Mode::Enforce;
         if is_enforced { class.times } else { TimeLimits::default() }
+    }
+
+    /// The time limits that would hold for a class if its mode, observe, were enforce.
+    pub fn observed_times(policy: &Policy, class: ClassId) -> Option<Box<TimeLimits>> {
+        let is_observed = policy.mode_of(class) == Mode::Observe;
+        is_observed.then(|| Box::new(policy.class(class).times))
     }
 
     /// Takes over a new policy: limits at once, server-side nets as connections are set up.

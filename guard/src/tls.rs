@@ -11,7 +11,9 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
+use rustls::pki_types::{
+    CertificateDer, InvalidDnsNameError, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName,
+};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -49,6 +51,9 @@ pub enum TlsError {
     /// Key and certificate do not fit, or are of a kind that is not spoken.
     #[error("the certificate or its key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
+    /// The guard's own certificate cannot be made.
+    #[error("a certificate cannot be made: {0}")]
+    SelfSigned(#[from] rcgen::Error),
     /// An authority cannot be used.
     #[error("the authorities cannot be used: {0}")]
     Authority(#[from] rustls::client::VerifierBuilderError),
@@ -62,6 +67,9 @@ pub enum Demand {
     /// A client without TLS is refused before it says its password.
     Required,
 }
+
+/// The name in a certificate that nobody signed.
+const SELF_SIGNED_NAME: &str = "tidegate";
 
 /// TLS towards clients.
 #[derive(Debug)]
@@ -85,6 +93,16 @@ impl ServerTls {
         let key = PrivateKeyDer::from_pem_file(key)
             .map_err(|source| TlsError::File { path: key.into(), source })?;
         Self::new(chain, key, demand)
+    }
+
+    /// TLS with a certificate that is made here and now, and signed by nobody.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn self_signed(demand: Demand) -> Result<Self, TlsError> {
+        let own = rcgen::generate_simple_self_signed([SELF_SIGNED_NAME.to_owned()])?;
+        let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+        Self::new(vec![own.cert.der().clone()], key.into(), demand)
     }
 
     /// TLS with a certificate chain that is not empty, the guard's own first, and its key.

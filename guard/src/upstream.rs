@@ -4,6 +4,7 @@
 //! statement that sets a connection up, and the identity of the server, so that a thread id is
 //! never used on another one.
 
+pub mod chosen;
 pub mod connect;
 pub mod connection;
 pub mod control;
@@ -65,6 +66,7 @@ pub struct Upstream {
     pub handshakes: Handshakes,
     idle_timeout: Duration,
     open: Arc<AtomicU32>,
+    connecting: Arc<AtomicU32>,
     reclaiming: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
     pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
@@ -113,6 +115,7 @@ impl Upstream {
             handshakes: options.handshakes,
             idle_timeout: options.idle_timeout,
             open: Arc::default(),
+            connecting: Arc::default(),
             reclaiming: Arc::default(),
             metrics: options.metrics,
             pools: Mutex::default(),
@@ -164,15 +167,31 @@ impl Upstream {
         Arc::clone(if mariadb { &nets.mariadb } else { &nets.mysql })
     }
 
+    /// The server's own limit for statements, as [`Self::setup`] sets it.
+    pub fn statement_net(&self) -> Option<Duration> {
+        self.nets.load().statement
+    }
+
     /// Other limits of the server's own; connections take them over as they are opened or reset.
     pub fn set_nets(&self, nets: Nets) {
         self.nets.store(Arc::new(nets));
     }
 
-    /// Connections: open, and those of them that wait for work.
-    pub fn sizes(&self) -> (u32, u32) {
-        let idle: usize = self.pools.lock().values().map(|pool| pool.sizes().0).sum();
-        (self.open.load(Ordering::Acquire), u32::try_from(idle).unwrap_or(u32::MAX))
+    /// Connections by what they are doing. They are not counted at one moment, so a connection that
+    /// changes hands meanwhile may be missed.
+    pub fn sizes(&self) -> Sizes {
+        let pooled: usize = self.pools.lock().values().map(|pool| pool.sizes().0).sum();
+        let idle = u32::try_from(pooled).unwrap_or(u32::MAX).saturating_add(self.lingering.len());
+        let connecting = self.connecting.load(Ordering::Acquire);
+        let reclaiming = self.reclaiming();
+        let open = self.open.load(Ordering::Acquire);
+        let leased = open.saturating_sub(idle + connecting + reclaiming);
+        Sizes { idle, leased, connecting, reclaiming }
+    }
+
+    /// Counts a connection that is being opened, until the returned value is dropped.
+    fn count_connecting(&self) -> Option<OpenSlot> {
+        OpenSlot::take(&self.connecting, u32::MAX)
     }
 
     /// Counts a connection that is being seen off, until the returned value is dropped.
@@ -213,10 +232,25 @@ impl Upstream {
     }
 }
 
+/// How many connections do what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Clean and unused, those included that linger with the session that used them last.
+    pub idle: u32,
+    /// Sessions have them.
+    pub leased: u32,
+    /// Being opened, or waiting for their turn to be.
+    pub connecting: u32,
+    /// Being seen off; see `reclaim`.
+    pub reclaiming: u32,
+}
+
 /// The statements that set a connection up: session trackers on, and the server's own time limits
 /// as a net below the guard's.
 #[derive(Debug, Clone)]
 pub struct Nets {
+    /// The limit for statements, where there is one.
+    statement: Option<Duration>,
     mariadb: Arc<[u8]>,
     mysql: Arc<[u8]>,
 }
@@ -241,7 +275,8 @@ impl Nets {
             mariadb.push_str(&both);
             mysql.push_str(&both);
         }
-        Self { mariadb: mariadb.into_bytes().into(), mysql: mysql.into_bytes().into() }
+        let statement = limits.statement;
+        Self { statement, mariadb: mariadb.into_bytes().into(), mysql: mysql.into_bytes().into() }
     }
 }
 

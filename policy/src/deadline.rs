@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::class::TimeLimits;
-use crate::refusal::Reason;
 
 /// A time limit that the guard keeps by cancelling.
 ///
@@ -19,13 +18,13 @@ pub enum TimeLimit {
 }
 
 impl TimeLimit {
-    /// The reason in the refusal the client gets.
+    /// The name in errors, metrics and logs; also the end of the key that changes it.
     #[must_use]
-    pub const fn reason(self) -> Reason {
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Statement => Reason::StatementTime,
-            Self::Transaction => Reason::TransactionTime,
-            Self::IdleInTransaction => Reason::IdleInTransaction,
+            Self::Statement => "statement_time",
+            Self::Transaction => "transaction_time",
+            Self::IdleInTransaction => "idle_in_transaction_time",
         }
     }
 
@@ -140,6 +139,6 @@ mod tests {
         let since = Since { statement: Some(start()), ..Since::default() };
         let deadline = LIMITS.next(since).unwrap();
         assert_eq!(deadline.allowed, Duration::from_secs(2));
-        assert_eq!(deadline.limit.reason(), Reason::StatementTime);
+        assert_eq!(deadline.limit.as_str(), "statement_time");
     }
 }

@@ -21,34 +21,19 @@ pub enum Reason {
     Rate,
     /// A switch turns this traffic off or down.
     Switch,
-    /// The statement ran as long as it may and was cancelled.
-    StatementTime,
-    /// The transaction took as long as it may and was rolled back.
-    TransactionTime,
-    /// The client was silent inside its transaction for as long as it may be.
-    IdleInTransaction,
-    /// The statement waited for a lock as long as it may.
-    LockWait,
-    /// The guard is shutting down.
-    Draining,
-    /// No upstream can be reached.
+    /// No connection to the database can be had.
     Upstream,
 }
 
 impl Reason {
     /// Every reason, for metrics that make one handle each.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 7] = [
         Self::InFlight,
         Self::Connections,
         Self::QueueFull,
         Self::QueueTime,
         Self::Rate,
         Self::Switch,
-        Self::StatementTime,
-        Self::TransactionTime,
-        Self::IdleInTransaction,
-        Self::LockWait,
-        Self::Draining,
         Self::Upstream,
     ];
 
@@ -62,11 +47,6 @@ impl Reason {
             Self::QueueTime => "queue_time",
             Self::Rate => "rate",
             Self::Switch => "switch",
-            Self::StatementTime => "statement_time",
-            Self::TransactionTime => "transaction_time",
-            Self::IdleInTransaction => "idle_in_transaction",
-            Self::LockWait => "lock_wait",
-            Self::Draining => "draining",
             Self::Upstream => "upstream",
         }
     }

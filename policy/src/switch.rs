@@ -81,8 +81,8 @@ impl Switches {
         self.set.iter().filter(move |switch| switch.is_set(now))
     }
 
-    /// Refuses the statement if a switch turns it off and its class is enforced. `dice` is uniform
-    /// in 0..1.
+    /// Refuses the statement if a switch turns it off, and tells how seriously: [`Mode::Enforce`], or
+    /// [`Mode::Observe`] for what would have been refused. `dice` is uniform in 0..1.
     #[must_use]
     pub fn check(
         &self,
@@ -91,15 +91,16 @@ impl Switches {
         facts: &Facts<'_>,
         class: ClassId,
         dice: f64,
-    ) -> Option<Refusal> {
-        if policy.mode_of(class) != Mode::Enforce {
+    ) -> Option<(Mode, Refusal)> {
+        let mode = policy.mode_of(class);
+        if mode == Mode::Off {
             return None;
         }
         let class = &policy.class(class).name;
         let switch = self
             .list(now)
             .find(|switch| dice >= switch.keep_ratio && switch.target.matches(facts, class))?;
-        Some(switch.refusal(now, class, dice))
+        Some((mode, switch.refusal(now, class, dice)))
     }
 }
 
@@ -177,10 +178,15 @@ mod tests {
 
     /// What the switches say to one statement of user "app" and class "default".
     fn check(switches: &Switches, now: Instant, dice: f64) -> Option<Refusal> {
-        check_in(Mode::Enforce, switches, now, dice)
+        check_in(Mode::Enforce, switches, now, dice).map(|(_, refusal)| refusal)
     }
 
-    fn check_in(mode: Mode, switches: &Switches, now: Instant, dice: f64) -> Option<Refusal> {
+    fn check_in(
+        mode: Mode,
+        switches: &Switches,
+        now: Instant,
+        dice: f64,
+    ) -> Option<(Mode, Refusal)> {
         let mut scratch = Scratch::default();
         let shape = Statements::new(1).judge(SQL, LexMode::default(), &mut scratch);
         let facts = Facts {
@@ -224,8 +230,10 @@ mod tests {
         let now = start();
         let mut switches = Switches::default();
         switches.set(now, switch(Target::User(Pattern::new("app")))).unwrap();
-        for (mode, expect) in [(Mode::Off, false), (Mode::Observe, false), (Mode::Enforce, true)] {
-            assert_eq!(check_in(mode, &switches, now, 0.5).is_some(), expect, "{mode:?}");
+        assert_eq!(check_in(Mode::Off, &switches, now, 0.5), None);
+        for mode in [Mode::Observe, Mode::Enforce] {
+            let told = check_in(mode, &switches, now, 0.5).map(|(mode, _)| mode);
+            assert_eq!(told, Some(mode), "what would be refused is told as such");
         }
     }
 

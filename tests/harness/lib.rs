@@ -18,7 +18,7 @@ mod wait;
 
 pub use drill::client::{Client, ClientError, Failure, Login, PATIENCE, Packet, Reply, Success};
 pub use drill::error::Error;
-pub use drill::guard::{Answer, Doors, Guard, Setup};
+pub use drill::guard::{Answer, Doors, Guard, Setup, program};
 pub use drill::home::{Scratch, free_port, state};
 pub use drill::load::{Counts, Crowd, Fault, Timeline, Transaction};
 pub use drill::process::Process;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use harness::Packet;
+use harness::{Engine, Packet};
 use wire::mysql::Capabilities;
 use wire::mysql::command::Command;
 use wire::mysql::response::{self, OkPacket, StateChange, Status};
@@ -18,6 +18,14 @@ pub(crate) enum Tolerated {
     /// guard gives clients ids of its own, because a statement lives on several connections of the
     /// database; a client may not read anything into an id.
     StatementId,
+    /// The same id where SHOW WARNINGS repeats such an error.
+    StatementIdInWarnings,
+    /// The row in MariaDB's error 1366 about a parameter of a procedure. No row is meant: it is the
+    /// number that the server's thread was at in whatever it did before.
+    RowOfParameter,
+    /// How many rows MySQL says that a procedure has changed which ran no statement that counts: as
+    /// many as the statement before, on that connection.
+    CountOfCall,
     /// The text of COM_STATISTICS: uptime and counters of the server.
     Statistics,
     /// `SESSION_STATE_CHANGED` in an EOF packet. It announces what only an OK packet can carry, and
@@ -28,21 +36,46 @@ pub(crate) enum Tolerated {
     /// next change that it tracks, and for the guard it tracks more.
     LateSchema,
     /// The order in which one OK packet lists the variables that changed. It is that of a hash in
-    /// the server, which has more in it when more is tracked.
+    /// the server, which has more in it when more is tracked. And on MySQL the state of the
+    /// transaction, see [`Self::blank_changes`].
     VariableOrder,
 }
+
+/// The texts of both, before the id.
+const TEXTS_ABOUT_STATEMENTS: [&[u8]; 2] =
+    [b"Unknown prepared statement handler (", b"The statement ("];
+
+/// `ER_TRUNCATED_WRONG_VALUE_FOR_FIELD`, and how MariaDB names the field that is a parameter.
+const WRONG_VALUE: u16 = 1366;
+const OF_PARAMETER: &[u8] = b"for column ``.``.";
 
 /// `ER_UNKNOWN_STMT_HANDLER` and `ER_STMT_HAS_NO_OPEN_CURSOR`: their texts name an id.
 const ABOUT_STATEMENTS: [u16; 2] = [1243, 1421];
 
 impl Tolerated {
-    fn of(exchange: &Exchange, payload: &[u8]) -> Option<Self> {
+    fn of(engine: Engine, exchange: &Exchange, payload: &[u8]) -> Option<Self> {
         match (exchange.command, payload) {
             (Command::Statistics, _) => Some(Self::Statistics),
             (_, [response::ERR, low, high, ..])
                 if ABOUT_STATEMENTS.contains(&u16::from_le_bytes([*low, *high])) =>
             {
                 Some(Self::StatementId)
+            }
+            (Command::StmtExecute, [response::ERR, low, high, ..])
+                if u16::from_le_bytes([*low, *high]) == WRONG_VALUE
+                    && contains(payload, OF_PARAMETER) =>
+            {
+                Some(Self::RowOfParameter)
+            }
+            (Command::Query, _)
+                if TEXTS_ABOUT_STATEMENTS.iter().any(|text| contains(payload, text)) =>
+            {
+                Some(Self::StatementIdInWarnings)
+            }
+            (Command::StmtExecute, [response::OK, ..])
+                if engine == Engine::MySql && exchange.packets.len() > 1 && is_ok(payload) =>
+            {
+                Some(Self::CountOfCall)
             }
             (Command::StmtPrepare, [response::OK, ..]) => Some(Self::StatementId),
             (_, [response::EOF, _, _, _, _]) => Some(Self::ChangeInEof),
@@ -55,32 +88,65 @@ impl Tolerated {
     }
 
     /// Blanks what may differ in one packet of a reply.
-    fn blank(self, payload: &mut Vec<u8>, capabilities: Capabilities) {
+    fn blank(self, payload: &mut Vec<u8>, capabilities: Capabilities, engine: Engine) {
         match self {
             Self::StatementId if payload[0] == response::OK => payload[1..5].fill(0),
             Self::StatementId => payload.retain(|byte| !byte.is_ascii_digit()),
+            // The text is the last value of its row, behind a length of one byte.
+            Self::StatementIdInWarnings => {
+                let starts = |text: &&[u8]| payload.windows(text.len()).position(|w| w == *text);
+                let at = TEXTS_ABOUT_STATEMENTS.iter().find_map(starts).unwrap_or(1);
+                payload[at - 1] = 0;
+                let text = payload.split_off(at);
+                payload.extend(text.into_iter().filter(|byte| !byte.is_ascii_digit()));
+            }
+            Self::RowOfParameter => {
+                while payload.last().is_some_and(u8::is_ascii_digit) {
+                    payload.pop();
+                }
+            }
             Self::Statistics => payload.clear(),
             Self::ChangeInEof => payload[4] &= 0xBF,
+            Self::CountOfCall => payload[1] = 0,
             Self::LateSchema | Self::VariableOrder => {
-                let Ok(ok) = OkPacket::parse(payload, capabilities) else { return };
-                let is_late = |change: &StateChange<'_>| {
-                    self == Self::LateSchema && matches!(change, StateChange::Schema(_))
-                };
-                let changes = ok.state.filter_map(Result::ok).filter(|change| !is_late(change));
-                let mut changes: Vec<_> = changes.map(|change| format!("{change:?}")).collect();
-                changes.sort();
-                let flag = Status::SESSION_STATE_CHANGED;
-                let status = match changes.is_empty() {
-                    true => ok.status.without(flag),
-                    false => ok.status,
-                };
-                let OkPacket { affected_rows, last_insert_id, warnings, info, .. } = ok;
-                let head = (payload[0], affected_rows, last_insert_id, status, warnings, info);
-                let text = format!("{head:?} {changes:?}");
-                *payload = text.into_bytes();
+                self.blank_changes(payload, capabilities, engine);
             }
         }
     }
+
+    /// Puts the changes of an OK packet in order, without those that may differ.
+    fn blank_changes(self, payload: &mut Vec<u8>, capabilities: Capabilities, engine: Engine) {
+        let Ok(ok) = OkPacket::parse(payload, capabilities) else { return };
+        // How the transaction stands, MySQL tells without being asked. It is meant for whoever spreads
+        // statements over servers, which here is the guard, and it answers BEGIN without the server.
+        let may_differ = |change: &StateChange<'_>| match change {
+            StateChange::Schema(_) => self == Self::LateSchema,
+            StateChange::TransactionState(_) => engine == Engine::MySql,
+            _ => false,
+        };
+        let changes = ok.state.filter_map(Result::ok).filter(|change| !may_differ(change));
+        let mut changes: Vec<_> = changes.map(|change| format!("{change:?}")).collect();
+        changes.sort();
+        let flag = Status::SESSION_STATE_CHANGED;
+        let status = match changes.is_empty() {
+            true => ok.status.without(flag),
+            false => ok.status,
+        };
+        let OkPacket { affected_rows, last_insert_id, warnings, info, .. } = ok;
+        let head = (payload[0], affected_rows, last_insert_id, status, warnings, info);
+        let text = format!("{head:?} {changes:?}");
+        *payload = text.into_bytes();
+    }
+}
+
+/// Whether it is an OK that counts few rows and changes nothing: a row begins as an OK does, and is
+/// never that short and ends as it does.
+fn is_ok(payload: &[u8]) -> bool {
+    payload.len() == 7 && payload[1] < 0xFB && payload[2] == 0
+}
+
+fn contains(payload: &[u8], text: &[u8]) -> bool {
+    payload.windows(text.len()).any(|window| window == text)
 }
 
 /// Whether the OK of a step may tell of a schema that was selected.
@@ -88,16 +154,18 @@ fn may_select_schema(step: &Step) -> bool {
     match step {
         Step::Query(sql) => sql.to_ascii_uppercase().contains("USE"),
         Step::Command(payload) => payload.first() == Some(&(Command::InitDb as u8)),
+        // None of the prepared statements does.
+        Step::Execute(_) => false,
         _ => true,
     }
 }
 
 /// The packets with what is tolerated blanked out.
-fn comparable(exchange: &Exchange) -> Vec<Packet> {
+fn comparable(engine: Engine, exchange: &Exchange) -> Vec<Packet> {
     let blank = |packet: &Packet| {
         let mut payload = packet.payload.to_vec();
-        if let Some(tolerated) = Tolerated::of(exchange, &payload) {
-            tolerated.blank(&mut payload, exchange.capabilities);
+        if let Some(tolerated) = Tolerated::of(engine, exchange, &payload) {
+            tolerated.blank(&mut payload, exchange.capabilities, engine);
         }
         Packet { seq: packet.seq, payload: Bytes::from(payload) }
     };
@@ -105,12 +173,17 @@ fn comparable(exchange: &Exchange) -> Vec<Packet> {
 }
 
 /// How many statements before a difference are shown with it.
-const CONTEXT: usize = 12;
+const CONTEXT: usize = 60;
 /// Packets of a reply that are shown.
 const SHOWN_MAX: usize = 4;
 
 /// The first difference, with what led to it; `None` when there is none.
-pub(crate) fn difference(direct: &[Exchange], guarded: &[Exchange]) -> Option<String> {
+pub(crate) fn difference(
+    engine: Engine,
+    direct: &[Exchange],
+    guarded: &[Exchange],
+) -> Option<String> {
+    let comparable = |exchange: &Exchange| comparable(engine, exchange);
     let is_same = |(a, b): (&Exchange, &Exchange)| a.end == b.end && comparable(a) == comparable(b);
     let common = direct.len().min(guarded.len());
     let at = match direct.iter().zip(guarded).position(|pair| !is_same(pair)) {

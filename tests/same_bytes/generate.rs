@@ -7,8 +7,10 @@ mod session;
 #[path = "generate/text.rs"]
 mod text;
 
+use std::collections::HashSet;
+
 use fastrand::Rng;
-use harness::{APP, OTHER};
+use harness::{APP, Engine, OTHER};
 use wire::mysql::Capabilities;
 
 use super::script::Step;
@@ -27,6 +29,10 @@ const BASE: Capabilities = Capabilities(
 );
 const DEPRECATE_EOF: Capabilities = Capabilities::DEPRECATE_EOF;
 const SESSION_TRACK: Capabilities = Capabilities::SESSION_TRACK;
+const LOCAL_FILES: Capabilities = Capabilities::LOCAL_FILES;
+/// What only MySQL's own clients ask for.
+const MYSQL: Capabilities =
+    Capabilities(Capabilities::QUERY_ATTRIBUTES.0 | Capabilities::OPTIONAL_RESULTSET_METADATA.0);
 const MULTI_STATEMENTS: Capabilities = Capabilities::MULTI_STATEMENTS;
 /// What only MariaDB's own clients ask for.
 const MARIADB: Capabilities = Capabilities(
@@ -37,14 +43,15 @@ const MARIADB: Capabilities = Capabilities(
 );
 
 /// The capability sets that change what is on the wire.
-pub(crate) fn capability_sets() -> [Capabilities; 7] {
+pub(crate) fn capability_sets() -> [Capabilities; 8] {
     [
         BASE | DEPRECATE_EOF | SESSION_TRACK | MULTI_STATEMENTS,
-        BASE | MULTI_STATEMENTS,
+        BASE | MULTI_STATEMENTS | LOCAL_FILES,
         BASE | DEPRECATE_EOF,
         BASE | SESSION_TRACK | MULTI_STATEMENTS,
         BASE | DEPRECATE_EOF | SESSION_TRACK | MULTI_STATEMENTS | Capabilities::FOUND_ROWS,
-        BASE | DEPRECATE_EOF | SESSION_TRACK | MULTI_STATEMENTS | MARIADB,
+        BASE | DEPRECATE_EOF | SESSION_TRACK | MULTI_STATEMENTS | LOCAL_FILES | MARIADB,
+        BASE | DEPRECATE_EOF | SESSION_TRACK | MULTI_STATEMENTS | LOCAL_FILES | MYSQL,
         BASE | MULTI_STATEMENTS | Capabilities::FOUND_ROWS | Capabilities::IGNORE_SPACE,
     ]
 }
@@ -56,15 +63,24 @@ const SAME_CAPABILITIES: u64 = 30;
 const LENGTH: std::ops::Range<usize> = 15..60;
 
 /// The session of a seed.
-pub(crate) fn generate(seed: u64) -> Session {
+pub(crate) fn generate(engine: Engine, seed: u64) -> Session {
     let sets = capability_sets();
     let phase = usize::try_from(seed / SAME_CAPABILITIES).unwrap_or(0);
     let mut rng = Rng::with_seed(seed);
     // Only this account asks about the statement before: for such accounts the guard keeps
     // connections, and the others' are to change hands.
     let asks = rng.u8(..4) == 0;
-    let mut generator =
-        Generator { rng, asks, steps: Vec::new(), prepared: Vec::new(), is_pipelined: false };
+    let capabilities = sets[phase % sets.len()];
+    let mut generator = Generator {
+        engine,
+        rng,
+        cursors: HashSet::new(),
+        asks,
+        steps: Vec::new(),
+        prepared: Vec::new(),
+        is_pipelined: false,
+        has_bulk: engine == Engine::MariaDb && capabilities.contains(MARIADB),
+    };
     let length = generator.rng.usize(LENGTH);
     while generator.steps.len() < length {
         generator.extend();
@@ -72,13 +88,16 @@ pub(crate) fn generate(seed: u64) -> Session {
     Session {
         name: format!("TG_SEED={seed} TG_SESSIONS=1"),
         account: if asks { OTHER } else { APP },
-        capabilities: sets[phase % sets.len()],
+        capabilities,
         steps: generator.steps,
     }
 }
 
 /// A session in the making.
 struct Generator {
+    engine: Engine,
+    /// The slots that were executed with a cursor.
+    cursors: HashSet<usize>,
     rng: Rng,
     asks: bool,
     steps: Vec<Step>,
@@ -87,6 +106,8 @@ struct Generator {
     /// Steps are made for one write: a server refuses an execution without types there that the
     /// guard can carry out.
     is_pipelined: bool,
+    /// Rows of parameters may be sent in bulk.
+    has_bulk: bool,
 }
 
 impl Generator {
@@ -98,13 +119,19 @@ impl Generator {
             36..50 => self.query(Self::transaction),
             50..56 => self.query(Self::setting),
             56..59 => self.query(Self::scratch),
-            59..65 => self.query(Self::mistake),
+            59..64 => self.query(Self::mistake),
+            64 => match self.rng.u8(..4) {
+                0 => self.change_user(),
+                1 => self.load(),
+                _ => (0..self.rng.usize(1..5)).for_each(|_| self.query(Self::xa)),
+            },
             65..68 => self.query(Self::change_of_tables),
             68..71 => self.several_statements(),
             71..74 => self.query(Self::call),
             74..77 => self.other_command(),
             77..80 if self.asks => self.query(Self::question),
-            80..96 => self.binary(),
+            80..95 => self.binary(),
+            95 => self.bulk(),
             96..99 => self.pipeline(),
             _ => self.query(Self::read),
         }
@@ -140,7 +167,8 @@ impl Generator {
             match self.rng.u8(..8) {
                 0..2 => self.query(Self::read),
                 2..4 => self.query(Self::write),
-                4..6 => self.query(Self::transaction),
+                4 => self.query(Self::scratch),
+                5..6 => self.query(Self::transaction),
                 6 => self.query(Self::mistake),
                 _ => self.binary(),
             }

@@ -32,6 +32,7 @@ pub(crate) struct Exchange {
 /// A client and its statements.
 pub(crate) struct Player {
     client: Client,
+    schema: String,
     slots: Slots,
 }
 
@@ -46,7 +47,7 @@ impl Player {
         let login = Login { schema: Some(schema.into()), capabilities, ..Login::new(account) };
         let mut client = Client::login_with(addr, &login).await?;
         client.set_patience(PATIENCE);
-        Ok(Self { client, slots: Slots::default() })
+        Ok(Self { client, schema: schema.to_owned(), slots: Slots::default() })
     }
 
     /// What was agreed on.
@@ -57,7 +58,15 @@ impl Player {
     /// Plays `steps` in order. A connection that ends is the last exchange.
     pub(crate) async fn play(mut self, steps: &[Step]) -> Vec<Exchange> {
         let mut exchanges = Vec::new();
+        let welcome = self.client.welcome().cloned();
+        exchanges.push(self.login_exchange(Step::Query("login".into()), welcome, None));
         for step in steps {
+            if let Step::ChangeUser(account) = step {
+                if !self.change_user(step, account, &mut exchanges).await {
+                    return exchanges;
+                }
+                continue;
+            }
             let group = match step {
                 Step::Pipelined(steps) => steps.as_slice(),
                 single => std::slice::from_ref(single),
@@ -69,6 +78,33 @@ impl Player {
         // Goodbye, so that the server does not count the client as aborted.
         let _gone = self.client.command(&[Command::Quit as u8]).await;
         exchanges
+    }
+
+    /// Logs in again. Returns whether the connection lives.
+    async fn change_user(
+        &mut self,
+        step: &Step,
+        account: &Account,
+        exchanges: &mut Vec<Exchange>,
+    ) -> bool {
+        let login = Login { schema: Some(self.schema.as_str().into()), ..Login::new(account) };
+        let changed = self.client.change_user(&login).await;
+        step.note_sent(&mut self.slots);
+        let lives = changed.is_ok();
+        let (packet, end) = match changed {
+            Ok(packet) => (Some(packet), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        exchanges.push(self.login_exchange(step.clone(), packet, end));
+        lives
+    }
+
+    /// The end of a login. Its number is not compared: how many packets were needed to prove a
+    /// password depends on what a server has in its cache.
+    fn login_exchange(&self, step: Step, packet: Option<Packet>, end: Option<String>) -> Exchange {
+        let packets = packet.map(|packet| Packet { seq: 0, ..packet }).into_iter().collect();
+        let capabilities = self.client.capabilities();
+        Exchange { step, command: Command::ChangeUser, capabilities, packets, end }
     }
 
     /// Sends a group of steps in one write and reads their replies. Returns whether the connection
@@ -85,7 +121,10 @@ impl Player {
         let mut end = self.client.send(&out).await.err();
         for (step, command) in group.iter().zip(commands) {
             let reply = match end.take() {
-                None => self.client.reply(command).await,
+                None => match step {
+                    Step::Load(_, file) => self.client.reply_with(command, file).await,
+                    _ => self.client.reply(command).await,
+                },
                 Some(error) => Err(error),
             };
             let (packets, error) = match reply {

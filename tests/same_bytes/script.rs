@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use harness::Account;
 use wire::mysql::Capabilities;
 use wire::mysql::command::{Command, LAST_PREPARED};
 
@@ -26,6 +27,12 @@ pub(crate) enum Step {
     Close(usize),
     /// Sends a part of a parameter's value ahead. It has no reply.
     LongData(usize, u16, Vec<u8>),
+    /// Executes what is in a slot for several rows of parameters at once (MariaDB).
+    Bulk(usize, Vec<Vec<Value>>),
+    /// The text of a LOAD DATA LOCAL INFILE, and the file.
+    Load(String, Vec<u8>),
+    /// Logs in again as this account.
+    ChangeUser(Account),
     /// Steps that are sent in one write, before the first reply is read. A statement prepared here
     /// is known as the last prepared one.
     Pipelined(Vec<Self>),
@@ -118,6 +125,15 @@ impl Slots {
 }
 
 impl Step {
+    /// The step of a session in this schema, by whose name it calls its XA transactions: such names
+    /// are known to the whole server.
+    pub(crate) fn within(&self, schema: &str) -> Self {
+        match self {
+            Self::Query(sql) => Self::Query(sql.replace("$schema", schema)),
+            other => other.clone(),
+        }
+    }
+
     /// As the bytes of its command, on the side whose ids are in `slots`.
     pub(crate) fn payload(&self, slots: &Slots, capabilities: Capabilities) -> Vec<u8> {
         match self {
@@ -131,7 +147,9 @@ impl Step {
             }
             Self::Command(payload) => payload.clone(),
             Self::Prepare(_, sql) => [&[Command::StmtPrepare as u8], sql.as_bytes()].concat(),
-            Self::Execute(execution) => execution.payload(slots.id(execution.slot)),
+            Self::Execute(execution) => execution.payload(slots.id(execution.slot), capabilities),
+            Self::Bulk(slot, rows) => bulk_payload(slots.id(*slot), rows),
+            Self::Load(sql, _) => Self::Query(sql.clone()).payload(slots, capabilities),
             Self::Fetch(slot, rows) => {
                 [&[Command::StmtFetch as u8][..], &slots.id(*slot), &rows.to_le_bytes()].concat()
             }
@@ -141,7 +159,7 @@ impl Step {
                 let command = [Command::StmtSendLongData as u8];
                 [&command[..], &slots.id(*slot), &param.to_le_bytes(), bytes].concat()
             }
-            Self::Pipelined(_) => Vec::new(),
+            Self::Pipelined(_) | Self::ChangeUser(_) => Vec::new(),
         }
     }
 
@@ -151,13 +169,14 @@ impl Step {
             Self::Prepare(slot, _) => slots.set(*slot, Some(LAST_PREPARED)),
             Self::Close(slot) => slots.set(*slot, None),
             Self::Command(payload) if payload == &[Command::ResetConnection as u8] => slots.clear(),
+            Self::ChangeUser(_) => slots.clear(),
             _ => {}
         }
     }
 }
 
 impl Execution {
-    fn payload(&self, id: [u8; 4]) -> Vec<u8> {
+    fn payload(&self, id: [u8; 4], capabilities: Capabilities) -> Vec<u8> {
         const ITERATIONS: [u8; 4] = [1, 0, 0, 0];
         let mut out = vec![Command::StmtExecute as u8];
         out.extend(id);
@@ -166,6 +185,10 @@ impl Execution {
         if self.values.is_empty() {
             return out;
         }
+        let has_names = capabilities.contains(Capabilities::QUERY_ATTRIBUTES);
+        if has_names {
+            out.push(u8::try_from(self.values.len()).expect("tests have few parameters"));
+        }
         let mut nulls = vec![0_u8; self.values.len().div_ceil(8)];
         for (index, _) in self.values.iter().enumerate().filter(|(_, v)| **v == Value::Null) {
             nulls[index / 8] |= 1 << (index % 8);
@@ -173,13 +196,33 @@ impl Execution {
         out.extend(nulls);
         out.push(u8::from(self.types));
         if self.types {
-            out.extend(self.values.iter().flat_map(Value::kind));
+            for value in &self.values {
+                out.extend(value.kind());
+                // Parameters have no names, attributes would.
+                out.extend(has_names.then_some(0));
+            }
         }
         for value in &self.values {
             value.put(&mut out);
         }
         out
     }
+}
+
+/// COM_STMT_BULK_EXECUTE, with the types of the first row.
+fn bulk_payload(id: [u8; 4], rows: &[Vec<Value>]) -> Vec<u8> {
+    const SEND_TYPES: [u8; 2] = [128, 0];
+    const VALUE: u8 = 0;
+    const NULL: u8 = 1;
+    let mut out = vec![Command::StmtBulkExecute as u8];
+    out.extend(id);
+    out.extend(SEND_TYPES);
+    out.extend(rows.iter().take(1).flatten().flat_map(Value::kind));
+    for value in rows.iter().flatten() {
+        out.push(if *value == Value::Null { NULL } else { VALUE });
+        value.put(&mut out);
+    }
+    out
 }
 
 impl fmt::Display for Step {

@@ -6,10 +6,11 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use wire::mysql::Capabilities;
 use wire::mysql::auth::{Plugin, SCRAMBLE_LEN, Scramble, caching_sha2, ed25519, native};
+use wire::mysql::command::Command;
 use wire::mysql::handshake::{AuthReply, ConnectAttributes, Greeting, HandshakeResponse};
 use wire::mysql::response::{self, ErrPacket};
 
-use super::{Client, ClientError, Failure};
+use super::{Client, ClientError, Failure, Packet};
 use crate::server::account::{Account, SCHEMA};
 
 /// The longest packet this client says it takes, in bytes: servers' own bound.
@@ -68,8 +69,8 @@ impl Login {
         client.connection_id = greeting.connection_id;
         client.capabilities = self.agree(greeting.capabilities);
         let offered = Plugin::from_name(greeting.plugin).unwrap_or(Plugin::NativePassword);
-        let mut plugin = self.plugin.unwrap_or(offered);
-        let mut scramble = greeting.scramble;
+        let plugin = self.plugin.unwrap_or(offered);
+        let scramble = greeting.scramble;
         let auth = self.proof(plugin, &scramble)?;
         let mut out = BytesMut::new();
         HandshakeResponse {
@@ -84,12 +85,53 @@ impl Login {
         }
         .put(&mut out, first.seq.wrapping_add(1));
         client.send(&out).await?;
+        let end = self.prove(client, plugin, scramble).await?;
+        if end.payload.first() == Some(&response::ERR) {
+            return Err(refused(&end.payload));
+        }
+        client.welcome = Some(end);
+        Ok(())
+    }
+
+    /// Runs COM_CHANGE_USER.
+    pub(super) async fn run_again(&self, client: &mut Client) -> Result<Packet, ClientError> {
+        let Some((plugin, scramble)) = client.challenge else {
+            return Err(ClientError::Login("not logged in".into()));
+        };
+        let auth = self.proof(plugin, &scramble)?;
+        let len = u8::try_from(auth.len()).map_err(|_| ClientError::Login("long".into()))?;
+        let schema = self.schema.as_deref().unwrap_or_default();
+        let charset = [CHARSET, 0];
+        let command = [Command::ChangeUser as u8];
+        let payload = [
+            &command[..],
+            &self.user,
+            &[0, len],
+            &auth,
+            schema,
+            &[0],
+            &charset,
+            plugin.name().as_bytes(),
+            &[0],
+        ]
+        .concat();
+        client.send_packet(0, &payload).await?;
+        self.prove(client, plugin, scramble).await
+    }
+
+    /// Answers what the server asks until it says OK or ERR.
+    async fn prove(
+        &self,
+        client: &mut Client,
+        mut plugin: Plugin,
+        mut scramble: Scramble,
+    ) -> Result<Packet, ClientError> {
         loop {
+            client.challenge = Some((plugin, scramble));
             let packet = client.packet().await?;
             let seq = packet.seq.wrapping_add(1);
             match AuthReply::parse(&packet.payload)? {
-                AuthReply::Ok => return Ok(()),
-                AuthReply::Err => return Err(refused(&packet.payload)),
+                AuthReply::Ok | AuthReply::Err => return Ok(packet),
                 AuthReply::Switch(switch) => {
                     let name = String::from_utf8_lossy(switch.plugin).into_owned();
                     plugin = Plugin::from_name(switch.plugin).ok_or(ClientError::Login(name))?;

@@ -7,10 +7,12 @@ mod rules;
 
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 use super::error::{ConfigError, ConfigErrors, Warning};
 use super::source::{Key, Source};
-use super::value::Secret;
 use super::{AuthPlugin, Config, Loaded};
+use crate::secret::Secret;
 
 /// Collects what is found.
 pub(super) struct Findings<'s> {
@@ -76,8 +78,8 @@ fn read_secret(
         findings.error(&key, "given beside password; expected one of the two");
         return;
     }
-    match std::fs::read_to_string(file) {
-        Ok(text) => *secret = text.trim_end_matches(['\r', '\n']).to_owned().into(),
+    match std::fs::read_to_string(file).map(Zeroizing::new) {
+        Ok(text) => *secret = text.trim_end_matches(['\r', '\n']).into(),
         Err(error) => findings.error(&key, format!("cannot be read: {error}")),
     }
 }

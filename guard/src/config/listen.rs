@@ -15,9 +15,11 @@ use super::value;
 pub struct Listener {
     /// IP address and port. The default is one step beside the database's own port.
     pub address: SocketAddr,
-    /// Whether clients may or must use TLS. `offered` and `required` need `certificate` and `key`.
+    /// Whether clients may or must use TLS.
     pub tls: ListenerTls,
-    /// PEM file with the certificate chain, the server's own first.
+    /// PEM file with the certificate chain, the server's own first. Without it the guard makes a
+    /// certificate at each start that nobody signed: it keeps out listeners, and impostors only where
+    /// the client is a MariaDB of 11.4 or newer, which knows the guard by the password they share.
     pub certificate: Option<PathBuf>,
     /// PEM file with the private key of `certificate`.
     pub key: Option<PathBuf>,
@@ -48,7 +50,7 @@ impl Default for Listener {
     fn default() -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 3307)),
-            tls: ListenerTls::Off,
+            tls: ListenerTls::Offered,
             certificate: None,
             key: None,
             max_clients: 10_000,
@@ -66,9 +68,9 @@ impl Default for Listener {
 #[serde(rename_all = "kebab-case")]
 pub enum ListenerTls {
     /// Plain text only.
-    #[default]
     Off,
     /// The client chooses.
+    #[default]
     Offered,
     /// A client without TLS is refused before it sends its password.
     Required,

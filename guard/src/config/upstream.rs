@@ -6,7 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{self, Bytes, Endpoint, Secret};
+use super::value::{self, Bytes, Endpoint};
+use crate::secret::Secret;
 
 /// `[upstream]`: the database server behind the guard.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -138,11 +139,15 @@ pub struct Auth {
     #[serde(with = "value::duration")]
     #[schemars(with = "value::DurationText")]
     pub ttl: Duration,
+    /// Whether accounts may send files with `LOAD DATA LOCAL INFILE`. The database may ask for any
+    /// file that the client's program can read, so only those should be able to that need it. A
+    /// `[[user]]` may say otherwise for itself.
+    pub local_infile: bool,
 }
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { database: true, file: None, ttl: Duration::from_secs(600) }
+        Self { database: true, file: None, ttl: Duration::from_secs(600), local_infile: false }
     }
 }
 
@@ -158,6 +163,9 @@ pub struct User {
     /// File that holds the password; a newline at its end is dropped.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
+    /// Whether it may send files with `LOAD DATA LOCAL INFILE`. Default: `auth.local_infile`.
+    #[serde(default)]
+    pub local_infile: Option<bool>,
 }
 
 /// Defaults of sections that have required keys.

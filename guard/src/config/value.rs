@@ -1,4 +1,4 @@
-//! Values with a form of their own: durations, sizes, endpoints, secrets.
+//! Values with a form of their own: durations, sizes, endpoints; and how a secret is read and shown.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::secret::Secret;
 
 /// A number of bytes. Written `"64MiB"`; the units are B, KiB, MiB and GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,10 +22,6 @@ pub struct Endpoint {
     /// Port, never 0.
     pub port: u16,
 }
-
-/// A password. It can be read only through [`Secret::expose`]; every way to print it shows `***`.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Secret(String);
 
 // === impl Bytes ===
 
@@ -87,32 +85,6 @@ impl fmt::Display for Endpoint {
             true => write!(f, "[{}]:{}", self.host, self.port),
             false => write!(f, "{}:{}", self.host, self.port),
         }
-    }
-}
-
-// === impl Secret ===
-
-impl Secret {
-    /// The password itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
     }
 }
 
@@ -232,7 +204,7 @@ impl<'de> Deserialize<'de> for Endpoint {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from).map(Self)
+        String::deserialize(from).map(Self::from)
     }
 }
 

@@ -63,7 +63,7 @@ fn context(plugin: Plugin, demand: Option<Demand>) -> LoginContext {
 }
 
 fn welcome(mariadb: bool) -> Welcome {
-    let common = offer(CLIENT | Capabilities::SESSION_TRACK | Capabilities::COMPRESS);
+    let common = offer(CLIENT | Capabilities::SESSION_TRACK | Capabilities::COMPRESS, false);
     Welcome {
         connection_id: 7,
         version: "5.5.5-10.11.6-MariaDB".into(),

@@ -117,20 +117,16 @@ labels! {
         Upstream = "upstream",
         /// It went away by itself.
         Gone = "gone",
-        /// The guard was shutting down.
-        Draining = "draining",
     }
 
     /// Why a client that was logged in is gone.
     Disconnect as "cause" {
         /// It said goodbye.
         Quit = "quit",
-        /// It went without saying so.
+        /// It went without saying so, or did not read for too long.
         Gone = "gone",
         /// It was silent for too long.
         IdleTimeout = "idle_timeout",
-        /// It did not read for too long.
-        WriteTimeout = "write_timeout",
         /// It broke the protocol.
         Malformed = "malformed",
         /// Another client asked for it with KILL.
@@ -145,11 +141,11 @@ labels! {
 
     /// What an upstream connection is doing.
     ConnectionState as "state" {
-        /// Clean and unused.
+        /// Clean and unused; it may linger with the session that used it last.
         Idle = "idle",
         /// A session has it.
         Leased = "leased",
-        /// Being opened.
+        /// Being opened, or waiting for its turn to be.
         Connecting = "connecting",
         /// A cancelled statement or a rollback is being waited for.
         Reclaiming = "reclaiming",

@@ -83,7 +83,7 @@ metrics! {
     "guard_reloads_total" Counter, "reloads" [set::<Reload>()]
         "Reloads of the configuration by outcome; a failed one leaves the old configuration in force.";
     "guard_panics_total" Counter, "sessions" []
-        "Sessions ended by a panic; anything above 0 is a bug.";
+        "Sessions and logins ended by a panic; anything above 0 is a bug.";
     "guard_switches" Gauge, "switches" []
         "Switches that are set.";
 
@@ -125,6 +125,10 @@ metrics! {
         "Transactions that mode observe let run and mode enforce would have made wait.";
     "guard_would_shed_total" Counter, "transactions" [Classes]
         "Transactions that mode observe let run and mode enforce would have refused.";
+    "guard_would_switch_total" Counter, "statements" [Classes]
+        "Statements that mode observe let run although a switch would have turned them off in mode enforce.";
+    "guard_would_cancel_total" Counter, "statements" [Classes, set::<CancelCause>()]
+        "Statements and transactions that mode observe let run past a time limit.";
     "guard_cancels_total" Counter, "statements" [Classes, set::<CancelCause>()]
         "Statements cancelled by cause.";
     "guard_cancel_seconds" HISTOGRAM, "seconds" [Classes]

@@ -7,6 +7,7 @@ use std::{
 
 use policy::{
     admission::Arrival,
+    class::Mode,
     refusal::{Reason, Refusal},
     sql::Effects,
 };
@@ -14,16 +15,16 @@ use policy::{
 use super::{
     End, Session,
     client::{Client, ClientError},
-    look_back::HOLD_PATIENCE,
+    look_back::{HOLD_PATIENCE, asks},
     refuse,
     statement::Task,
 };
 use crate::{
     gate::{Entry, Permit, Ticket},
-    metrics::StatementOutcome,
+    metrics::ClientState,
     shared::Shared,
     upstream::{
-        handover::{HandoverError, Incoming, hand_over},
+        handover::{HandoverError, Incoming, Net, hand_over},
         pool::Lease,
         whole_seconds,
     },
@@ -32,6 +33,9 @@ use crate::{
 /// Connections that are tried for one statement before it is given up. More than one is needed
 /// when idle connections died together, as in a restart of the database.
 const LEASE_TRIES: usize = 64;
+
+/// MariaDB's own limit for statements. A client that sets it has its way.
+const NET: &[u8] = b"max_statement_time";
 
 /// The pause between the ends of two holds for one that waits: the first may have been enough.
 const HOLD_STEP: Duration = Duration::from_millis(10);
@@ -42,14 +46,15 @@ impl Session {
         let now = self.now;
         let may_hold_locks = self.pins.may_hold_locks();
         let ends_nothing = task.is_plain_end() && !may_hold_locks;
-        if let Some(refusal) = task.switch.as_ref().filter(|_| !may_hold_locks) {
-            if ends_nothing {
-                return Ok(self.end_nothing(task));
-            }
-            return self.shed(task, refusal).await;
+        match task.switch.as_deref().filter(|_| !may_hold_locks) {
+            None => {}
+            Some((Mode::Enforce, _)) if ends_nothing => return Ok(self.end_nothing(task)),
+            Some((Mode::Enforce, refusal)) => return self.shed(task, refusal).await,
+            Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
         }
         let policy = self.shared.policy.load();
         let times = Shared::times(&policy, task.class);
+        let observed = Shared::observed_times(&policy, task.class);
         let arrival = Arrival {
             class: task.class,
             database: policy.database(self.database()),
@@ -85,6 +90,7 @@ impl Session {
                 self.permit = Some(permit);
                 self.class = task.class;
                 self.times = times;
+                self.observed = observed;
                 self.show();
                 Ok(true)
             }
@@ -100,6 +106,7 @@ impl Session {
         task: &Task,
     ) -> Result<Option<Result<Permit, Refusal>>, End> {
         let mut patience = Some(ticket.since + HOLD_PATIENCE);
+        self.entry.card.set_state(ClientState::Waiting);
         loop {
             tokio::select! {
                 biased;
@@ -107,6 +114,7 @@ impl Session {
                 error = gone(&mut self.client) => return Err(End::Client(error)),
                 () = self.entry.card.interrupt.wait() => {
                     self.decline(task.first, refuse::interrupted()).await?;
+                    self.show();
                     return Ok(None);
                 }
                 () = self.timer.until(patience) => {
@@ -125,14 +133,14 @@ impl Session {
     /// here.
     fn end_nothing(&mut self, task: &Task) -> bool {
         self.client.consume(task.first.packet);
+        self.look_back.answered.ok();
         self.say_ok();
         false
     }
 
     async fn shed(&mut self, task: &Task, refusal: &Refusal) -> Result<bool, End> {
-        let metrics = self.shared.metrics.class(task.class);
-        metrics.statements.of(StatementOutcome::Shed).increment(1);
-        metrics.sheds.of(refusal.reason).increment(1);
+        self.shared.metrics.class(task.class).note_shed(refusal.reason);
+        self.show();
         self.decline(task.first, refuse::shed(refusal)).await?;
         Ok(false)
     }
@@ -159,14 +167,14 @@ impl Session {
             // Of an account that asks, an insert must not leave another session's value standing.
             let asks_last_insert = effects.contains(Effects::LAST_INSERT_ID)
                 || self.pool.habits.last_insert.load(Ordering::Relaxed);
-            let setup = self.shared.upstream.setup(lease.mariadb);
             let incoming = Incoming {
                 session: self.identity(),
                 settings: &self.settings,
                 is_blank,
                 last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
+                net: self.net(task, &lease),
                 lock_wait: self.times.lock_wait.map(whole_seconds),
-                setup: &setup,
+                upstream: &self.shared.upstream,
             };
             match hand_over(&mut lease, incoming).await {
                 Ok(()) => {
@@ -189,9 +197,24 @@ impl Session {
             }
         }
         self.permit = None;
+        self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(false)
+    }
+
+    /// Lifts MariaDB's own limit for a statement that loads a file, and puts it back before the next
+    /// that does not ask about it: setting a variable counts as a statement.
+    fn net(&self, task: &Task, lease: &Lease) -> Net {
+        let lifts = lease.mariadb && self.may_send_file(task);
+        if !lifts && !lease.is_net_lifted || self.settings.variable(NET).is_some() {
+            return Net::Keep;
+        }
+        match self.shared.upstream.statement_net() {
+            Some(_) if lifts => Net::Lift,
+            Some(limit) if !asks(task.shape.effects) => Net::Restore(limit),
+            _ => Net::Keep,
+        }
     }
 
     /// Leases a connection from the pool. The inner error is for the client.

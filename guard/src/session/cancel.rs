@@ -17,7 +17,10 @@
 //! transaction), so the guard rolls back, and the client's transaction is
 //! [`Transaction::Aborted`] until it ends it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use policy::{
     admission::Outcome,
@@ -31,6 +34,7 @@ use wire::mysql::{response::Status, result::Tracker};
 use super::{
     End, Session,
     client::ClientError,
+    file::Files,
     refuse,
     relay::{Relay, Reply, Stop, is_interruption},
     state::Transaction,
@@ -70,20 +74,17 @@ enum Cause {
     ClientGone,
 }
 
-impl Cause {
-    fn label(&self) -> CancelCause {
-        match self {
-            Self::Limit(deadline) => match deadline.limit {
-                TimeLimit::Statement => CancelCause::StatementTime,
-                _ => CancelCause::TransactionTime,
-            },
-            Self::Killed => CancelCause::Kill,
-            Self::ClientGone => CancelCause::ClientGone,
+impl Session {
+    /// The cause in the metrics.
+    fn label(&self, cause: &Cause) -> CancelCause {
+        match cause {
+            Cause::Limit(deadline) => cause_of(deadline.limit),
+            Cause::Killed if self.shared.is_draining() => CancelCause::Drain,
+            Cause::Killed => CancelCause::Kill,
+            Cause::ClientGone => CancelCause::ClientGone,
         }
     }
-}
 
-impl Session {
     /// Stops the running statement and brings its reply to the end.
     pub(super) async fn cancel(
         &mut self,
@@ -103,18 +104,28 @@ impl Session {
             return Err(End::UpstreamLost);
         };
         debug!(session = self.entry.card.id, thread = thread.id, ?cause, "cancelling a statement");
+        if open.tracker.awaits_file() {
+            return Err(self.give_up_file(&task, &cause));
+        }
         let control = self.shared.upstream.control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
         let reply = match self.read_out(&task, open, &cause, began).await {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                self.client.has_partial_reply = false;
+                reply
+            }
             Err(lost) => return self.give_up(&cause, Some(&lost)).await,
         };
         if !self.is_order_over(order).await || self.pass_barrier().await.is_err() {
             return self.give_up(&cause, None).await;
         }
         let metrics = self.shared.metrics.class(task.class);
-        metrics.cancels.of(cause.label()).increment(1);
+        metrics.cancels.of(self.label(&cause)).increment(1);
         metrics.cancel_time.record(began.elapsed());
+        let session = self.identity();
+        if let Some(lease) = &mut self.lease {
+            lease.untold_of = Some(session);
+        }
         match cause {
             Cause::ClientGone => {
                 self.count(
@@ -170,6 +181,7 @@ impl Session {
         };
         let client = match cause {
             Cause::ClientGone => None,
+            _ if open.reply.is_told => None,
             _ => Some(&mut self.client),
         };
         let mut relay = Relay {
@@ -177,10 +189,11 @@ impl Session {
             connection: lease,
             settings: &mut self.settings,
             tracker: open.tracker,
-            view: &mut self.view,
+            view: &self.view,
             prepare_as: open.prepare_as,
             substitute,
-            write_timeout: self.shared.options.write_timeout,
+            files: Files::Refuse,
+            write_timeout: self.door.write_timeout,
             reply: open.reply,
         };
         loop {
@@ -223,7 +236,7 @@ impl Session {
 
     /// A limit of the transaction passed while the client was silent.
     pub(super) async fn abort_idle(&mut self, deadline: Deadline) -> Result<(), End> {
-        info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.reason().as_str(),
+        info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.as_str(),
             "rolling back a transaction whose time is over");
         let metrics = self.shared.metrics.class(self.class);
         metrics.cancels.of(CancelCause::TransactionTime).increment(1);
@@ -233,7 +246,7 @@ impl Session {
     async fn roll_back(&mut self, deadline: &Deadline) -> Result<(), End> {
         let why = format!(
             "{} of {} ms passed in class {}",
-            deadline.limit.reason().as_str(),
+            deadline.limit.as_str(),
             deadline.allowed.as_millis(),
             self.shared.policy.load().class(self.class).name,
         );
@@ -274,6 +287,24 @@ impl Session {
         }
     }
 
+    /// In the middle of a file nothing can be said to either side: both connections end.
+    fn give_up_file(&mut self, task: &Task, cause: &Cause) -> End {
+        let (statement, transaction, end) = match cause {
+            Cause::Limit(_) => {
+                (StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit, End::Killed)
+            }
+            Cause::Killed => (StatementOutcome::Error, TransactionOutcome::RolledBack, End::Killed),
+            Cause::ClientGone => {
+                let end = End::Client(ClientError::Closed);
+                (StatementOutcome::ClientGone, TransactionOutcome::ClientGone, end)
+            }
+        };
+        self.shared.metrics.class(task.class).cancels.of(self.label(cause)).increment(1);
+        self.count(task.class, statement, transaction);
+        self.reclaim_lease();
+        end
+    }
+
     /// The database broke off in the middle of a statement.
     pub(super) async fn lose(&mut self, lost: &Lost) -> Result<(), End> {
         warn!(session = self.entry.card.id, error = %lost, "lost the database during a statement");
@@ -288,7 +319,7 @@ impl Session {
             // The client's connection ends as the database's did: every driver knows that case.
             return Err(End::UpstreamLost);
         }
-        self.say_error(&refuse::lost(&lost.to_string()));
+        self.say_error(refuse::lost(&lost.to_string()));
         self.transaction = Transaction::Idle;
         Ok(())
     }
@@ -335,7 +366,15 @@ impl Session {
         let is_open = self.is_in_transaction();
         let Some(lease) = self.lease.as_mut() else { return };
         let setup = self.shared.upstream.setup(lease.mariadb);
-        let is_clean = if !self.pins.is_empty() {
+        if self.view.is_own() {
+            // A reset keeps the schema, and the client may have turned off what tells it.
+            let found = within(lease.query(b"SELECT DATABASE()")).await;
+            let Ok(Ok(rows)) = found else { return self.reclaim_lease() };
+            let schema = rows.into_iter().flatten().next().flatten();
+            Arc::make_mut(&mut self.settings).schema = schema.map(|name| Box::from(&*name));
+            lease.settings = Arc::clone(&self.settings);
+        }
+        let is_clean = if !self.pins.is_empty() || lease.untold_of.is_some() {
             within_handover(handover::reset(lease, &setup)).await
         } else if is_open {
             matches!(within(lease.execute(b"ROLLBACK")).await,
@@ -359,6 +398,14 @@ impl Session {
             permit.settle(self.now, Outcome::Ignored);
         }
         self.show();
+    }
+}
+
+/// The cause in the metrics when a time limit passed.
+pub(super) const fn cause_of(limit: TimeLimit) -> CancelCause {
+    match limit {
+        TimeLimit::Statement => CancelCause::StatementTime,
+        TimeLimit::Transaction | TimeLimit::IdleInTransaction => CancelCause::TransactionTime,
     }
 }
 

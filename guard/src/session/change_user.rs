@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use wire::mysql::{
-    Capabilities,
     frame::HEADER_LEN,
-    response::{OkPacket, Status, put_err, put_ok},
+    response::{OkPacket, SessionState, Status, put_err, put_ok},
 };
 
 use super::{End, Session, client::First, refuse, settings::Settings};
-use crate::login;
+use crate::{login, upstream::chosen::is_forgotten_by_reset};
 
 /// Attempts that may fail on one connection, as on MariaDB; further ones are an unknown command.
 const FAILURES_MAX: u8 = 3;
@@ -23,7 +23,7 @@ impl Session {
         self.client.consume(first.packet);
         self.forget_state().await;
         if self.failed_changes >= FAILURES_MAX {
-            self.say_error(&refuse::too_many_changes());
+            self.say_error(refuse::too_many_changes());
             return Ok(());
         }
         let changed = login::change_user(
@@ -32,7 +32,7 @@ impl Session {
             &payload,
             self.client.capabilities,
             self.challenge,
-            &self.shared.login,
+            &self.door.login,
         );
         match changed.await {
             Ok(changed) => self.adopt(changed).await,
@@ -54,7 +54,7 @@ impl Session {
     async fn adopt(&mut self, changed: login::Changed) -> Result<(), End> {
         let capabilities = self.client.capabilities;
         let charset = changed.charset.unwrap_or(self.charset);
-        let pool = self.shared.upstream.pool_of(&changed.account, capabilities, charset);
+        let pool = self.shared.pool_of(&changed.account, capabilities, charset);
         if let Some(schema) = &changed.database
             && let Err(error) = pool.check_schema(schema).await
         {
@@ -69,11 +69,23 @@ impl Session {
         self.charset = charset;
         self.user = changed.user;
         self.challenge = changed.challenge;
-        let multi_statements = capabilities.contains(Capabilities::MULTI_STATEMENTS);
-        self.initial = Arc::new(Settings::new(changed.database.as_deref(), multi_statements));
+        let multi_statements = self.settings.multi_statements;
+        let mut settings = Settings::new(changed.database.as_deref(), multi_statements);
+        // Of a login's choices MariaDB makes all again but one.
+        settings.is_reset = self.mariadb && is_forgotten_by_reset(true, capabilities);
+        self.initial = Arc::new(settings);
         self.settings = Arc::clone(&self.initial);
-        let ok =
-            OkPacket { status: Status::AUTOCOMMIT, info: &changed.info, ..OkPacket::default() };
+        // The server tells the schema that it has selected, as it does for COM_INIT_DB.
+        let mut selected = BytesMut::new();
+        if let Some(schema) = &changed.database {
+            SessionState::put_schema(&mut selected, schema);
+        }
+        let ok = OkPacket {
+            status: Status::AUTOCOMMIT,
+            info: &changed.info,
+            state: SessionState::new(&selected),
+            ..OkPacket::default()
+        };
         put_ok(self.client.out(), changed.seq, capabilities, &ok);
         Ok(())
     }

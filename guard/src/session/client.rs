@@ -3,7 +3,7 @@
 //! An idle client owns no buffer: the guard waits for the socket to become readable and only then
 //! takes one from the [`Buffers`]. That keeps ten thousand idle clients small.
 
-use std::{io, sync::Arc};
+use std::{future::poll_fn, io, sync::Arc};
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
@@ -214,7 +214,8 @@ impl Client {
             if !self.stream.is_tls() {
                 // Readiness needs no buffer. With TLS, plain text may be waiting inside the
                 // library while the socket is quiet, so an idle TLS client keeps its buffer.
-                self.stream.tcp().readable().await?;
+                // Only this task reads; `readable` would join a list of waiters and leave it again.
+                poll_fn(|context| self.stream.tcp().poll_read_ready(context)).await?;
             }
             self.inbuf = self.buffers.take();
         } else {

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use policy::{
-    class::ClassId,
+    class::{ClassId, Mode},
+    refusal::Refusal,
     rule::Facts,
     sql::{Dynamic, Effects, Kind, Scratch, Shape},
 };
@@ -26,6 +27,7 @@ use super::{
     statement::{Execution, Task},
     view::View,
 };
+use crate::upstream::chosen::is_forgotten_by_reset;
 
 impl Session {
     /// Carries out one command, whose first packet lies whole at the front of the client's buffer,
@@ -40,12 +42,17 @@ impl Session {
             Command::Quit => Err(End::Quit),
             Command::Ping => {
                 self.client.consume(first.packet);
-                self.look_back.count_none();
-                self.say_ok();
+                let warnings = self.warnings_to_tell();
+                self.look_back.answered.command(command);
+                self.say_ok_with(warnings);
                 Ok(())
             }
             Command::Query => self.query(first).await,
             Command::StmtPrepare => self.prepare(first).await,
+            // What MariaDB alone has, MySQL does not know.
+            Command::StmtBulkExecute if !self.mariadb => {
+                self.decline(first, refuse::unknown_option()).await
+            }
             Command::StmtExecute | Command::StmtBulkExecute => self.execute(first, command).await,
             Command::StmtFetch | Command::StmtReset | Command::StmtSendLongData => {
                 self.follow_up(first, command).await
@@ -74,7 +81,7 @@ impl Session {
     /// Refuses a command, whose further packets are read and dropped.
     pub(super) async fn decline(&mut self, first: First, error: refuse::Error) -> Result<(), End> {
         self.skip(first).await?;
-        self.say_error(&error);
+        self.say_error(error);
         Ok(())
     }
 
@@ -117,7 +124,7 @@ impl Session {
             attributes: &attributes,
             user: &self.user,
             database: self.database(),
-            client: self.peer.ip(),
+            client: self.entry.card.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
         let switch = self.shared.switched_off(self.now, &policy, &facts, class);
@@ -160,11 +167,11 @@ impl Session {
     async fn execute(&mut self, first: First, command: Command) -> Result<(), End> {
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
         let id = match command::statement_id(payload) {
-            Ok(id) => self.statements.resolve(id),
+            Ok(id) => self.resolve(id),
             Err(malformed) => return self.decline(first, refuse::malformed(malformed)).await,
         };
         let Some(statement) = self.statements.find(id) else {
-            let error = refuse::unknown_statement(id, "mysqld_stmt_execute");
+            let error = self.unknown_statement(id, "mysqld_stmt_execute");
             return self.decline(first, error).await;
         };
         let (sql, shape, params) =
@@ -186,7 +193,7 @@ impl Session {
     async fn follow_up(&mut self, first: First, command: Command) -> Result<(), End> {
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
         let id = match command::statement_id(payload) {
-            Ok(id) => self.statements.resolve(id),
+            Ok(id) => self.resolve(id),
             Err(malformed) => return self.decline(first, refuse::malformed(malformed)).await,
         };
         let Some(statement) = self.statements.find(id) else {
@@ -198,11 +205,18 @@ impl Session {
             } else {
                 "mysqld_stmt_fetch"
             };
-            return self.decline(first, refuse::unknown_statement(id, name)).await;
+            let error = self.unknown_statement(id, name);
+            return self.decline(first, error).await;
         };
-        if command == Command::StmtReset && self.lease.is_none() {
-            // No cursor and no long data without a lease: there is nothing to reset.
+        let name = id.to_le_bytes();
+        let has_cursor = self.pins.may_have(Pin::Cursor, &name);
+        if command == Command::StmtFetch && !has_cursor {
+            return self.decline(first, refuse::no_open_cursor(id, self.mariadb)).await;
+        }
+        if command == Command::StmtReset && !has_cursor && !self.pins.may_have(Pin::LongData, &name)
+        {
             self.client.consume(first.packet);
+            self.look_back.answered.command(command);
             self.say_ok();
             return Ok(());
         }
@@ -214,37 +228,50 @@ impl Session {
         self.statement(task).await
     }
 
+    /// The statement that a client means; "the last prepared" is known to MariaDB's alone.
+    fn resolve(&self, id: u32) -> u32 {
+        if self.mariadb { self.statements.resolve(id) } else { id }
+    }
+
+    /// The error about a statement that does not exist. MySQL names one place for all commands.
+    fn unknown_statement(&self, id: u32, mariadb_name: &str) -> refuse::Error {
+        let name = if self.mariadb { mariadb_name } else { "mysql_stmt_precheck" };
+        refuse::unknown_statement(id, name)
+    }
+
     /// Forgets a statement. The server's stays on its connection for whoever prepares the same.
     async fn close_statement(&mut self, first: First) -> Result<(), End> {
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
-        let id = command::statement_id(payload).map(|id| self.statements.resolve(id));
+        let id = command::statement_id(payload).map(|id| self.resolve(id));
         let closed = id.as_ref().ok().and_then(|id| self.statements.remove(*id));
         self.client.consume(first.packet);
         let may_be_open = self.pins.has(Pin::Cursor) || self.pins.has(Pin::LongData);
-        if let (Some(closed), true, Some(lease)) = (closed, may_be_open, &mut self.lease) {
+        if let (Ok(id), Some(_), true, Some(lease)) = (id, closed, may_be_open, &mut self.lease) {
             // Its cursor or its long data end with it on the server.
-            if let Some(server) = lease.statements.find(&closed.sql, &closed.settings) {
-                let server_id = server.id;
-                lease.statements.remove(&closed.sql);
-                command::put_stmt_close(&mut lease.outbuf, server_id);
+            if let Some(server) = lease.statements.remove_held(id) {
+                command::put_stmt_close(&mut lease.outbuf, server);
                 if lease.flush().await.is_err() {
                     return Err(End::UpstreamLost);
                 }
             }
-            let name = id.unwrap_or_default().to_le_bytes();
+            let name = id.to_le_bytes();
             self.pins.remove_named(Pin::Cursor, Some(&name));
             self.pins.remove_named(Pin::LongData, Some(&name));
-            if !self.is_in_transaction() {
+            let has_begun = matches!(self.transaction, super::state::Transaction::Begun(_));
+            if !self.is_in_transaction() && !has_begun {
                 self.release().await;
             }
         }
         Ok(())
     }
 
-    /// `COM_RESET_CONNECTION`: everything is as it was at login, but for the schema.
+    /// `COM_RESET_CONNECTION`: everything is as it was at login, but for the schema and the option
+    /// of `COM_SET_OPTION`.
     async fn reset(&mut self, first: First) -> Result<(), End> {
         self.client.consume(first.packet);
         self.forget_state().await;
+        Arc::make_mut(&mut self.settings).is_reset =
+            is_forgotten_by_reset(self.mariadb, self.client.capabilities);
         self.say_ok();
         Ok(())
     }
@@ -261,6 +288,7 @@ impl Session {
         }
         let mut settings = Settings::clone(&self.initial);
         settings.schema.clone_from(&self.settings.schema);
+        settings.multi_statements = self.settings.multi_statements;
         self.settings = Arc::new(settings);
         self.transaction = super::state::Transaction::Idle;
         self.statements.clear();
@@ -280,10 +308,11 @@ impl Session {
             Ok(option) => {
                 let is_on = option == SetOption::MultiStatementsOn;
                 Arc::make_mut(&mut self.settings).multi_statements = is_on;
+                self.look_back.answered.command(Command::SetOption);
                 self.say_eof();
             }
             // As servers do.
-            Err(_) => self.say_error(&refuse::unknown_option()),
+            Err(_) => self.say_error(refuse::unknown_option()),
         }
         Ok(())
     }
@@ -305,15 +334,15 @@ impl Session {
 
     /// Answers with an EOF of the guard's own, or the OK that stands for it.
     fn say_eof(&mut self) {
-        let status = self.status_to_tell();
+        let (status, warnings) = (self.status_to_tell(), self.warnings_to_tell());
         let capabilities = self.client.capabilities;
-        put_eof(self.client.out(), 1, capabilities, status, 0);
+        put_eof(self.client.out(), 1, capabilities, status, warnings);
     }
 
     /// Kills another session of the same account, or this one.
     fn kill(&mut self, card: &super::registry::Card, is_query: bool) {
         if card.user != self.user {
-            self.say_error(&refuse::no_such_thread(card.id));
+            self.say_error(refuse::no_such_thread(card.id));
         } else if is_query {
             card.kill_query();
             self.say_ok();
@@ -324,11 +353,7 @@ impl Session {
     }
 
     /// The class of a prepared statement, and the switch that turns it off.
-    fn judge(
-        &mut self,
-        shape: &Shape,
-        sql: &[u8],
-    ) -> (ClassId, Option<Box<policy::refusal::Refusal>>) {
+    fn judge(&mut self, shape: &Shape, sql: &[u8]) -> (ClassId, Option<Box<(Mode, Refusal)>>) {
         let policy = self.shared.policy.load();
         let facts = Facts {
             shape,
@@ -337,7 +362,7 @@ impl Session {
             attributes: &[],
             user: &self.user,
             database: self.database(),
-            client: self.peer.ip(),
+            client: self.entry.card.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
         (class, self.shared.switched_off(self.now, &policy, &facts, class))

@@ -2,20 +2,27 @@
 
 use std::{sync::Arc, time::Instant};
 
-use policy::sql::{Effects, Kind, Shape};
+use policy::{
+    class::ClassId,
+    deadline::Since,
+    sql::{Effects, Kind, Shape},
+};
 use wire::mysql::{
     command::{self, Command, SetOption},
     response::Status,
 };
 
 use super::{
-    End, Session, effect,
+    End, Session,
+    cancel::cause_of,
+    effect,
     look_back::may_insert_untold,
     pins::{Pin, Pins},
     prepared,
     relay::Reply,
     state::Transaction,
     statement::{Execution, Task},
+    untold::may_hide_changes,
 };
 use crate::{
     metrics::{StatementOutcome, TransactionOutcome},
@@ -39,9 +46,14 @@ impl Session {
         if matches!(self.transaction, Transaction::Begun(_)) {
             self.transaction = Transaction::Open { since: sent };
         }
+        let transaction = self.transaction.since().or(Some(sent));
+        self.observe(Since { statement: Some(sent), transaction, idle: None });
         self.note_prepared(&task, &reply);
         self.note_pins(&task, &reply, now);
         let session = self.identity();
+        if let Some(lease) = self.lease.as_mut().filter(|_| may_hide_changes(&task.shape, &reply)) {
+            lease.untold_of = Some(session);
+        }
         if let Some(lease) = &mut self.lease
             && (reply.last_insert_id.is_some() || may_insert_untold(&task.shape, &reply))
         {
@@ -74,6 +86,17 @@ impl Session {
         Ok(())
     }
 
+    /// Counts a time limit that would have passed by now, if the mode were enforce. Once for each
+    /// transaction: it would have been over.
+    pub(super) fn observe(&mut self, since: Since) {
+        let Some(times) = &self.observed else { return };
+        if let Some(deadline) = times.next(since).filter(|deadline| deadline.at < self.now) {
+            let metrics = self.shared.metrics.class(self.class);
+            metrics.would_cancel.of(cause_of(deadline.limit)).increment(1);
+            self.observed = None;
+        }
+    }
+
     /// Asks the server what its reply left open: whether a transaction is still there after an
     /// error, and which collation came with a new character set.
     async fn settle_state(
@@ -86,14 +109,23 @@ impl Session {
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         // An error carries no flags. A single statement outside a transaction leaves none behind.
         let is_single = !task.shape.effects.contains(Effects::MULTI) && is_simple(task.shape.kind);
-        if reply.error.is_some() && (was_in_transaction || !is_autocommit || !is_single) {
+        let tells_now = !lease.mariadb && lease.untold_of.is_some() && !self.view.is_own();
+        let asks_flags = was_in_transaction || !is_autocommit || !is_single || tells_now;
+        if reply.error.is_some() && asks_flags {
             // Any answer tells the flags. This one leaves ROW_COUNT() at -1, as the error did; an
             // OK, as of a ping, would set it.
             let option = SetOption::multi_statements(self.settings.multi_statements);
             command::put_set_option(&mut lease.outbuf, option);
             lease.command(Command::SetOption).await?;
+            if tells_now {
+                lease.untold_of = None;
+                let told = lease.told.split();
+                self.note_told(&told)?;
+            }
         }
-        if reply.needs_collation && may_choose_collation(&task.shape) {
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
+        let must_ask = reply.needs_collation && !self.pins.has(Pin::Unknown);
+        if must_ask && may_choose_collation(&task.shape) {
             let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
             let collation = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
             if let Some(collation) = collation {
@@ -108,17 +140,16 @@ impl Session {
             command::put_simple(&mut lease.outbuf, Command::Ping);
             lease.command(Command::Ping).await?;
         }
-        if effect::steers_trackers(&task.shape) {
-            // With a list of its own, the tracker of variables does not tell of itself.
-            let rows = lease.query(b"SELECT @@session_track_system_variables").await?;
-            let rows = rows.unwrap_or_default();
-            let list = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
-            if let Some(list) = list.filter(|list| &***list != b"*") {
-                self.view.steer(b"session_track_system_variables", list);
+        lease.relabel(&self.settings);
+        let mut status = OF_ONE_REPLY.into_iter().fold(lease.status, Status::without);
+        if task.shape.effects.contains(Effects::FOR_STATEMENT) {
+            // What was set for this statement is as it was before.
+            for flag in [Status::NO_BACKSLASH_ESCAPES, Status::ANSI_QUOTES] {
+                let is_set = self.status.contains(flag);
+                status = if is_set { status.with(flag) } else { status.without(flag) };
             }
         }
-        lease.relabel(&self.settings);
-        self.status = OF_ONE_REPLY.into_iter().fold(lease.status, Status::without);
+        self.status = status;
         Ok(())
     }
 
@@ -140,6 +171,10 @@ impl Session {
             if let Some(evicted) = evicted {
                 command::put_stmt_close(&mut lease.closing, evicted);
             }
+            if self.view.is_own() {
+                // What the text means here may change without the guard hearing of it.
+                lease.statements.hold(id, sql);
+            }
         }
     }
 
@@ -157,26 +192,63 @@ impl Session {
                     | Kind::Delete
                     | Kind::Replace
             );
-        effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply);
+        let has_untold = self.lease.as_ref().is_some_and(|lease| lease.untold_of.is_some());
+        effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply, has_untold);
         if task.hides_effects && reply.error.is_none() {
             self.pins.add(Pin::Unknown);
+        }
+        if let Execution::Prepare { shape: Some(shape), .. } = &task.execution
+            && shape.effects.contains(Effects::ASSIGNS_USER_VARIABLE)
+        {
+            // The server makes the variable already, without a value.
+            self.pins.add(Pin::UserVariable);
         }
         let status = self.lease.as_ref().map_or(Status(0), |lease| lease.status);
         if ends_transaction && !status.contains(Status::IN_TRANS) {
             self.pins.remove(Pin::NextTransaction);
         }
-        if let Execution::Prepared { id, .. } = &task.execution {
+        if let Execution::Prepared { id, sql, .. } = &task.execution {
             note_statement(&mut self.pins, task.command, *id, reply, status);
+            let name = id.to_le_bytes();
+            let is_in_use =
+                self.pins.may_have(Pin::Cursor, &name) || self.pins.may_have(Pin::LongData, &name);
+            if let Some(lease) = &mut self.lease {
+                // MySQL 9.7 sends no rows any more for a statement that had a cursor when it is
+                // executed without: nobody is to get it.
+                let is_spent = !lease.mariadb && before.may_have(Pin::Cursor, &name);
+                let statements = &mut lease.statements;
+                let ended = if is_in_use || self.view.is_own() {
+                    statements.hold(*id, sql);
+                    None
+                } else if is_spent {
+                    statements.remove_held(*id)
+                } else {
+                    statements.share(*id)
+                };
+                if let Some(ended) = ended {
+                    command::put_stmt_close(&mut lease.closing, ended);
+                }
+            }
         }
         if self.pins != before {
-            let metrics = self.shared.metrics.class(task.class);
-            for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
-                metrics.pins.of(pin).increment(1);
-            }
-            drop(metrics);
             let text: Arc<str> = Arc::from(&*task.shape.text);
-            self.entry.card.show_pins(&self.pins, now, Some(&text));
+            self.show_pins(&before, task.class, now, Some(&text));
         }
+    }
+
+    /// Counts the pins that were not there `before`, and shows what there is.
+    pub(super) fn show_pins(
+        &self,
+        before: &Pins,
+        class: ClassId,
+        now: Instant,
+        text: Option<&Arc<str>>,
+    ) {
+        let metrics = self.shared.metrics.class(class);
+        for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
+            metrics.pins.of(pin).increment(1);
+        }
+        self.entry.card.show_pins(&self.pins, now, text);
     }
 }
 

@@ -12,24 +12,51 @@ use super::{
     relay::Reply,
 };
 
-/// Applies a statement that the server carried out. `subject` is the literal name it is about.
-pub fn apply(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>, reply: &Reply) {
+/// Applies a statement that the server carried out. `subject` is the literal name it is about;
+/// `has_untold` says that a statement before may have changed the session without telling.
+pub fn apply(
+    pins: &mut Pins,
+    shape: &Shape,
+    subject: Option<&[u8]>,
+    reply: &Reply,
+    has_untold: bool,
+) {
     if reply.error.is_some() {
+        apply_failed(pins, shape, reply);
         return;
     }
     let effects = shape.effects;
     apply_effects(pins, effects, subject);
     apply_kind(pins, shape, subject);
-    if reply.has_unreplayable || steers_trackers(shape) {
+    if reply.has_unreplayable {
         pins.add(Pin::Variable);
     }
-    if reply.has_changed && is_unexplained(shape, reply) {
+    if reply.has_changed && (has_untold || is_unexplained(shape, reply)) {
         pins.add(Pin::Unknown);
     }
 }
 
+/// Applies a text that failed. Of several statements some were carried out before: what they changed
+/// was told, but for what only their text tells.
+fn apply_failed(pins: &mut Pins, shape: &Shape, reply: &Reply) {
+    let ran_some = shape.effects.contains(Effects::MULTI) && reply.status.is_some();
+    if reply.has_changed || ran_some && shape.effects.intersects(TOLD_BY_TEXT) {
+        pins.add(Pin::Unknown);
+    }
+    if reply.has_unreplayable {
+        pins.add(Pin::Variable);
+    }
+}
+
+/// What no tracker tells.
+const TOLD_BY_TEXT: Effects = Effects::GET_LOCK
+    .or(Effects::CONNECTION_ID)
+    .or(Effects::NEXT_TRANSACTION)
+    .or(Effects::HOLDS)
+    .or(Effects::FOR_STATEMENT)
+    .or(Effects::TRUNCATED);
+
 /// Whether a statement sets the session trackers, by which the guard itself learns what changes.
-/// The text must tell: a tracker that is off reports nothing.
 pub fn steers_trackers(shape: &Shape) -> bool {
     const NAME: &[u8] = b"session_track_";
     (shape.kind == Kind::Set || shape.effects.contains(Effects::MULTI))
@@ -61,7 +88,9 @@ fn apply_effects(pins: &mut Pins, effects: Effects, subject: Option<&[u8]>) {
     if effects.contains(Effects::NEXT_TRANSACTION) {
         pins.add(Pin::NextTransaction);
     }
-    if effects.contains(Effects::TRUNCATED) {
+    let is_hidden = effects.contains(Effects::MULTI)
+        && effects.intersects(Effects::HOLDS.or(Effects::FOR_STATEMENT));
+    if effects.contains(Effects::TRUNCATED) || is_hidden {
         pins.add(Pin::Unknown);
     }
 }
@@ -79,6 +108,10 @@ fn apply_kind(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>) {
             text if text.contains(" close") => pins.remove_named(Pin::Handler, subject),
             _ => {}
         },
+        // A variable in the place of an OUT parameter; no tracker tells of it.
+        Kind::Call if shape.effects.contains(Effects::USER_VARIABLE) => {
+            _ = pins.add(Pin::UserVariable);
+        }
         Kind::Xa if begins_with("xa commit") || begins_with("xa rollback") => pins.remove(Pin::Xa),
         Kind::Xa if begins_with("xa recover") => {}
         Kind::Xa => _ = pins.add(Pin::Xa),
@@ -87,15 +120,17 @@ fn apply_kind(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>) {
     }
 }
 
-/// Whether the server reports a change that nothing explains. Where several statements ran, or a
-/// procedure, a reported variable does not explain everything.
+/// Whether the server reports a change that nothing explains. A reported variable explains the
+/// change of a statement that is there to set it, alone; any other has run code that may have done
+/// more.
 fn is_unexplained(shape: &Shape, reply: &Reply) -> bool {
-    let may_hide_more = matches!(shape.kind, Kind::Call) || shape.effects.contains(Effects::MULTI);
+    let may_hide_more = shape.kind == Kind::Call || shape.effects.contains(Effects::MULTI);
+    let sets = matches!(shape.kind, Kind::Set | Kind::Use | Kind::Ddl | Kind::Admin);
     let is_explained_by_text = shape.effects.intersects(
         Effects::ASSIGNS_USER_VARIABLE
             | Effects::CREATES_TEMPORARY
             | Effects::DROPS_TEMPORARY
             | Effects::INTO_VARIABLE,
     ) || matches!(shape.kind, Kind::Prepare | Kind::Deallocate);
-    may_hide_more || !(reply.is_explained || is_explained_by_text)
+    may_hide_more || !(is_explained_by_text || reply.is_explained && sets)
 }

@@ -27,7 +27,7 @@ use policy::{
     sql::{Effects, Kind, Shape},
 };
 
-use super::relay::Reply;
+use super::{answered::Answered, refuse::Error, relay::Reply};
 use crate::upstream::{
     connection::{Connection, Lost},
     pool::{Habits, Pool},
@@ -62,16 +62,16 @@ pub struct LookBack {
     is_unsaved: bool,
     /// It must be read before the connection goes: no packet told it.
     is_untold: bool,
-    /// The guard has answered something since, after which `ROW_COUNT()` is 0.
-    counts_none: bool,
+    /// How many warnings the last statement left, its error among them.
+    warnings: u16,
+    /// What the guard has answered since.
+    pub answered: Answered,
     /// Whether a statement ran whose connection was given back.
     has_left: bool,
     /// A question about the last statement is likely.
     is_likely: bool,
     held_until: Option<Instant>,
     outcome: Option<Outcome>,
-    /// The last statement ended with an error, other than one of its syntax.
-    has_failed: bool,
 }
 
 impl LookBack {
@@ -81,21 +81,20 @@ impl LookBack {
         !self.has_left && asks(effects)
     }
 
-    /// Notes an OK of the guard's own, to `COM_PING` or to the end of an empty transaction. The
-    /// server's would count no rows.
-    pub fn count_none(&mut self) {
-        self.counts_none = true;
-    }
-
-    /// Whether the server must be told, by a `COM_PING`, before it is asked for `ROW_COUNT()`. Any
-    /// other statement that is about to be sent counts anew.
-    pub fn must_count_none(&mut self, effects: Effects) -> bool {
-        std::mem::take(&mut self.counts_none) && effects.contains(Effects::ROW_COUNT)
-    }
-
     /// What `LAST_INSERT_ID()` must return on another connection.
     pub fn last_insert(&self) -> u64 {
         self.last_insert
+    }
+
+    /// How many warnings the last statement left.
+    pub fn warnings(&self) -> u16 {
+        self.warnings
+    }
+
+    /// Notes an error of the guard's own.
+    pub fn fail(&mut self, error: Error) {
+        self.warnings = 1;
+        self.answered.error(error);
     }
 
     /// Whether the connection should be held for a question.
@@ -111,11 +110,6 @@ impl LookBack {
     /// How the last statement ended.
     pub fn outcome(&self) -> Outcome {
         self.outcome.unwrap_or(Outcome::Success)
-    }
-
-    /// Whether the last statement failed after it may have run in part.
-    pub fn has_failed(&self) -> bool {
-        self.has_failed
     }
 
     /// Sets how the last statement ended, where the guard ended it.
@@ -161,8 +155,7 @@ impl LookBack {
                     _ => &habits.warnings,
                 };
                 habit.store(true, Ordering::Relaxed);
-                let is_known = effect == Effects::ROW_COUNT && self.counts_none;
-                if !is_kept && self.has_left && !is_known {
+                if !is_kept && self.has_left && !self.answered.covers(effect) {
                     return Err(name);
                 }
             }
@@ -179,8 +172,7 @@ impl LookBack {
         self.is_untold |= is_untold;
         self.is_unsaved |= is_untold || reply.last_insert_id.is_some();
         self.outcome = Some(super::outcome_of(reply.error));
-        const PARSE_ERROR: u16 = 1064;
-        self.has_failed = reply.error.is_some_and(|code| code != PARSE_ERROR);
+        self.warnings = if reply.error.is_some() { 1 } else { reply.warnings };
         self.has_left = true;
         let is_asked = |habit: &std::sync::atomic::AtomicBool| habit.load(Ordering::Relaxed);
         self.is_likely = reply.warnings > 0

@@ -27,14 +27,33 @@ impl Session {
     pub(super) async fn part(&mut self) {
         let Some(mut lease) = self.lease.take() else { return };
         lease.relabel(&self.settings);
-        if self.look_back.has_failed() {
-            lease.tainted_by = Some(self.identity());
-        }
         if let Some(place) = self.hold() {
-            // `LAST_INSERT_ID()` is not read yet: reading would change what is held.
+            // `LAST_INSERT_ID()` is not read yet, nor is asked for what is untold: that would change
+            // what is held.
             return self.shared.upstream.lingering.put(&self.slot, lease, Some(place));
         }
-        self.let_linger(lease).await;
+        if let Some((lease, _)) = self.hear(lease, None).await {
+            self.let_linger(lease).await;
+        }
+    }
+
+    /// Asks for what a connection has not told. Returns it with its place if the session can part
+    /// with it; keeps it, pinned, if not.
+    async fn hear(
+        &mut self,
+        lease: Lease,
+        place: Option<Pinned>,
+    ) -> Option<(Lease, Option<Pinned>)> {
+        self.lease = Some(lease);
+        if self.hear_untold().await.is_err() {
+            drop(self.lease.take().map(Lease::detach));
+            return None;
+        }
+        if self.pins.is_empty() {
+            return self.lease.take().map(|lease| (lease, place));
+        }
+        self.pinned = place;
+        None
     }
 
     /// The connection's place at the gate, where it should be kept for a question.
@@ -68,7 +87,8 @@ impl Session {
     /// statement the hold ends: the session asks the gate as everybody does. One that is never
     /// silent would else keep its connection from others for good.
     pub(super) async fn use_hold(&mut self, task: &Task) {
-        if self.lease.is_some() {
+        // Without a likely question nothing was held.
+        if self.lease.is_some() || !self.look_back.is_likely() {
             return;
         }
         let Some((lease, place)) = self.shared.upstream.lingering.take_held(&self.slot) else {
@@ -77,7 +97,7 @@ impl Session {
         if look_back::asks(task.shape.effects) {
             self.lease = Some(lease);
             self.pinned = place;
-        } else {
+        } else if let Some((lease, _)) = self.hear(lease, place).await {
             self.let_linger(lease).await;
         }
     }
@@ -103,7 +123,8 @@ impl Session {
     /// Gives the connection back that has lingered for long enough.
     pub(super) async fn end_linger(&mut self) {
         self.look_back.forget();
-        if let Some((mut lease, place)) = self.shared.upstream.lingering.take(&self.slot) {
+        let Some((lease, place)) = self.shared.upstream.lingering.take(&self.slot) else { return };
+        if let Some((mut lease, place)) = self.hear(lease, place).await {
             if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
                 lease.give_back();
             } else {

@@ -154,7 +154,7 @@ impl Pins {
 
     /// Ends one named instance of a cause; the cause ends with its last name.
     pub fn remove_named(&mut self, pin: Pin, name: Option<&[u8]>) {
-        let Some(name) = name else { return };
+        let Some(name) = name.filter(|_| self.has(pin)) else { return };
         let found = self.names.iter().position(|(p, n)| *p == pin && n.eq_ignore_ascii_case(name));
         if let Some(index) = found {
             self.names.swap_remove(index);
@@ -178,6 +178,13 @@ impl Pins {
     /// Whether `pin` holds.
     pub fn has(&self, pin: Pin) -> bool {
         self.causes & pin.bit() != 0
+    }
+
+    /// Whether `pin` may hold by this name.
+    pub fn may_have(&self, pin: Pin, name: &[u8]) -> bool {
+        self.has(pin)
+            && (self.unnamed & pin.bit() != 0
+                || self.names.iter().any(|(p, n)| *p == pin && **n == *name))
     }
 
     /// Whether locks may be held between transactions: such a session never waits in the gate

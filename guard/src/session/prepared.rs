@@ -3,14 +3,19 @@
 //! A statement id belongs to one server connection, but a client keeps its ids for as long as it
 //! likes. So the guard gives each client ids of its own ([`ClientStatements`]), remembers the SQL
 //! behind them, and prepares it lazily on whichever connection the session leases
-//! ([`ServerStatements`], one per connection, least recently used first out). Sessions that
-//! prepare the same SQL share one server statement.
+//! ([`ServerStatements`], one per connection, least recently used first out). Whoever prepares the
+//! same SQL shares one server statement, but for as long as a cursor or long data is in it: then it
+//! is held by one client's id.
 //!
 //! A client may send its parameter types once and then leave them out; the server remembers them
 //! by statement. The guard does too, and puts them back when the statement moved.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
+use foldhash::fast::RandomState;
 use policy::sql::Shape;
 
 use super::settings::Settings;
@@ -37,7 +42,7 @@ pub struct ClientStatement {
 /// The prepared statements of one client, bounded by `statements_per_client`.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
-    by_id: HashMap<u32, ClientStatement>,
+    by_id: HashMap<u32, ClientStatement, RandomState>,
     last_id: u32,
 }
 
@@ -103,16 +108,28 @@ pub struct ServerStatement {
     used: u64,
 }
 
-/// The statements prepared on one server connection, bounded by `statements_per_connection`.
+/// The statements prepared on one server connection, bounded by `statements_per_connection`, and
+/// those held by `statements_per_client`.
 #[derive(Debug, Default)]
 pub struct ServerStatements {
-    by_sql: HashMap<Arc<[u8]>, ServerStatement>,
+    by_sql: HashMap<Arc<[u8]>, ServerStatement, RandomState>,
+    /// Those that belong to one client's statement alone, by its id. They tie their session to the
+    /// connection, so the ids are all of one client.
+    held: HashMap<u32, (Arc<[u8]>, ServerStatement)>,
     clock: u64,
 }
 
 impl ServerStatements {
-    /// The server statement for `sql` under `settings`, if it is prepared there.
-    pub fn find(&mut self, sql: &[u8], settings: &Arc<Settings>) -> Option<&mut ServerStatement> {
+    /// The server statement for `client`'s statement `sql` under `settings`, if it is prepared.
+    pub fn find(
+        &mut self,
+        client: u32,
+        sql: &[u8],
+        settings: &Arc<Settings>,
+    ) -> Option<&mut ServerStatement> {
+        if !self.held.is_empty() && self.held.contains_key(&client) {
+            return self.held.get_mut(&client).map(|(_, statement)| statement);
+        }
         let statement = self.by_sql.get_mut(sql)?;
         let is_same = Arc::ptr_eq(&statement.settings, settings)
             || statement.settings.is_same_scene(settings);
@@ -150,14 +167,40 @@ impl ServerStatements {
         self.by_sql.remove(&oldest).map(|statement| statement.id)
     }
 
-    /// Forgets a statement that the server turned out not to know.
-    pub fn remove(&mut self, sql: &[u8]) {
-        self.by_sql.remove(sql);
+    /// Keeps the statement for `sql` to `client`'s alone: others prepare one of their own.
+    pub fn hold(&mut self, client: u32, sql: &[u8]) {
+        if !self.held.contains_key(&client)
+            && let Some(found) = self.by_sql.remove_entry(sql)
+        {
+            self.held.insert(client, found);
+        }
+    }
+
+    /// Shares what `client`'s statement held. Returns the id that must be closed, where others have
+    /// prepared the same meanwhile.
+    pub fn share(&mut self, client: u32) -> Option<u32> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let (sql, statement) = self.held.remove(&client)?;
+        match self.by_sql.entry(sql) {
+            Entry::Occupied(_) => Some(statement.id),
+            Entry::Vacant(vacant) => {
+                vacant.insert(statement);
+                None
+            }
+        }
+    }
+
+    /// Forgets what `client`'s statement held. Returns the id that must be closed.
+    pub fn remove_held(&mut self, client: u32) -> Option<u32> {
+        self.held.remove(&client).map(|(_, statement)| statement.id)
     }
 
     /// Forgets all of them: the connection was reset.
     pub fn clear(&mut self) {
         self.by_sql.clear();
+        self.held.clear();
     }
 
     /// How many are prepared on the connection.
@@ -185,10 +228,26 @@ mod tests {
         let mut statements = ServerStatements::default();
         assert_eq!(statements.insert(sql("a"), 1, Arc::clone(&settings), 2), None);
         assert_eq!(statements.insert(sql("b"), 2, Arc::clone(&settings), 2), None);
-        assert!(statements.find(b"a", &settings).is_some());
+        assert!(statements.find(1, b"a", &settings).is_some());
         assert_eq!(statements.insert(sql("c"), 3, Arc::clone(&settings), 2), Some(2));
-        assert!(statements.find(b"b", &settings).is_none());
+        assert!(statements.find(2, b"b", &settings).is_none());
         assert_eq!(statements.len(), 2);
+    }
+
+    #[test]
+    fn a_statement_in_use_is_not_shared() {
+        let settings = Arc::new(Settings::default());
+        let mut statements = ServerStatements::default();
+        statements.insert(sql("a"), 1, Arc::clone(&settings), 8);
+        statements.hold(10, b"a");
+        assert_eq!(statements.find(10, b"a", &settings).map(|found| found.id), Some(1));
+        assert!(statements.find(11, b"a", &settings).is_none());
+        assert_eq!(statements.insert(sql("a"), 2, Arc::clone(&settings), 8), None);
+        assert_eq!(statements.share(10), Some(1), "the other one is shared by now");
+        assert_eq!(statements.find(10, b"a", &settings).map(|found| found.id), Some(2));
+        statements.hold(11, b"a");
+        assert_eq!(statements.share(11), None);
+        assert_eq!(statements.remove_held(11), None);
     }
 
     #[test]
@@ -199,7 +258,7 @@ mod tests {
         let ansi = Arc::new(ansi);
         let mut statements = ServerStatements::default();
         statements.insert(sql("select \"a\""), 1, Arc::clone(&plain), 8);
-        assert!(statements.find(b"select \"a\"", &ansi).is_none());
+        assert!(statements.find(1, b"select \"a\"", &ansi).is_none());
         assert_eq!(statements.insert(sql("select \"a\""), 2, ansi, 8), Some(1));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use policy::{
     class::Policy,
-    deadline::Deadline,
+    deadline::{Deadline, TimeLimit},
     refusal::{Reason, Refusal},
 };
 
@@ -30,6 +30,8 @@ const LOST: (u16, [u8; 5]) = (1158, *b"08S01");
 const UNKNOWN_COMMAND: (u16, [u8; 5]) = (1047, *b"08S01");
 /// `ER_UNKNOWN_STMT_HANDLER`.
 const UNKNOWN_STATEMENT: u16 = 1243;
+/// `ER_STMT_HAS_NO_OPEN_CURSOR`.
+const NO_OPEN_CURSOR: u16 = 1421;
 /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`.
 const TOO_MANY_STATEMENTS: (u16, [u8; 5]) = (1461, *b"42000");
 /// `ER_NO_SUCH_THREAD`.
@@ -59,10 +61,10 @@ pub fn time_limit(
 ) -> Error {
     let (code, sqlstate) = if mariadb { TIMEOUT_MARIADB } else { TIMEOUT_MYSQL };
     let class = &policy.class(class).name;
-    let reason = deadline.limit.reason().as_str();
-    let words = match deadline.limit.reason() {
-        Reason::StatementTime => "query execution was interrupted",
-        _ => "the transaction was rolled back",
+    let reason = deadline.limit.as_str();
+    let words = match deadline.limit {
+        TimeLimit::Statement => "query execution was interrupted",
+        TimeLimit::Transaction | TimeLimit::IdleInTransaction => "the transaction was rolled back",
     };
     let (limit, measured) = (deadline.allowed.as_millis(), measured.as_millis());
     let message = format!(
@@ -90,7 +92,7 @@ pub fn lost(why: &str) -> Error {
 
 /// No connection to the database can be had.
 pub fn unavailable(why: &str) -> Error {
-    error(SHED, *b"HY000", format!("tidegate: shed reason=upstream {why}"))
+    error(SHED, *b"HY000", format!("tidegate: shed reason={} {why}", Reason::Upstream.as_str()))
 }
 
 /// No connection could be lent.
@@ -120,15 +122,35 @@ pub fn too_many_changes() -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
 }
 
-/// An option of `COM_SET_OPTION` that does not exist, in the servers' words.
+/// What no server of this kind knows, such as an option of `COM_SET_OPTION` that does not exist, in
+/// the servers' words.
 pub fn unknown_option() -> Error {
     error(UNKNOWN_COMMAND.0, UNKNOWN_COMMAND.1, "Unknown command")
+}
+
+/// The server asks for a file that the client shall not send, in the servers' words.
+pub fn no_local_files(mariadb: bool) -> Error {
+    if mariadb {
+        let message = "The used command is not allowed because the MariaDB server or client has \
+                       disabled the local infile capability";
+        error(4166, *b"HY000", message)
+    } else {
+        let message = "Loading local data is disabled; this must be enabled on both the client and \
+                       server sides";
+        error(3948, *b"42000", message)
+    }
 }
 
 /// A prepared statement that the client has not got.
 pub fn unknown_statement(id: u32, command: &str) -> Error {
     let message = format!("Unknown prepared statement handler ({id}) given to {command}");
     error(UNKNOWN_STATEMENT, *b"HY000", message)
+}
+
+/// A fetch from a prepared statement that has no cursor, in the servers' words.
+pub fn no_open_cursor(id: u32, mariadb: bool) -> Error {
+    let end = if mariadb { "" } else { "." };
+    error(NO_OPEN_CURSOR, *b"HY000", format!("The statement ({id}) has no open cursor{end}"))
 }
 
 /// One prepared statement more than `statements_per_client`.

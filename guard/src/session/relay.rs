@@ -30,6 +30,7 @@ use wire::{
 
 use super::{
     client::Client,
+    file::Files,
     interrupt::Interrupt,
     settings::{Replay, Settings},
     timer::Timer,
@@ -67,10 +68,14 @@ pub struct Reply {
     pub affected_rows: u64,
     /// Whether there was a result set.
     pub has_rows: bool,
+    /// The client was told an error in place of the reply, and sees no more of it.
+    pub is_told: bool,
     /// What `PREPARE` returned.
     pub prepared: Option<PrepareOk>,
     /// The server said that session state changed.
     pub has_changed: bool,
+    /// The server said so in a packet that cannot tell what changed.
+    pub has_untold: bool,
     /// A schema or a variable was reported: that explains the change.
     pub is_explained: bool,
     /// A variable that cannot be replayed changed.
@@ -102,11 +107,13 @@ pub struct Relay<'a> {
     /// Where the reply ends.
     pub tracker: Tracker,
     /// What the client may see.
-    pub view: &'a mut View,
+    pub view: &'a View,
     /// The id the client will know a prepared statement by.
     pub prepare_as: u32,
     /// Replaces the server's error, once the statement is cancelled.
     pub substitute: Option<Substitute>,
+    /// What to do when the server asks for a file.
+    pub files: Files,
     /// How long the client may leave the guard unable to write.
     pub write_timeout: Duration,
     /// What has been learnt so far.
@@ -126,7 +133,8 @@ struct Walk {
 enum Found {
     More,
     End,
-    LocalInfile,
+    /// The server asks for a file, by the packet of this sequence id.
+    LocalInfile(u8),
 }
 
 impl Relay<'_> {
@@ -137,7 +145,7 @@ impl Relay<'_> {
     pub async fn run(
         &mut self,
         timer: &mut Timer,
-        until: Option<Instant>,
+        mut until: Option<Instant>,
         interrupt: &Interrupt,
     ) -> Stop {
         loop {
@@ -151,9 +159,10 @@ impl Relay<'_> {
             self.connection.inbuf.advance(walk.len);
             match walk.found {
                 Found::End => return Stop::End,
-                Found::LocalInfile => {
-                    if let Err(stop) = self.send_file().await {
-                        return stop;
+                Found::LocalInfile(asked) => {
+                    match self.answer_with_file(asked, timer, interrupt).await {
+                        Ok(due) => until = due.or(until),
+                        Err(stop) => return stop,
                     }
                 }
                 Found::More => {}
@@ -246,6 +255,7 @@ impl Relay<'_> {
                     let payload = walk.len + HEADER_LEN..walk.len + packet;
                     let shown = status.without(Status::SESSION_STATE_CHANGED);
                     EofPacket::set_status(&mut self.connection.inbuf[payload], shown)?;
+                    self.reply.has_untold = true;
                 }
                 walk.len += packet;
                 self.note_status(status);
@@ -271,8 +281,18 @@ impl Relay<'_> {
                 Ok(Found::End)
             }
             Event::LocalInfile { packet } => {
+                let start = walk.len;
                 walk.len += packet;
-                Ok(Found::LocalInfile)
+                let asked = sequence_of(&self.connection.inbuf[start..walk.len]);
+                if self.files == Files::Refuse {
+                    if let Some(client) = self.client.as_deref_mut() {
+                        let passed = &self.connection.inbuf[walk.copied..start];
+                        client.outbuf.extend_from_slice(passed);
+                    }
+                    walk.copied = walk.len;
+                    self.decline_file(asked);
+                }
+                Ok(Found::LocalInfile(asked))
             }
         }
     }
@@ -294,11 +314,13 @@ impl Relay<'_> {
         }
         let status = ok.status;
         if status.contains(Status::SESSION_STATE_CHANGED) {
-            note_changes(&ok, self.settings, self.view, &mut self.reply)?;
+            for change in ok.state {
+                note_change(change?, self.settings, &mut self.reply);
+            }
             if let Some(client) = self.client.as_deref_mut() {
                 let passed = &self.connection.inbuf[walk.copied..start];
                 client.out().extend_from_slice(passed);
-                let view = &*self.view;
+                let view = self.view;
                 let seq = sequence_of(bytes);
                 let capabilities = client.capabilities;
                 put_ok_filtered(client.out(), seq, capabilities, &ok, header, |c| view.shows(c))?;
@@ -336,23 +358,6 @@ impl Relay<'_> {
         self.connection.status = status;
         self.reply.status = Some(status);
     }
-
-    /// Carries the client's file to the server, up to and with the empty packet that ends it.
-    async fn send_file(&mut self) -> Result<(), Stop> {
-        let Some(client) = self.client.as_deref_mut() else { return Err(Stop::ClientGone) };
-        let mut seq = 2;
-        loop {
-            let part = client.next_part(seq).await.map_err(|_| Stop::ClientGone)?;
-            let bytes = &client.inbuf[..part.packet];
-            self.connection.stream.write_all(bytes).await.map_err(|e| Stop::Lost(e.into()))?;
-            client.consume(part.packet);
-            seq = seq.wrapping_add(1);
-            if part.packet == HEADER_LEN {
-                self.tracker.infile_sent();
-                return Ok(());
-            }
-        }
-    }
 }
 
 fn sequence_of(packet: &[u8]) -> u8 {
@@ -365,37 +370,29 @@ pub fn is_interruption(code: u16) -> bool {
     matches!(code, 1317 | 1927 | 1969 | 3024)
 }
 
-/// Takes over what an OK packet tells of the session.
-fn note_changes(
-    ok: &OkPacket<'_>,
-    settings: &mut Arc<Settings>,
-    view: &mut View,
-    reply: &mut Reply,
-) -> Result<(), Malformed> {
-    for change in ok.state {
-        match change? {
-            StateChange::SystemVariable { name, value } => {
-                reply.is_explained = true;
-                view.steer(name, value);
-                match name {
-                    b"character_set_connection" => reply.needs_collation = true,
-                    b"collation_connection" => reply.needs_collation = false,
-                    _ => {}
-                }
-                if settings.variable(name) != Some(value) || settings.forgets_with(name) {
-                    let replay = Arc::make_mut(settings).set_variable(name, value);
-                    reply.has_unreplayable |= replay == Replay::Pins;
-                }
+/// Takes over one change that an OK packet tells of the session.
+pub fn note_change(change: StateChange<'_>, settings: &mut Arc<Settings>, reply: &mut Reply) {
+    match change {
+        StateChange::SystemVariable { name, value } => {
+            // MySQL reports the number of each statement.
+            reply.is_explained |= name != b"statement_id";
+            match name {
+                b"character_set_connection" => reply.needs_collation = true,
+                b"collation_connection" => reply.needs_collation = false,
+                _ => {}
             }
-            StateChange::Schema(name) => {
-                reply.is_explained = true;
-                if settings.schema.as_deref().unwrap_or_default() != name {
-                    Arc::make_mut(settings).schema = (!name.is_empty()).then(|| name.into());
-                }
+            if settings.variable(name) != Some(value) || settings.forgets_with(name) {
+                let replay = Arc::make_mut(settings).set_variable(name, value);
+                reply.has_unreplayable |= replay == Replay::Pins;
             }
-            StateChange::Changed(true) => reply.has_changed = true,
-            _ => {}
         }
+        StateChange::Schema(name) => {
+            reply.is_explained = true;
+            if settings.schema.as_deref().unwrap_or_default() != name {
+                Arc::make_mut(settings).schema = (!name.is_empty()).then(|| name.into());
+            }
+        }
+        StateChange::Changed(true) => reply.has_changed = true,
+        _ => {}
     }
-    Ok(())
 }

@@ -3,10 +3,14 @@
 use std::{io, sync::Arc};
 
 use bytes::BytesMut;
-use policy::deadline::Deadline;
+use policy::{
+    deadline::Deadline,
+    sql::{Begin, Shape},
+};
 use tokio::io::AsyncWriteExt;
 use tracing::warn;
 use wire::mysql::{
+    Capabilities,
     command::{self, Command, StmtBulkExecute, StmtExecute},
     frame::{HEADER_LEN, write_packet},
 };
@@ -14,7 +18,7 @@ use wire::mysql::{
 use super::{
     End, Session,
     client::{Client, ClientError, First},
-    prepared::ClientStatement,
+    prepared::{ClientStatement, ClientStatements, ServerStatement},
     refuse,
     settings::Settings,
     state::{Transaction, begin_sql},
@@ -28,6 +32,9 @@ use crate::{
     },
 };
 
+/// Small enough that copying it behind what the guard has to say costs less than a second write.
+const COPY_LEN_MAX: usize = 16 * 1024;
+
 /// How sending went.
 pub(super) enum Sent {
     Yes {
@@ -38,16 +45,23 @@ pub(super) enum Sent {
     Lost(Lost),
 }
 
-impl Sent {
+/// Why a command was not carried over.
+enum Unsent {
+    Refused(Box<refuse::Error>),
+    Client(ClientError),
+    Upstream(Lost),
+}
+
+impl Unsent {
     fn refused(error: refuse::Error) -> Self {
         Self::Refused(Box::new(error))
     }
 }
 
-/// Which side failed while a command was carried over.
-enum SendError {
-    Client(ClientError),
-    Upstream(Lost),
+impl From<Lost> for Unsent {
+    fn from(lost: Lost) -> Self {
+        Self::Upstream(lost)
+    }
 }
 
 impl Session {
@@ -58,184 +72,203 @@ impl Session {
         task: &Task,
         deadline: Option<Deadline>,
     ) -> Result<Sent, End> {
-        let sending = async {
-            let Some(lease) = self.lease.as_mut() else { return Ok(Sent::Lost(Lost::Closed)) };
-            let begins = match &self.transaction {
-                Transaction::Begun(begin) => {
-                    let capabilities = lease.capabilities;
-                    command::put_query_with(&mut lease.outbuf, capabilities, begin_sql(*begin));
-                    true
-                }
-                _ => false,
-            };
-            let mut prepare_as = 0;
-            let mut rebuilt = None;
-            let packet = task.first.packet;
-            match &task.execution {
-                Execution::Direct => {}
-                Execution::Prepare { sql, shape } => {
-                    let shape = Arc::clone(shape.as_ref().unwrap_or(&task.shape));
-                    prepare_as = self.statements.insert(ClientStatement {
-                        sql: Arc::clone(sql),
-                        settings: Arc::clone(&self.settings),
-                        shape,
-                        params: 0,
-                        types: Box::default(),
-                    });
-                }
-                Execution::Prepared { id, sql, .. } => {
-                    let statement = self.statements.find(*id);
-                    let scene = statement.map_or(&self.settings, |statement| &statement.settings);
-                    let scene = Arc::clone(scene);
-                    let here = &self.settings;
-                    let found = ready_statement(lease, sql, &scene, here, &self.shared).await;
-                    let server_id = match found {
-                        Ok(Ok(server_id)) => server_id,
-                        Ok(Err(error)) => return Ok(Sent::refused(error)),
-                        Err(lost) => return Ok(Sent::Lost(lost)),
-                    };
-                    let bytes = &mut self.client.inbuf[HEADER_LEN..packet];
-                    if command::set_statement_id(bytes, server_id).is_err() {
-                        return Ok(Sent::refused(refuse::malformed("no statement id")));
-                    }
-                    if let Some(statement) = self.statements.find(*id) {
-                        rebuilt = put_types(statement, lease, sql, &scene, bytes);
-                    }
-                    if rebuilt.is_some() && task.first.continues {
-                        let why = "parameter types are missing from a packet of 16 MiB";
-                        return Ok(Sent::refused(refuse::malformed(why)));
-                    }
-                }
-            }
-            send_packets(&mut self.client, lease, task.first, rebuilt).await?;
-            if begins {
-                match lease.read_answer(Command::Query).await {
-                    Ok(Answer::Ok(_)) => {}
-                    Ok(Answer::Err(error)) => {
-                        warn!(%error, "the database refused BEGIN; the connection is given up");
-                        return Ok(Sent::Lost(Lost::Closed));
-                    }
-                    Err(lost) => return Ok(Sent::Lost(lost)),
-                }
-            }
-            Ok(Sent::Yes { prepare_as })
+        let Some(lease) = self.lease.as_mut() else { return Ok(Sent::Lost(Lost::Closed)) };
+        let begin = match &self.transaction {
+            Transaction::Begun(begin) => Some(*begin),
+            _ => None,
+        };
+        let sending = Sending {
+            client: &mut self.client,
+            connection: lease,
+            statements: &mut self.statements,
+            settings: &self.settings,
+            shared: &self.shared,
         };
         let until = deadline.map(|deadline| deadline.at);
-        let result = tokio::select! {
+        let sent = tokio::select! {
             biased;
-            result = sending => result,
+            sent = sending.run(task, begin) => sent,
+            // A statement that cannot even be sent within its limit: the database does not read, or
+            // the client does not write.
             () = self.timer.until(until) => {
-                // A statement that cannot even be sent within its limit: the database does not
-                // read, or the client does not write.
-                Ok(Sent::Lost(Lost::Io(io::ErrorKind::TimedOut.into())))
+                Err(Unsent::Upstream(io::Error::from(io::ErrorKind::TimedOut).into()))
             }
         };
-        match result {
-            Err(SendError::Client(error)) => {
+        match sent {
+            Ok(prepare_as) => Ok(Sent::Yes { prepare_as }),
+            Err(Unsent::Refused(error)) => Ok(Sent::Refused(error)),
+            Err(Unsent::Upstream(lost)) => Ok(Sent::Lost(lost)),
+            Err(Unsent::Client(error)) => {
                 // The database waits for the rest of a command that will not come.
                 self.reclaim_lease();
                 Err(End::Client(error))
             }
-            Err(SendError::Upstream(lost)) => Ok(Sent::Lost(lost)),
-            Ok(sent) => Ok(sent),
         }
     }
 }
 
-/// Small enough that copying it behind what the guard has to say costs less than a second write.
-const COPY_LEN_MAX: usize = 16 * 1024;
-
-/// Writes what the connection's `outbuf` holds, then the command with all its packets.
-async fn send_packets(
-    client: &mut Client,
-    connection: &mut Connection,
-    first: First,
-    rebuilt: Option<BytesMut>,
-) -> Result<(), SendError> {
-    let upstream = |error: io::Error| SendError::Upstream(error.into());
-    if !connection.closing.is_empty() {
-        let closing = std::mem::take(&mut connection.closing);
-        connection.outbuf.extend_from_slice(&closing);
-    }
-    if let Some(rebuilt) = rebuilt {
-        connection.outbuf.extend_from_slice(&rebuilt);
-        connection.flush().await.map_err(SendError::Upstream)?;
-    } else if connection.outbuf.is_empty() {
-        connection.stream.write_all(&client.inbuf[..first.packet]).await.map_err(upstream)?;
-    } else if first.packet <= COPY_LEN_MAX {
-        connection.outbuf.extend_from_slice(&client.inbuf[..first.packet]);
-        connection.flush().await.map_err(SendError::Upstream)?;
-    } else {
-        connection.flush().await.map_err(SendError::Upstream)?;
-        connection.stream.write_all(&client.inbuf[..first.packet]).await.map_err(upstream)?;
-    }
-    client.consume(first.packet);
-    let (mut part, mut seq) = (first, 0_u8);
-    while part.continues {
-        seq = seq.wrapping_add(1);
-        part = client.next_part(seq).await.map_err(SendError::Client)?;
-        connection.stream.write_all(&client.inbuf[..part.packet]).await.map_err(upstream)?;
-        client.consume(part.packet);
-    }
-    Ok(())
+/// One command on its way from the client to the database.
+struct Sending<'a> {
+    client: &'a mut Client,
+    connection: &'a mut Connection,
+    statements: &'a mut ClientStatements,
+    settings: &'a Arc<Settings>,
+    shared: &'a Shared,
 }
 
-/// The server's id of a statement on this connection; prepares it there if it is not, in the scene
-/// in which the client prepared it, which may not be where the session is by now.
-async fn ready_statement(
-    connection: &mut Connection,
-    sql: &Arc<[u8]>,
-    scene: &Arc<Settings>,
-    here: &Settings,
-    shared: &Shared,
-) -> Result<Result<u32, refuse::Error>, Lost> {
-    if let Some(statement) = connection.statements.find(sql, scene) {
-        return Ok(Ok(statement.id));
-    }
-    // BEGIN may wait to be sent; it goes with the client's own command.
-    let waiting = std::mem::take(&mut connection.outbuf);
-    let prepared = if scene.is_same_scene(here) {
-        connection.prepare(sql).await?
-    } else {
-        let prepared = match change_scene(connection, here, scene).await? {
-            None => connection.prepare(sql).await?,
-            Some(error) => Err(error),
+impl Sending<'_> {
+    /// Returns the id by which the client will know a statement that is prepared.
+    async fn run(mut self, task: &Task, begin: Option<Begin>) -> Result<u32, Unsent> {
+        if let Some(begin) = begin {
+            let capabilities = self.connection.capabilities;
+            command::put_query_with(&mut self.connection.outbuf, capabilities, begin_sql(begin));
+        }
+        let (prepare_as, rebuilt) = match &task.execution {
+            Execution::Direct => (0, None),
+            Execution::Prepare { sql, shape } => {
+                (self.note_statement(sql, shape.as_ref().unwrap_or(&task.shape)), None)
+            }
+            Execution::Prepared { id, sql, .. } => (0, self.bind(task.first, *id, sql).await?),
         };
-        if change_scene(connection, scene, here).await?.is_some() {
-            return Err(Lost::Closed);
+        self.send_packets(task.first, rebuilt).await?;
+        if begin.is_some() {
+            self.read_begun().await?;
         }
-        prepared
-    };
-    connection.outbuf = waiting;
-    let id = match prepared {
-        Ok(id) => id,
-        Err(error) => return Ok(Err(refuse::passed_on(&error))),
-    };
-    let max = shared.upstream.statements_per_connection;
-    let evicted = connection.statements.insert(Arc::clone(sql), id, Arc::clone(scene), max);
-    if let Some(evicted) = evicted {
-        command::put_stmt_close(&mut connection.closing, evicted);
+        Ok(prepare_as)
     }
-    Ok(Ok(id))
+
+    fn note_statement(&mut self, sql: &Arc<[u8]>, shape: &Arc<Shape>) -> u32 {
+        self.statements.insert(ClientStatement {
+            sql: Arc::clone(sql),
+            settings: Arc::clone(self.settings),
+            shape: Arc::clone(shape),
+            params: 0,
+            types: Box::default(),
+        })
+    }
+
+    /// Puts the server's id of a statement into the client's command. Returns the packet to send in
+    /// its place, where types of parameters are missing from it.
+    async fn bind(
+        &mut self,
+        first: First,
+        id: u32,
+        sql: &Arc<[u8]>,
+    ) -> Result<Option<BytesMut>, Unsent> {
+        let statement = self.statements.find(id);
+        let scene = Arc::clone(statement.map_or(self.settings, |statement| &statement.settings));
+        let server_id = match self.connection.statements.find(id, sql, &scene) {
+            Some(server) => server.id,
+            None => self.prepare(sql, &scene).await?,
+        };
+        let payload = &mut self.client.inbuf[HEADER_LEN..first.packet];
+        command::set_statement_id(payload, server_id)
+            .map_err(|_| Unsent::refused(refuse::malformed("no statement id")))?;
+        let capabilities = self.connection.capabilities;
+        let server = self.connection.statements.find(id, sql, &scene);
+        let (Some(statement), Some(server)) = (self.statements.find(id), server) else {
+            return Ok(None);
+        };
+        let rebuilt = put_types(statement, server, capabilities, payload);
+        if rebuilt.is_some() && first.continues {
+            let why = "parameter types are missing from a packet of 16 MiB";
+            return Err(Unsent::refused(refuse::malformed(why)));
+        }
+        Ok(rebuilt)
+    }
+
+    /// Prepares a statement on this connection, in the scene in which the client prepared it, which
+    /// may not be where the session is by now. Returns the server's id.
+    async fn prepare(&mut self, sql: &Arc<[u8]>, scene: &Arc<Settings>) -> Result<u32, Unsent> {
+        let (connection, here) = (&mut *self.connection, self.settings);
+        // BEGIN may wait to be sent; it goes with the client's own command.
+        let waiting = std::mem::take(&mut connection.outbuf);
+        let prepared = if scene.is_same_scene(here) {
+            connection.prepare(sql).await?
+        } else {
+            let prepared = match change_scene(connection, here, scene, false).await? {
+                None => connection.prepare(sql).await?,
+                Some(error) => Err(error),
+            };
+            if change_scene(connection, scene, here, true).await?.is_some() {
+                return Err(Lost::Closed.into());
+            }
+            prepared
+        };
+        connection.outbuf = waiting;
+        let id = prepared.map_err(|error| Unsent::refused(refuse::passed_on(&error)))?;
+        let max = self.shared.upstream.statements_per_connection;
+        let evicted = connection.statements.insert(Arc::clone(sql), id, Arc::clone(scene), max);
+        if let Some(evicted) = evicted {
+            command::put_stmt_close(&mut connection.closing, evicted);
+        }
+        Ok(id)
+    }
+
+    /// Writes what the connection's `outbuf` holds, then the command with all its packets.
+    async fn send_packets(
+        &mut self,
+        first: First,
+        rebuilt: Option<BytesMut>,
+    ) -> Result<(), Unsent> {
+        let (client, connection) = (&mut *self.client, &mut *self.connection);
+        if !connection.closing.is_empty() {
+            let closing = std::mem::take(&mut connection.closing);
+            connection.outbuf.extend_from_slice(&closing);
+        }
+        let packet = &client.inbuf[..first.packet];
+        if let Some(rebuilt) = rebuilt {
+            connection.outbuf.extend_from_slice(&rebuilt);
+            connection.flush().await?;
+        } else if connection.outbuf.is_empty() {
+            connection.stream.write_all(packet).await.map_err(Lost::from)?;
+        } else if packet.len() <= COPY_LEN_MAX {
+            connection.outbuf.extend_from_slice(packet);
+            connection.flush().await?;
+        } else {
+            connection.flush().await?;
+            connection.stream.write_all(packet).await.map_err(Lost::from)?;
+        }
+        client.consume(first.packet);
+        let (mut part, mut seq) = (first, 0_u8);
+        while part.continues {
+            seq = seq.wrapping_add(1);
+            part = client.next_part(seq).await.map_err(Unsent::Client)?;
+            let packet = &client.inbuf[..part.packet];
+            connection.stream.write_all(packet).await.map_err(Lost::from)?;
+            client.consume(part.packet);
+        }
+        Ok(())
+    }
+
+    /// Reads the answer to the BEGIN that went ahead.
+    async fn read_begun(&mut self) -> Result<(), Unsent> {
+        match self.connection.read_answer(Command::Query).await? {
+            Answer::Ok(_) => Ok(()),
+            Answer::Err(error) => {
+                warn!(%error, "the database refused BEGIN; the connection is given up");
+                Err(Lost::Closed.into())
+            }
+        }
+    }
 }
 
 /// Remembers the parameter types that an execution carries. Where the client relies on types that
 /// it sent to another connection, returns the packet rebuilt with them.
 fn put_types(
     statement: &mut ClientStatement,
-    connection: &mut Connection,
-    sql: &[u8],
-    settings: &Arc<Settings>,
+    server: &mut ServerStatement,
+    capabilities: Capabilities,
     payload: &[u8],
 ) -> Option<BytesMut> {
-    let capabilities = connection.capabilities;
-    let server = connection.statements.find(sql, settings)?;
     let execute = StmtExecute::parse(payload, statement.params, capabilities);
-    let bulk = StmtBulkExecute::parse(payload, statement.params);
-    let types = match (&execute, &bulk) {
-        (Ok(execute), _) => execute.types(),
-        (_, Ok(bulk)) => bulk.types(),
-        _ => None,
+    let bulk = match &execute {
+        Ok(_) => None,
+        Err(_) => StmtBulkExecute::parse(payload, statement.params).ok(),
+    };
+    let types = match &execute {
+        Ok(execute) => execute.types(),
+        Err(_) => bulk.as_ref().and_then(StmtBulkExecute::types),
     };
     if let Some(types) = types {
         if *statement.types != *types {

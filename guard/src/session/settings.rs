@@ -25,6 +25,8 @@ pub struct Settings {
     pub schema: Option<Box<[u8]>>,
     /// What `COM_SET_OPTION` or the handshake chose for multi-statements.
     pub multi_statements: bool,
+    /// Whether it begins with a reset and not with a login; see `upstream::chosen`.
+    pub is_reset: bool,
     /// Session variables that differ from what a fresh login has, in name order, so that
     /// `character_set_*` is replayed before `collation_*`.
     variables: BTreeMap<Box<[u8]>, Box<[u8]>>,
@@ -100,37 +102,41 @@ impl Settings {
     /// Whether a text means the same under both: the schema, and what decides how it is parsed.
     pub fn is_same_scene(&self, other: &Self) -> bool {
         self.schema == other.schema
+            && self.is_reset == other.is_reset
             && SCENE.iter().all(|name| self.variable(name) == other.variable(name))
     }
 
-    /// Appends `sql_mode=…` and the like for what [`is_same_scene`](Self::is_same_scene) compares,
-    /// the schema aside, where `self` differs from `current`. Returns how many were written. A
-    /// character set that only one of both has chosen is left alone: the other's is not known.
-    pub fn put_scene(&self, current: &Self, out: &mut BytesMut) -> usize {
-        let mut written = 0;
-        for name in SCENE {
-            let (wanted, have) = (self.variable(name), current.variable(name));
-            if wanted == have || (name != b"sql_mode" && (wanted.is_none() || have.is_none())) {
-                continue;
-            }
-            if written > 0 {
-                out.put_u8(b',');
-            }
-            out.put_slice(name);
-            out.put_u8(b'=');
-            match wanted {
-                Some(value) => put_value(name, value, out),
-                None => out.put_slice(b"DEFAULT"),
-            }
-            written += 1;
-        }
-        written
+    /// Whether every variable this label carries is also set by `wanted`, on top of the same
+    /// beginning: if not, only a reset brings the connection back.
+    pub fn is_covered_by(&self, wanted: &Self) -> bool {
+        self.is_reset == wanted.is_reset
+            && self.variables.keys().all(|name| wanted.variables.contains_key(name))
     }
 
-    /// Whether every variable this label carries is also set by `wanted`: if not, only a reset
-    /// brings the connection back.
-    pub fn is_covered_by(&self, wanted: &Self) -> bool {
-        self.variables.keys().all(|name| wanted.variables.contains_key(name))
+    /// Appends `NAMES … COLLATE …` where the session chose a collation so. Returns whether it did.
+    pub fn put_names(&self, out: &mut BytesMut) -> bool {
+        let charset = self.variable(b"character_set_results");
+        let (Some(charset), Some(collation)) = (charset, &self.names_collation) else {
+            return false;
+        };
+        out.put_slice(b"NAMES ");
+        put_value(b"names", charset, out);
+        out.put_slice(b" COLLATE ");
+        put_value(b"names", collation, out);
+        true
+    }
+
+    /// Whether `NAMES … COLLATE …` has set this variable, with a collation that setting it by its
+    /// name would lose.
+    pub fn is_of_names(&self, name: &[u8]) -> bool {
+        self.names_collation.is_some()
+            && match name {
+                b"character_set_results" => true,
+                b"character_set_client" => {
+                    self.variable(name) == self.variable(b"character_set_results")
+                }
+                _ => false,
+            }
     }
 
     /// Appends `a=1,b='x'` for every variable in which `self` differs from `current`.
@@ -141,19 +147,13 @@ impl Settings {
         let sets_charsets =
             CHARSETS.iter().any(|name| self.variable(name) != current.variable(name))
                 || self.names_collation != current.names_collation;
-        if let (true, Some(charset), Some(collation)) =
-            (sets_charsets, self.variable(b"character_set_results"), &self.names_collation)
-        {
-            out.put_slice(b"NAMES ");
-            put_value(b"names", charset, out);
-            out.put_slice(b" COLLATE ");
-            put_value(b"names", collation, out);
+        if sets_charsets && self.put_names(out) {
             written += 1;
         }
         for (name, value) in &self.variables {
             let is_charset = sets_charsets && CHARSETS.contains(&&**name);
-            let is_named = self.names_collation.is_some() && **name == *b"character_set_results";
-            if is_named || (current.variables.get(name) == Some(value) && !is_charset) {
+            if self.is_of_names(name) || (current.variables.get(name) == Some(value) && !is_charset)
+            {
                 continue;
             }
             if written > 0 {
@@ -168,7 +168,7 @@ impl Settings {
     }
 }
 
-/// The variables that decide how a text is parsed, in the order in which they can be set.
+/// The variables that decide how a text is parsed.
 const SCENE: [&[u8]; 4] =
     [b"character_set_client", b"character_set_connection", b"collation_connection", b"sql_mode"];
 
@@ -196,7 +196,7 @@ fn replay_of(name: &[u8]) -> Replay {
 }
 
 /// Writes a value as `SET` wants it: numbers bare (a quoted number is error 1232), all else quoted.
-fn put_value(name: &[u8], value: &[u8], out: &mut BytesMut) {
+pub fn put_value(name: &[u8], value: &[u8], out: &mut BytesMut) {
     if name == b"character_set_results" && value.is_empty() {
         // The tracker reports NULL as the empty string.
         out.put_slice(b"NULL");
@@ -269,7 +269,7 @@ mod tests {
         wanted.set_names_collation(b"utf8mb4_bin");
         assert_eq!(
             assignments(&wanted, &plain),
-            "NAMES 'utf8mb4' COLLATE 'utf8mb4_bin',character_set_client='utf8mb4',\
+            "NAMES 'utf8mb4' COLLATE 'utf8mb4_bin',\
              character_set_connection='utf8mb4',collation_connection='utf8mb4_bin'"
         );
         assert_eq!(assignments(&wanted, &wanted.clone()), "");
@@ -285,9 +285,6 @@ mod tests {
         assert!(wanted.is_same_scene(&current));
         current.set_variable(b"sql_mode", b"ANSI_QUOTES");
         assert!(!wanted.is_same_scene(&current));
-        let mut out = BytesMut::new();
-        assert_eq!(wanted.put_scene(&current, &mut out), 1);
-        assert_eq!(&out[..], b"sql_mode=DEFAULT");
     }
 
     #[test]

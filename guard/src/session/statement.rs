@@ -1,22 +1,25 @@
 //! The path of one statement: gate, lease, database, client, settle.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use policy::{
-    class::ClassId,
+    class::{ClassId, Mode},
     deadline::{Deadline, Since},
     refusal::Refusal,
     sql::{Effects, Kind, Shape},
 };
-use wire::mysql::{
-    command::{self, Command},
-    result::Tracker,
-};
+use wire::mysql::{Capabilities, command::Command, result::Tracker};
 
 use super::{
     End, Session,
     cancel::Open,
     client::First,
+    effect,
+    file::{Files, asks_for_file},
+    is_silent,
     pins::Pin,
     refuse,
     relay::{Relay, Reply, Stop},
@@ -36,8 +39,8 @@ pub struct Task {
     pub shape: Arc<Shape>,
     /// Whose limits it falls under.
     pub class: ClassId,
-    /// A switch that turns it off.
-    pub switch: Option<Box<Refusal>>,
+    /// A switch that turns it off, or in mode observe would.
+    pub switch: Option<Box<(Mode, Refusal)>>,
     /// The literal name it is about.
     pub subject: Option<Box<[u8]>>,
     /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
@@ -67,6 +70,17 @@ pub enum Execution {
         /// Whether rows stay in a cursor.
         opens_cursor: bool,
     },
+}
+
+/// What a statement can ask about the one before it. The server answers from its session, so
+/// nothing may come between.
+const ASKS_BACK: Effects =
+    Effects::ROW_COUNT.or(Effects::FOUND_ROWS).or(Effects::WARNINGS).or(Effects::LAST_INSERT_ID);
+
+/// Whether a statement sets variables for itself alone (SET STATEMENT … FOR): the server tells the
+/// values that they had meanwhile.
+fn is_for_itself(shape: &Shape) -> bool {
+    shape.effects.contains(Effects::FOR_STATEMENT) && !shape.effects.contains(Effects::MULTI)
 }
 
 impl Task {
@@ -123,13 +137,23 @@ impl Session {
 
     /// Tells the server what the guard has answered in its place, where the statement asks for it.
     async fn catch_up(&mut self, task: &Task) -> Result<(), Lost> {
-        let counts_rows = !matches!(task.execution, Execution::Prepare { .. });
-        if counts_rows
-            && self.look_back.must_count_none(task.shape.effects)
-            && let Some(lease) = &mut self.lease
-        {
-            command::put_simple(&mut lease.outbuf, Command::Ping);
-            lease.command(Command::Ping).await?;
+        let effects = task.shape.effects;
+        // Of what it tells, nothing may have been changed by a statement before.
+        if matches!(task.shape.kind, Kind::Set | Kind::Use) && !effects.intersects(ASKS_BACK) {
+            self.hear_untold().await?;
+        }
+        if effect::steers_trackers(&task.shape) && !self.view.is_own() {
+            self.give_trackers().await?;
+        }
+        let Some(lease) = &mut self.lease else { return Ok(()) };
+        let answered = &mut self.look_back.answered;
+        // Of an account that asks for warnings, the question may come later.
+        if answered.is_error() && self.pool.habits.warnings.load(Ordering::Relaxed) {
+            return answered.repeat(lease, effects | Effects::WARNINGS).await;
+        }
+        // PREPARE counts no rows.
+        if !matches!(task.execution, Execution::Prepare { .. }) {
+            answered.repeat(lease, effects).await?;
         }
         Ok(())
     }
@@ -146,6 +170,7 @@ impl Session {
                 }
                 if kind == Kind::Rollback {
                     self.client.consume(task.first.packet);
+                    self.look_back.answered.ok();
                     self.say_ok();
                 } else {
                     self.decline(task.first, error).await?;
@@ -154,7 +179,7 @@ impl Session {
             }
             Transaction::Begun(_) if task.is_plain_end() => {
                 self.transaction = Transaction::Idle;
-                self.look_back.count_none();
+                self.look_back.answered.ok();
                 self.client.consume(task.first.packet);
                 self.say_ok();
                 Ok(true)
@@ -179,8 +204,13 @@ impl Session {
     /// implicit transaction to commit, no XA to clash with, nothing chosen for transactions that the
     /// answer would tell.
     fn may_begin_here(&self) -> bool {
-        let at_the_database = [Pin::TableLock, Pin::Xa, Pin::Session, Pin::NextTransaction];
+        let at_the_database =
+            [Pin::TableLock, Pin::Xa, Pin::Session, Pin::NextTransaction, Pin::Variable];
+        // After it MySQL goes on to tell that the transaction is read-only.
+        let is_read_only = !self.mariadb
+            && matches!(self.transaction, Transaction::Begun(policy::sql::Begin::ReadOnly));
         !self.is_in_transaction()
+            && !is_read_only
             && !at_the_database.into_iter().any(|pin| self.pins.has(pin))
             && self.settings.variable(b"tx_read_only").is_none_or(|value| value == b"OFF")
             && self.settings.variable(b"transaction_read_only").is_none_or(|value| value == b"OFF")
@@ -189,10 +219,18 @@ impl Session {
     /// Sends the statement and brings its reply to the client.
     async fn exchange(&mut self, task: Task) -> Result<(), End> {
         let sent = self.now;
-        let was_in_transaction = self.is_in_transaction();
+        // BEGIN goes ahead of the statement where it is due.
+        let was_in_transaction =
+            self.is_in_transaction() || matches!(self.transaction, Transaction::Begun(_));
         let deadline = self.deadline(&task, sent);
         let prepare_as = match self.send(&task, deadline).await? {
             Sent::Yes { prepare_as } => prepare_as,
+            // Nothing is told about a command that has no reply; what follows it will fail.
+            Sent::Refused(_) if is_silent(task.command) => {
+                self.skip(task.first).await?;
+                self.settle_unsent().await;
+                return Ok(());
+            }
             Sent::Refused(error) => {
                 self.decline(task.first, *error).await?;
                 self.settle_unsent().await;
@@ -200,26 +238,33 @@ impl Session {
             }
             Sent::Lost(lost) => return self.lose(&lost).await,
         };
+        let files = self.files(&task, deadline, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let tracker = Tracker::new(task.command, lease.capabilities);
         if !tracker.expects_reply() {
             return self.conclude(task, Reply::default(), was_in_transaction, sent).await;
         }
+        let kept = is_for_itself(&task.shape).then(|| Arc::clone(&self.settings));
         let mut relay = Relay {
             client: Some(&mut self.client),
             connection: lease,
             settings: &mut self.settings,
             tracker,
-            view: &mut self.view,
+            view: &self.view,
             prepare_as,
             substitute: None,
-            write_timeout: self.shared.options.write_timeout,
+            files,
+            write_timeout: self.door.write_timeout,
             reply: Reply::default(),
         };
         let until = deadline.map(|deadline| deadline.at);
         match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
             Stop::End => {
                 let reply = std::mem::take(&mut relay.reply);
+                self.client.has_partial_reply = false;
+                if let Some(kept) = kept {
+                    self.settings = kept;
+                }
                 self.conclude(task, reply, was_in_transaction, sent).await
             }
             Stop::Lost(lost) => self.lose(&lost).await,
@@ -239,6 +284,22 @@ impl Session {
         }
         let transaction = self.transaction.since().or(Some(sent));
         times.next(Since { statement: Some(sent), transaction, idle: None })
+    }
+
+    /// What becomes of a question for a file of the client's.
+    fn files(&self, task: &Task, deadline: Option<Deadline>, sent: Instant) -> Files {
+        if self.may_send_file(task) {
+            Files::Serve { idle: deadline.map(|deadline| deadline.at.duration_since(sent)) }
+        } else {
+            Files::Refuse
+        }
+    }
+
+    /// Whether the client may be asked for a file.
+    pub(super) fn may_send_file(&self, task: &Task) -> bool {
+        asks_for_file(&task.shape)
+            && self.client.capabilities.contains(Capabilities::LOCAL_FILES)
+            && self.shared.options.local_infile.is_allowed(&self.user)
     }
 
     /// Ends the turn of a statement of which nothing reached the database.

@@ -1,32 +1,25 @@
 //! What a client sees of the changes of its session.
 //!
 //! The guard asks servers to track more than any client does; in the OK packets that it passes on,
-//! only what the client's own trackers would have told is left.
+//! only what the client's own trackers would have told is left. A client that sets the trackers
+//! itself gets them: from then on they are the client's, its session is pinned until it is reset,
+//! and the guard passes on what the server tells.
 
 use wire::mysql::{capability::Capabilities, response::StateChange};
 
-/// The trackers of a client, as they are by default or as it set them.
+/// The trackers of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// `SESSION_TRACK` was negotiated; nothing is told otherwise.
     is_negotiated: bool,
-    /// `session_track_schema`.
-    schema: bool,
-    /// `session_track_system_variables`.
-    variables: Variables,
-    /// `session_track_state_change`.
-    any_change: bool,
-    /// `session_track_transaction_info`.
-    transaction: bool,
+    /// The trackers on the connection are as the client set them.
+    is_own: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Variables {
-    Default,
-    All,
-    /// Names with commas between them.
-    Listed(Box<[u8]>),
-}
+/// The statement that makes the trackers of a connection what a client finds after a login.
+pub const TRACKERS_OF_A_LOGIN: &[u8] = b"SET session_track_system_variables=DEFAULT,\
+    session_track_schema=DEFAULT,session_track_state_change=DEFAULT,\
+    session_track_transaction_info=DEFAULT";
 
 /// The variables that a server reports without being asked, MySQL 5.7–9.x and MariaDB 10.3–12.x.
 const TRACKED_BY_DEFAULT: [&[u8]; 6] = [
@@ -41,52 +34,27 @@ const TRACKED_BY_DEFAULT: [&[u8]; 6] = [
 impl View {
     /// What a client sees that has set no tracker.
     pub fn new(capabilities: Capabilities) -> Self {
-        Self {
-            is_negotiated: capabilities.contains(Capabilities::SESSION_TRACK),
-            schema: true,
-            variables: Variables::Default,
-            any_change: false,
-            transaction: false,
-        }
+        Self { is_negotiated: capabilities.contains(Capabilities::SESSION_TRACK), is_own: false }
     }
 
-    /// Takes over a tracker that the client set itself: variable `name` is now `value`.
-    pub fn steer(&mut self, name: &[u8], value: &[u8]) {
-        let is_on = !value.eq_ignore_ascii_case(b"OFF");
-        match name {
-            b"session_track_schema" => self.schema = is_on,
-            b"session_track_state_change" => self.any_change = is_on,
-            b"session_track_transaction_info" => self.transaction = is_on,
-            b"session_track_system_variables" if value == b"*" => self.variables = Variables::All,
-            b"session_track_system_variables" => self.variables = Variables::Listed(value.into()),
-            _ => {}
-        }
+    /// The client sets its trackers itself from here on.
+    pub fn give(&mut self) {
+        self.is_own = true;
+    }
+
+    /// Whether the client has set trackers itself. The guard then learns no more than it does.
+    pub fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// Whether the client is told of `change`.
     pub fn shows(&self, change: &StateChange<'_>) -> bool {
-        self.is_negotiated
-            && match change {
-                StateChange::Schema(_) => self.schema,
-                StateChange::SystemVariable { name, .. } => self.variables.has(name),
-                StateChange::Changed(_) => self.any_change,
-                StateChange::TransactionCharacteristics(_) | StateChange::TransactionState(_) => {
-                    self.transaction
-                }
-                StateChange::Gtids(_) | StateChange::Other { .. } => false,
-            }
-    }
-}
-
-impl Variables {
-    fn has(&self, name: &[u8]) -> bool {
-        match self {
-            Self::Default => TRACKED_BY_DEFAULT.contains(&name),
-            Self::All => true,
-            Self::Listed(names) => {
-                names.split(|&b| b == b',').any(|n| n.trim_ascii().eq_ignore_ascii_case(name))
-            }
-        }
+        let is_default = match change {
+            StateChange::Schema(_) => true,
+            StateChange::SystemVariable { name, .. } => TRACKED_BY_DEFAULT.contains(name),
+            _ => false,
+        };
+        self.is_negotiated && (self.is_own || is_default)
     }
 }
 
@@ -102,11 +70,8 @@ mod tests {
         let mut view = View::new(Capabilities::SESSION_TRACK);
         assert!(view.shows(&time_zone) && view.shows(&StateChange::Schema(b"a")));
         assert!(!view.shows(&sql_mode) && !view.shows(&changed));
-        view.steer(b"session_track_system_variables", b"autocommit, SQL_MODE");
-        view.steer(b"session_track_state_change", b"ON");
-        view.steer(b"session_track_schema", b"OFF");
+        view.give();
         assert!(view.shows(&sql_mode) && view.shows(&changed));
-        assert!(!view.shows(&time_zone) && !view.shows(&StateChange::Schema(b"a")));
         assert!(!View::new(Capabilities::default()).shows(&time_zone));
     }
 }

@@ -87,6 +87,8 @@ pub struct Connection {
     pub thread_id: u32,
     /// What was negotiated.
     pub capabilities: Capabilities,
+    /// The collation of the handshake, by its number.
+    pub charset: u8,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
     /// When its server started, in Unix seconds; see [`Thread`](super::control::Thread).
@@ -97,6 +99,8 @@ pub struct Connection {
     pub settings: Arc<Settings>,
     /// `innodb_lock_wait_timeout` in seconds, where a class asked for one of its own.
     pub lock_wait: Option<u64>,
+    /// Whether the server's own limit for statements was lifted; see `handover::Net`.
+    pub is_net_lifted: bool,
     /// The statements prepared on it.
     pub statements: ServerStatements,
     /// The session whose `LAST_INSERT_ID()` it carries.
@@ -104,9 +108,11 @@ pub struct Connection {
     /// Whether it was given back in a known state. False while it is leased, so that a connection
     /// whose session died in the middle is never lent again.
     pub settled: bool,
-    /// The session whose statement failed on it, and may have left behind what no reply told, such
-    /// as a user variable that a trigger set: reset it before it serves another.
-    pub tainted_by: Option<u64>,
+    /// The session whose statement may have changed its state without a reply that told so; see
+    /// `session::untold`. It is reset before it serves another.
+    pub untold_of: Option<u64>,
+    /// The payload of the last OK to a command of the guard's own, where it told of changes.
+    pub told: BytesMut,
     /// Its place among the open connections; control connections have none.
     pub slot: Option<OpenSlot>,
 }
@@ -121,15 +127,18 @@ impl Connection {
             closing: BytesMut::new(),
             thread_id: connected.thread_id,
             capabilities: connected.capabilities,
+            charset: 0,
             mariadb: connected.mariadb,
             server_started: 0,
             status: Status(connected.status),
             settings,
             lock_wait: None,
+            is_net_lifted: false,
             statements: ServerStatements::default(),
             last_insert_of: None,
             settled: true,
-            tainted_by: None,
+            untold_of: None,
+            told: BytesMut::new(),
             slot: None,
         }
     }
@@ -190,7 +199,12 @@ impl Connection {
     fn note(&mut self, event: Event, answer: &mut Option<Answer>) -> Result<(usize, bool), Lost> {
         match event {
             Event::Ok { packet, last } => {
-                let ok = OkPacket::parse(&self.inbuf[HEADER_LEN..packet], self.capabilities)?;
+                let payload = &self.inbuf[HEADER_LEN..packet];
+                let ok = OkPacket::parse(payload, self.capabilities)?;
+                self.told.clear();
+                if ok.status.contains(Status::SESSION_STATE_CHANGED) {
+                    self.told.extend_from_slice(payload);
+                }
                 self.status = ok.status;
                 *answer = Some(Answer::Ok(ok.status));
                 Ok((packet, last))

@@ -14,16 +14,15 @@
 //! Every answer is read before the statement goes out: a statement must not run in the wrong
 //! schema because the step before it failed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::BufMut;
 use thiserror::Error;
-use wire::mysql::{
-    Capabilities,
-    command::{self, Command, SetOption},
-};
+use wire::mysql::command::{self, Command, SetOption};
 
 use super::{
+    Upstream,
+    chosen::Chosen,
     connect::ServerError,
     connection::{Answer, Connection, Lost},
 };
@@ -43,8 +42,22 @@ pub struct Incoming<'a> {
     pub last_insert: Option<u64>,
     /// `innodb_lock_wait_timeout` and `lock_wait_timeout` of its class, in whole seconds.
     pub lock_wait: Option<u64>,
-    /// What every connection is set to after a reset.
-    pub setup: &'a [u8],
+    /// What becomes of the server's own limit.
+    pub net: Net,
+    /// Knows what every connection is set to after a reset.
+    pub upstream: &'a Upstream,
+}
+
+/// What becomes of MariaDB's `max_statement_time`, the net below the guard's own limit. It counts a
+/// statement as a whole, and so would end a file that is long under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Net {
+    /// As it is.
+    Keep,
+    /// None, for a statement that loads a file.
+    Lift,
+    /// Back to this, where it was lifted.
+    Restore(Duration),
 }
 
 /// Why a connection did not change hands.
@@ -89,7 +102,7 @@ pub async fn hand_over(connection: &mut Connection, to: Incoming<'_>) -> Result<
 }
 
 /// Brings a connection from one scene to another and nothing else, for a statement that must be
-/// prepared where its client prepared it. Undone by the same call the other way round. Safe inside
+/// prepared where its client prepared it. Undone by the same call the other way round, which `is_back`. Safe inside
 /// a transaction. Returns what the database refused.
 ///
 /// # Errors
@@ -98,6 +111,7 @@ pub async fn change_scene(
     connection: &mut Connection,
     from: &Settings,
     to: &Settings,
+    is_back: bool,
 ) -> Result<Option<ServerError>, Lost> {
     let mut refusal = None;
     if let Some(schema) = to.schema.as_ref().filter(|_| to.schema != from.schema) {
@@ -106,11 +120,10 @@ pub async fn change_scene(
             refusal = Some(error);
         }
     }
-    let mut set = bytes::BytesMut::from(&b"SET "[..]);
-    if to.put_scene(from, &mut set) > 0
-        && let Answer::Err(error) = connection.execute(&set).await?
-    {
-        refusal = Some(error);
+    for sql in Chosen::on(connection).scene(from, to, is_back) {
+        if let Answer::Err(error) = connection.execute(&sql).await? {
+            refusal = Some(error);
+        }
     }
     Ok(refusal)
 }
@@ -121,20 +134,30 @@ fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
         Arc::ptr_eq(&connection.settings, to.settings) || *connection.settings == **to.settings;
     is_same
         && !to.is_blank
-        && !is_tainted_for(connection, to)
+        && !is_untold_for(connection, to)
         && lock_wait_to_set(connection, to).is_none()
+        && net_to_set(connection, to).is_none()
         && (to.last_insert.is_none() || connection.last_insert_of == Some(to.session))
 }
 
 /// Whether another session may have left something on it.
-fn is_tainted_for(connection: &Connection, to: Incoming<'_>) -> bool {
-    connection.tainted_by.is_some_and(|session| session != to.session)
+fn is_untold_for(connection: &Connection, to: Incoming<'_>) -> bool {
+    connection.untold_of.is_some_and(|session| session != to.session)
 }
 
 /// The lock wait limit to set: the class's, unless the session chose one itself.
 fn lock_wait_to_set(connection: &Connection, to: Incoming<'_>) -> Option<u64> {
     let is_own = to.settings.variable(b"innodb_lock_wait_timeout").is_some();
     to.lock_wait.filter(|seconds| !is_own && connection.lock_wait != Some(*seconds))
+}
+
+/// The `max_statement_time` to set.
+fn net_to_set(connection: &Connection, to: Incoming<'_>) -> Option<Duration> {
+    match to.net {
+        Net::Lift if !connection.is_net_lifted => Some(Duration::ZERO),
+        Net::Restore(limit) if connection.is_net_lifted => Some(limit),
+        _ => None,
+    }
 }
 
 /// Most commands that one hand-over sends.
@@ -151,10 +174,11 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
     };
     let capabilities = connection.capabilities;
     if to.is_blank
-        || is_tainted_for(connection, to)
+        || is_untold_for(connection, to)
         || !connection.settings.is_covered_by(to.settings)
     {
-        put_reset(connection, to.setup);
+        let setup = to.upstream.setup(connection.mariadb);
+        put_reset(connection, &setup, to.settings.is_reset);
         note(Command::ResetConnection);
         note(Command::Query);
     }
@@ -163,6 +187,12 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
     if let Some(seconds) = lock_wait_to_set(connection, to) {
         put_lock_wait(&mut set, assignments > 0, seconds);
         connection.lock_wait = Some(seconds);
+        assignments += 1;
+    }
+    if let Some(limit) = net_to_set(connection, to) {
+        let comma = if assignments > 0 { "," } else { "" };
+        set.put_slice(format!("{comma}max_statement_time={:.3}", limit.as_secs_f64()).as_bytes());
+        connection.is_net_lifted = limit.is_zero();
         assignments += 1;
     }
     if let Some(id) = to.last_insert.filter(|_| connection.last_insert_of != Some(to.session)) {
@@ -199,22 +229,24 @@ fn put_lock_wait(set: &mut bytes::BytesMut, follows: bool, seconds: u64) {
     );
 }
 
-/// Appends `COM_RESET_CONNECTION` and the set-up statement, and forgets what they undo.
-fn put_reset(connection: &mut Connection, setup: &[u8]) {
+/// Appends `COM_RESET_CONNECTION` and the set-up statement, and forgets what they undo. What the
+/// login chose is chosen again, unless the session `is_reset`.
+fn put_reset(connection: &mut Connection, setup: &[u8], is_reset: bool) {
     command::put_simple(&mut connection.outbuf, Command::ResetConnection);
     let mut set = bytes::BytesMut::from(setup);
-    if connection.capabilities.contains(Capabilities::IGNORE_SPACE) {
-        // A login with this capability has it; a reset forgets it.
-        set.put_slice(b",sql_mode=CONCAT('IGNORE_SPACE,',@@sql_mode)");
+    if !is_reset {
+        Chosen::on(connection).put_again(&mut set);
     }
     command::put_query_with(&mut connection.outbuf, connection.capabilities, &set);
     let mut settings = Settings::clone(&connection.settings);
     settings.clear_variables();
+    settings.is_reset = is_reset;
     connection.settings = Arc::new(settings);
     connection.statements.clear();
     connection.closing.clear();
-    connection.tainted_by = None;
+    connection.untold_of = None;
     connection.lock_wait = None;
+    connection.is_net_lifted = false;
     connection.last_insert_of = None;
 }
 
@@ -224,7 +256,7 @@ fn put_reset(connection: &mut Connection, setup: &[u8]) {
 /// # Errors
 /// [`Lost`]; also when the database refuses, since the state is then not known.
 pub async fn reset(connection: &mut Connection, setup: &[u8]) -> Result<(), HandoverError> {
-    put_reset(connection, setup);
+    put_reset(connection, setup, false);
     connection.flush().await?;
     let reset = connection.read_answer(Command::ResetConnection).await?;
     let setup = connection.read_answer(Command::Query).await?;

@@ -16,13 +16,13 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
 use parking_lot::Mutex;
 
-use super::pool::Lease;
+use super::pool::{Lease, OpenSlot};
 use crate::gate::Pinned;
 
 /// Where one session's connection lingers.
@@ -38,6 +38,8 @@ pub struct Slot {
 struct Kept {
     lease: Lease,
     hold: Option<Hold>,
+    /// Its share in [`Lingering::len`].
+    _counted: Option<OpenSlot>,
 }
 
 /// The connection's place at the gate, and its number among those on hold.
@@ -62,6 +64,7 @@ const PRUNED: usize = 2;
 pub struct Lingering {
     queue: Mutex<VecDeque<Arc<Slot>>>,
     held: Mutex<Held>,
+    count: Arc<AtomicU32>,
 }
 
 /// The slots on hold, by number: as many as there are connections, at most.
@@ -75,16 +78,27 @@ impl Lingering {
     /// Leaves a clean connection in the session's slot; on hold if it comes with its place at the
     /// gate.
     pub fn put(&self, slot: &Arc<Slot>, lease: Lease, place: Option<Pinned>) {
+        let _counted = OpenSlot::take(&self.count, u32::MAX);
         let Some(place) = place else {
-            *slot.kept.lock() = Some(Kept { lease, hold: None });
+            *slot.kept.lock() = Some(Kept { lease, hold: None, _counted });
             return self.queue_up(slot);
         };
         // Both locks at once: whoever finds the slot among those on hold must find the hold in it.
         let mut held = self.held.lock();
         let number = held.next;
         held.next += 1;
-        *slot.kept.lock() = Some(Kept { lease, hold: Some(Hold { number, place }) });
+        *slot.kept.lock() = Some(Kept { lease, hold: Some(Hold { number, place }), _counted });
         held.slots.insert(number, Arc::clone(slot));
+    }
+
+    /// How many connections linger, those on hold included.
+    pub fn len(&self) -> u32 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Takes the session's connection back, if nobody else has, and its place if it is on hold.

@@ -240,6 +240,7 @@ impl managed::Manager for Manager {
             return Err(LeaseError::Setup("the guard is shutting down".into()));
         };
         let slot = upstream.open_slot()?;
+        let _counted = upstream.count_connecting();
         let permit = upstream.handshakes.begin().await;
         let began = std::time::Instant::now();
         // Boxed: the state of a login, TLS included, would else be part of every session's future.
@@ -284,6 +285,7 @@ impl Manager {
             connected.capabilities.contains(wire::mysql::Capabilities::MULTI_STATEMENTS),
         );
         let mut connection = Connection::new(connected, Arc::new(settings));
+        connection.charset = self.wishes.charset;
         connection.slot = Some(slot);
         connection.settled = false;
         let setup = upstream.setup(connection.mariadb);

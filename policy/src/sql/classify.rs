@@ -50,7 +50,11 @@ pub(super) fn classify(sql: &[u8], mode: LexMode) -> Classified {
     let mut kind = Kind::Empty;
     let mut statements = 0;
     while reader.skip_separators() {
-        kind = kind.max(reader.statement());
+        let next = reader.statement();
+        if matches!(next, Kind::LockTables | Kind::Handler | Kind::Xa | Kind::Prepare) {
+            reader.effects |= Effects::HOLDS;
+        }
+        kind = kind.max(next);
         statements += 1;
     }
     if statements > 1 {

@@ -68,11 +68,22 @@ effects! {
     /// Runs or prepares SQL that it carries as a value (PREPARE, EXECUTE); see
     /// [`Shape::dynamic`](super::Shape::dynamic).
     DYNAMIC = 23,
+    /// A statement takes something that stays with its session: LOCK TABLES, HANDLER, XA, PREPARE,
+    /// SET ROLE. Of several statements the kind may not tell.
+    HOLDS = 24,
+    /// Sets variables for the statement that follows in the same text (SET STATEMENT … FOR).
+    FOR_STATEMENT = 25,
 }
 
 impl Effects {
     /// No effect.
     pub const NONE: Self = Self(0);
+
+    /// Both sets together, where the operator cannot be used.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// Whether every effect of `other` is in this set.
     #[must_use]

@@ -1,5 +1,6 @@
 //! What changes a session, what asks about the statement before, and commands without SQL.
 
+use harness::{APP, Engine, OTHER};
 use wire::mysql::command::Command;
 
 use super::super::script::Step;
@@ -41,6 +42,12 @@ impl Generator {
     pub(super) fn setting(&mut self) -> String {
         self.one_of(&[
             "SET NAMES utf8mb4",
+            "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci, time_zone = '+03:00', sql_notes = 1",
+            "SET transaction_isolation = 'READ-COMMITTED'",
+            "SET SESSION max_execution_time = 20000",
+            "SET sql_mode = (SELECT @@global.sql_mode), @x = 5",
+            "SET lock_wait_timeout = 9, max_sort_length = 2000, sort_buffer_size = 300000",
+            "SET NAMES utf8mb4; SET @@session.time_zone = DEFAULT",
             "SET NAMES latin1",
             "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
             "SET NAMES DEFAULT",
@@ -77,7 +84,8 @@ impl Generator {
             "SET insert_id = 1000",
             "SET @@rand_seed1 = 5, @@rand_seed2 = 6",
             "SET last_insert_id = 77",
-            "SET STATEMENT sql_mode = '' FOR SELECT @@sql_mode",
+            // Not `sql_mode`: a client that tracks it would be told late of its return.
+            "SET STATEMENT max_sort_length = 2000 FOR SELECT @@max_sort_length, @@sql_mode",
             "SET ROLE NONE",
             "SET DEFAULT_STORAGE_ENGINE = 'Aria'",
             "SET sql_warnings = 1, sql_notes = 0",
@@ -118,6 +126,39 @@ impl Generator {
         }
     }
 
+    /// XA in all its states, the right and the wrong way round.
+    pub(super) fn xa(&mut self) -> String {
+        self.one_of(&[
+            "XA START '$schema'",
+            "XA BEGIN '$schema'",
+            "INSERT INTO t (a) VALUES (12)",
+            "XA END '$schema'",
+            "XA END '$schema'",
+            "XA PREPARE '$schema'",
+            "XA COMMIT '$schema' ONE PHASE",
+            "XA COMMIT '$schema'",
+            "XA ROLLBACK '$schema'",
+            "XA ROLLBACK '$schema'",
+        ])
+    }
+
+    /// A file of the client's.
+    pub(super) fn load(&mut self) {
+        let rows = ["21\tloaded\n22\tloaded\n", "", "1\ttwice\n", "x\ty\tz\n", "23"];
+        let into =
+            self.one_of(&["INTO TABLE t (id, b)", "REPLACE INTO TABLE t (id, b)", "INTO TABLE no"]);
+        let sql = format!("LOAD DATA LOCAL INFILE 'file' {into}");
+        let file = self.one_of(&rows).into_bytes();
+        self.steps.push(Step::Load(sql, file));
+    }
+
+    /// The same client as before, or another.
+    pub(super) fn change_user(&mut self) {
+        self.prepared.clear();
+        let account = if self.asks { OTHER } else { APP };
+        self.steps.push(Step::ChangeUser(account));
+    }
+
     /// About the statement before.
     pub(super) fn question(&mut self) -> String {
         self.one_of(&[
@@ -134,12 +175,14 @@ impl Generator {
         ])
     }
 
-    /// `FOUND_ROWS()` is asked right behind a SELECT: elsewhere it counts rows that the server read
-    /// for itself.
+    /// `FOUND_ROWS()` is asked right behind a SELECT that does not fail: elsewhere it counts rows that
+    /// the server read for itself.
     pub(super) fn rows_found(&mut self) {
         self.query(|generator| {
             let n = generator.number();
-            format!("SELECT SQL_CALC_FOUND_ROWS id FROM kinds WHERE id > {n} LIMIT 1")
+            format!(
+                "SELECT SQL_CALC_FOUND_ROWS n FROM (SELECT {n} AS n UNION SELECT 3) few LIMIT 1"
+            )
         });
         self.query(|_| "SELECT FOUND_ROWS()".to_owned());
     }
@@ -167,8 +210,10 @@ impl Generator {
             8 => command(Command::SetOption, &[0, 0]),
             9 => command(Command::FieldList, b"t\0%"),
             10 => command(Command::FieldList, b"no_such_table\0"),
-            // The guard refuses it by itself, so the server has no warning of it.
-            11 if !self.asks => command(Command::SetOption, &[9, 0]),
+            // In MySQL's warnings it stands behind what was there before.
+            11 if self.engine == Engine::MariaDb || !self.asks => {
+                command(Command::SetOption, &[9, 0])
+            }
             _ => command(Command::Ping, b""),
         };
         self.steps.push(Step::Command(payload));

@@ -43,6 +43,9 @@ pub struct Tracker {
     continues: bool,
     rows: u64,
     needs: usize,
+    /// The result at hand is the OUT values of a procedure, behind which comes its OK. Only the EOF
+    /// before them says so on MySQL, and that more follows.
+    out_params: bool,
 }
 
 /// What the next packet is.
@@ -82,7 +85,8 @@ impl Tracker {
             _ => State::Response,
         };
         let needs = HEADER_LEN + 1;
-        Self { command, caps, state, passing: 0, continues: false, rows: 0, needs }
+        let out_params = false;
+        Self { command, caps, state, passing: 0, continues: false, rows: 0, needs, out_params }
     }
 
     /// Walks the packets in `buf`, which starts where the previous scan stopped: after its `len`
@@ -130,6 +134,11 @@ impl Tracker {
         if self.state == State::File {
             self.state = State::Response;
         }
+    }
+
+    /// Whether the server has asked for a file, and [`Self::infile_sent`] was not called yet.
+    pub fn awaits_file(&self) -> bool {
+        self.state == State::File
     }
 
     /// How many rows have begun so far, over all results. For COM_FIELD_LIST: definitions.
@@ -296,6 +305,7 @@ impl Tracker {
     ) -> Result<Step, Malformed> {
         let EofPacket { status, warnings } = EofPacket::parse(payload)?;
         let cursor = self.command == Command::StmtExecute && status.contains(Status::CURSOR_EXISTS);
+        self.out_params = status.contains(Status::PS_OUT_PARAMS);
         self.state = if cursor { State::Last } else { self.enter(next) };
         let last = self.close_if_last();
         Ok(Step::Stop(Event::Eof { packet, last, status, warnings }))
@@ -307,7 +317,9 @@ impl Tracker {
             payload.first() == Some(&EOF) && !self.caps.contains(Capabilities::DEPRECATE_EOF);
         if is_eof {
             let EofPacket { status, warnings } = EofPacket::parse(payload)?;
-            let last = self.end_with(status);
+            let is_out = std::mem::take(&mut self.out_params);
+            let last =
+                self.end_with(if is_out { status.with(Status::MORE_RESULTS) } else { status });
             return Ok(Step::Stop(Event::Eof { packet, last, status, warnings }));
         }
         let mut reader = Reader::new("OK packet", payload);

@@ -26,14 +26,20 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 }
 
 fn listener(key: &Key, own: &Listener, findings: &mut Findings<'_>) {
-    let files = (&own.certificate, &own.key);
-    match (own.tls, files) {
-        (ListenerTls::Off, (None, None)) | (_, (Some(_), Some(_))) => {}
-        (ListenerTls::Off, _) => {
-            findings.error(&key.field("tls"), "certificate and key must stand together");
+    match (&own.certificate, &own.key) {
+        (None, None) | (Some(_), Some(_)) => {}
+        (None, Some(_)) => {
+            findings.error(&key.field("certificate"), "missing: certificate and key go together");
         }
-        (_, (None, _)) => findings.error(&key.field("certificate"), "required by tls, and missing"),
-        (_, (_, None)) => findings.error(&key.field("key"), "required by tls, and missing"),
+        (Some(_), None) => {
+            findings.error(&key.field("key"), "missing: certificate and key go together");
+        }
+    }
+    if own.tls == ListenerTls::Required && own.certificate.is_none() {
+        findings.warn(
+            &key.field("certificate"),
+            "missing: clients that verify certificates will not trust the one that the guard makes",
+        );
     }
     if own.tls == ListenerTls::Off && own.certificate.is_some() && own.key.is_some() {
         findings.warn(&key.field("tls"), "off: certificate and key are not used");

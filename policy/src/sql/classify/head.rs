@@ -118,6 +118,7 @@ impl Reader<'_> {
     /// Assignments, each with its scope: `SET GLOBAL a = 1, @b = 2, @@session.c = 3`.
     fn set(&mut self) -> Head {
         if self.cursor.take(&[Statement]) {
+            self.effects |= Effects::FOR_STATEMENT;
             while !self.cursor.at_end() && !self.cursor.at(&[For]) {
                 self.take();
             }
@@ -126,6 +127,9 @@ impl Reader<'_> {
         }
         if self.cursor.at(&[Password]) {
             self.effects |= Effects::IMPLICIT_COMMIT;
+        }
+        if self.cursor.at(&[Role]) {
+            self.effects |= Effects::HOLDS;
         }
         let (mut depth, mut starts) = (0_usize, true);
         while !self.cursor.at_end() {

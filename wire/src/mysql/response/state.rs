@@ -56,6 +56,14 @@ impl<'a> SessionState<'a> {
         Self { rest: block }
     }
 
+    /// Appends the block of one change, without its length: this database is selected now.
+    pub fn put_schema(out: &mut BytesMut, name: &[u8]) {
+        let mut data = BytesMut::new();
+        put_lenenc_bytes(&mut data, name);
+        out.put_u8(Self::SCHEMA);
+        put_lenenc_bytes(out, &data);
+    }
+
     /// Whether no change is left.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()

@@ -35,6 +35,38 @@ fn commands_without_a_reply_are_over_from_the_start() {
     assert!(Tracker::new(Command::Ping, MODERN).expects_reply());
 }
 
+/// MySQL 9.7 to a client without `DEPRECATE_EOF`: the EOF behind OUT values says that nothing follows.
+#[test]
+fn the_ok_of_a_procedure_follows_its_out_values() {
+    let reply = packets(&[
+        b"\x01",
+        DEFINITION,
+        b"\xFE\0\0\x0A\x10",
+        b"\0\0\x01",
+        b"\xFE\0\0\x02\0",
+        LAST_OK,
+    ]);
+    let mut tracker = Tracker::new(Command::StmtExecute, LEGACY);
+    let (mut at, mut ends) = (0, 0);
+    while !tracker.is_over() {
+        let Scan { len, event } = tracker.scan(&reply[at..]).unwrap();
+        let packet = match event.unwrap() {
+            Event::Eof { packet, last, .. } => {
+                assert!(!last);
+                packet
+            }
+            Event::Ok { packet, last } => {
+                assert!(last);
+                packet
+            }
+            other => panic!("{other:?}"),
+        };
+        ends += 1;
+        at += len + packet;
+    }
+    assert_eq!((at, ends), (reply.len(), 3));
+}
+
 #[test]
 fn replies_that_are_dialogues_or_never_end_are_refused() {
     for command in [
