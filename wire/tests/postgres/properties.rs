@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use wire::Malformed;
 use wire::postgres::auth::scram::{
-    Binding, Client, Credential, KEY_LEN, Keys, Mechanism, NONCE_LEN, Secret, Server,
+    Binding, Client, Credential, KEY_LEN, Keys, Mechanism, NONCE_LEN, Secret, Server, Start,
 };
 use wire::postgres::backend::{self, Fields};
 use wire::postgres::frame::Header;
@@ -78,9 +78,12 @@ fn decode_login(bytes: &[u8]) {
     let secret = Secret::of(&keys, b"salt", 1);
     let client = Client::new(Binding::Unsupported, [3; NONCE_LEN]);
     let _ = client.clone().answer(bytes, Credential::Keys(&keys));
-    let plain = Mechanism::ScramSha256;
-    let _ = Server::new(plain, bytes, &secret, None, [4; NONCE_LEN]);
-    let server = Server::new(plain, client.message(), &secret, None, [4; NONCE_LEN]);
+    let started = |message| {
+        let start = Start { mechanism: Mechanism::ScramSha256, message };
+        Server::new(start, &secret, None, [4; NONCE_LEN])
+    };
+    let _ = started(bytes);
+    let server = started(client.message());
     let server = server.expect("a client's own message");
     let answer = client.answer(server.message(), Credential::Keys(&keys));
     assert!(answer.expect("a server's own message").verify(bytes).is_err());

@@ -24,7 +24,7 @@ mod server;
 pub use client::{Answer, Client, Credential};
 pub use keys::{ITERATIONS_MAX, KEY_LEN, Keys, prepared};
 pub use secret::{SALT_LEN, Secret};
-pub use server::{Proven, Server};
+pub use server::{Proven, Server, Start};
 
 use thiserror::Error;
 

@@ -99,6 +99,7 @@ pub fn put_row_description(out: &mut BytesMut, columns: &[Column<'_>]) {
 }
 
 /// Reads the body of a DataRow: one value for each column.
+/// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-DATAROW>
 ///
 /// # Errors
 /// When it is cut short or goes on behind its end.

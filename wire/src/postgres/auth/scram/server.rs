@@ -6,6 +6,15 @@ use super::secret::{Owner, Secret};
 use super::{Binding, Failure, Mechanism, NONCE_LEN};
 use crate::Reader;
 
+/// How a client began: what its SASLInitialResponse has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start<'a> {
+    /// The mechanism that it chose.
+    pub mechanism: Mechanism,
+    /// Its first message.
+    pub message: &'a [u8],
+}
+
 /// The server's side, once its first message is made.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -19,31 +28,29 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers a client's first message, sent for `mechanism`. `end_point` is the hash of our
-    /// certificate, if PLUS was offered. `random` must be new each time.
+    /// Answers a client's first message. `end_point` is the hash of our certificate, if PLUS was
+    /// offered. `random` must be new each time.
     ///
     /// # Errors
     /// When it is malformed, wants what we do not speak, or does not fit the offer: a client that
     /// believes that PLUS was not offered when it was has been deceived.
     pub fn new(
-        mechanism: Mechanism,
-        client_first: &[u8],
+        start: Start<'_>,
         secret: &Secret,
         end_point: Option<&[u8]>,
         random: [u8; NONCE_LEN],
     ) -> Result<Self, Failure> {
-        Self::with_nonce(mechanism, client_first, secret, end_point, encoded(&random).as_bytes())
+        Self::with_nonce(start, secret, end_point, encoded(&random).as_bytes())
     }
 
     pub(super) fn with_nonce(
-        mechanism: Mechanism,
-        client_first: &[u8],
+        start: Start<'_>,
         secret: &Secret,
         end_point: Option<&[u8]>,
         nonce: &[u8],
     ) -> Result<Self, Failure> {
-        let mut reader = Reader::new("first message of a SCRAM client", client_first);
-        let binding = match (up_to_comma(&mut reader)?, mechanism, end_point) {
+        let mut reader = Reader::new("first message of a SCRAM client", start.message);
+        let binding = match (up_to_comma(&mut reader)?, start.mechanism, end_point) {
             (b"n", Mechanism::ScramSha256, _) => Binding::Unsupported,
             (b"y", Mechanism::ScramSha256, None) => Binding::NotOffered,
             (b"p=tls-server-end-point", Mechanism::ScramSha256Plus, Some(hash)) => {
@@ -56,7 +63,7 @@ impl Server {
         if !up_to_comma(&mut reader)?.is_empty() || reader.peek_u8() == Some(b'm') {
             return Err(Failure::Unsupported);
         }
-        let bare = &client_first[reader.position()..];
+        let bare = &start.message[reader.position()..];
         attribute(&mut reader, b'n')?;
         let client_nonce = attribute(&mut reader, b'r')?;
         if !is_nonce(client_nonce) {

@@ -20,9 +20,13 @@ fn rfc_client() -> Client {
     Client::named("user", "rOprNGfwEbeRWgbNEkqO".into(), Binding::Unsupported)
 }
 
+fn plain(message: &[u8]) -> Start<'_> {
+    Start { mechanism: Mechanism::ScramSha256, message }
+}
+
 fn rfc_server() -> Server {
     let nonce = b"%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-    Server::with_nonce(Mechanism::ScramSha256, FIRST.as_bytes(), &secret(), None, nonce).unwrap()
+    Server::with_nonce(plain(FIRST.as_bytes()), &secret(), None, nonce).unwrap()
 }
 
 #[test]
@@ -49,8 +53,8 @@ fn exchange(
     offered: Option<&[u8]>,
     credential: Credential<'_>,
 ) -> Result<Proven, Failure> {
-    let (mechanism, random) = (client.mechanism(), [2; NONCE_LEN]);
-    let server = Server::new(mechanism, client.message(), secret, offered, random)?;
+    let start = Start { mechanism: client.mechanism(), message: client.message() };
+    let server = Server::new(start, secret, offered, [2; NONCE_LEN])?;
     let answer = client.answer(server.message(), credential)?;
     let proven = server.verify(answer.message())?;
     answer.verify(&proven.message)?;
@@ -118,7 +122,8 @@ fn a_client_that_was_deceived_about_the_offer_is_refused() {
 #[test]
 fn first_messages_that_do_not_fit_are_refused() {
     let check = |mechanism, first: &[u8], expect: Option<Failure>| {
-        let started = Server::new(mechanism, first, &secret(), Some(&[7; 32]), RANDOM);
+        let start = Start { mechanism, message: first };
+        let started = Server::new(start, &secret(), Some(&[7; 32]), RANDOM);
         match expect {
             Some(failure) => assert_eq!(started.unwrap_err(), failure),
             None => assert!(matches!(started, Err(Failure::Malformed(_))), "{first:?}"),
