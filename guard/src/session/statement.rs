@@ -84,7 +84,7 @@ impl Session {
             return answered.repeat(lease, effects | Effects::WARNINGS).await;
         }
         // PREPARE counts no rows.
-        if !matches!(task.execution, Execution::Prepare { .. }) {
+        if !answered.is_nothing() && !matches!(task.execution, Execution::Prepare { .. }) {
             answered.repeat(lease, effects).await?;
         }
         Ok(())
