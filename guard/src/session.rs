@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `client` | the client's socket and its commands |
 //! | `command` | which command goes where |
+//! | `task` | a command, and what was found out about it |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
 //! | `file` | `LOAD DATA LOCAL` |
 //! | `part` | what becomes of the connection after a transaction |
@@ -39,6 +40,7 @@ mod send;
 pub mod settings;
 pub mod state;
 pub mod statement;
+pub mod task;
 pub mod timer;
 mod untold;
 pub mod view;

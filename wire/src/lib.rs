@@ -10,6 +10,7 @@
 
 mod error;
 pub mod mysql;
+pub mod postgres;
 mod reader;
 
 pub use error::Malformed;

@@ -2,7 +2,7 @@ use crate::Malformed;
 
 /// A cursor over one message: every read is checked and none panics.
 ///
-/// Integers are little-endian. A failed read does not move the cursor.
+/// Integers are little-endian, but for those whose name ends in `_be`. A failed read does not move the cursor.
 /// (materialize:src/pgwire-common/src/codec.rs `Cursor` is the model.)
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
@@ -25,6 +25,21 @@ impl<'a> Reader<'a> {
     /// Reads a 2-byte integer.
     pub fn u16(&mut self) -> Result<u16, Malformed> {
         self.array().map(u16::from_le_bytes)
+    }
+
+    /// Reads a 2-byte integer in network order.
+    pub fn u16_be(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// Reads a 4-byte integer in network order.
+    pub fn u32_be(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Reads a signed 4-byte integer in network order.
+    pub fn i32_be(&mut self) -> Result<i32, Malformed> {
+        self.array().map(i32::from_be_bytes)
     }
 
     /// Reads a 3-byte integer.
@@ -85,6 +100,13 @@ impl<'a> Reader<'a> {
         Ok(&self.bytes[start..self.at])
     }
 
+    /// Reads `N` bytes.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let bytes = self.bytes[self.at..].first_chunk::<N>().ok_or(self.err("ends too early"))?;
+        self.at += N;
+        Ok(*bytes)
+    }
+
     /// Skips `len` bytes.
     pub fn skip(&mut self, len: usize) -> Result<(), Malformed> {
         self.bytes(len).map(drop)
@@ -100,6 +122,11 @@ impl<'a> Reader<'a> {
     /// The next byte, which stays unread; `None` at the end.
     pub fn peek_u8(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
+    }
+
+    /// Checks that everything has been read.
+    pub const fn end(&self) -> Result<(), Malformed> {
+        if self.is_empty() { Ok(()) } else { Err(self.err("bytes after the end")) }
     }
 
     /// How many bytes are unread.
@@ -121,12 +148,6 @@ impl<'a> Reader<'a> {
     pub const fn err(&self, why: &'static str) -> Malformed {
         Malformed { message: self.message, at: self.at, why }
     }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let bytes = self.bytes[self.at..].first_chunk::<N>().ok_or(self.err("ends too early"))?;
-        self.at += N;
-        Ok(*bytes)
-    }
 }
 
 #[cfg(test)]
@@ -143,6 +164,16 @@ mod tests {
         assert_eq!(reader.u32(), Ok(0x0A_09_08_07));
         assert_eq!(reader.u64(), Ok(1 << 56));
         assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn integers_in_network_order_are_big_endian() {
+        let mut reader = Reader::new("test", &[1, 2, 3, 4, 5, 6, 0xFF, 0xFF, 0xFF, 0xFE]);
+        assert_eq!(reader.u16_be(), Ok(0x0102));
+        assert_eq!(reader.u32_be(), Ok(0x0304_0506));
+        assert!(reader.end().is_err());
+        assert_eq!(reader.i32_be(), Ok(-2));
+        assert_eq!(reader.end(), Ok(()));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
     client::{Client, ClientError},
     look_back::{HOLD_PATIENCE, asks},
     refuse,
-    statement::Task,
+    task::Task,
 };
 use crate::{
     gate::{Entry, Permit, Ticket},

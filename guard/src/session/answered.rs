@@ -54,6 +54,11 @@ impl Answered {
             || self.command.is_some() && effect == Effects::ROW_COUNT
     }
 
+    /// Whether the server's session knows of all that was answered.
+    pub fn is_nothing(&self) -> bool {
+        self.statement.is_none() && self.command.is_none()
+    }
+
     /// Whether it is an error, which stays in the warnings until a statement uses tables.
     pub fn is_error(&self) -> bool {
         matches!(self.statement, Some(Said::Error(_)))

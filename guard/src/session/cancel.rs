@@ -38,7 +38,7 @@ use super::{
     refuse,
     relay::{Relay, Reply, Stop, is_interruption},
     state::Transaction,
-    statement::Task,
+    task::Task,
 };
 use crate::{
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},

@@ -24,7 +24,7 @@ use super::{
     pins::Pin,
     refuse,
     settings::Settings,
-    statement::{Execution, Task},
+    task::{Execution, Task},
     view::View,
 };
 use crate::upstream::chosen::is_forgotten_by_reset;

@@ -22,7 +22,7 @@ use super::{
     prepared,
     relay::Reply,
     state::Transaction,
-    statement::{Execution, Task},
+    task::{Execution, Task},
     untold::may_hide_changes,
 };
 use crate::{

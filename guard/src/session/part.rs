@@ -14,7 +14,7 @@
 use super::{
     Session,
     look_back::{self, HOLD_PATIENCE},
-    statement::Task,
+    task::Task,
 };
 use crate::{
     gate::{Permit, Pinned},
@@ -32,7 +32,9 @@ impl Session {
             // what is held.
             return self.shared.upstream.lingering.put(&self.slot, lease, Some(place));
         }
-        if let Some((lease, _)) = self.hear(lease, None).await {
+        if lease.untold_of.is_none() {
+            self.let_linger(lease).await;
+        } else if let Some((lease, _)) = self.hear(lease, None).await {
             self.let_linger(lease).await;
         }
     }

@@ -12,7 +12,6 @@ use policy::{
     refusal::{Reason, Refusal},
 };
 
-use super::relay::Substitute;
 use crate::upstream::{connect::ServerError, pool::LeaseError};
 
 /// `ER_SERVER_ISNT_AVAILABLE`: the guard sheds.
@@ -39,8 +38,16 @@ const NO_SUCH_THREAD: u16 = 1094;
 /// `ER_UNKNOWN_ERROR`.
 const GENERAL: u16 = 1105;
 
-/// An error to be sent to a client.
-pub type Error = Substitute;
+/// An error of the guard's own, for a client.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// Its number.
+    pub code: u16,
+    /// Its SQLSTATE.
+    pub sqlstate: [u8; 5],
+    /// Its text.
+    pub message: String,
+}
 
 fn error(code: u16, sqlstate: [u8; 5], message: impl Into<String>) -> Error {
     Error { code, sqlstate, message: message.into() }

@@ -32,6 +32,7 @@ use super::{
     client::Client,
     file::Files,
     interrupt::Interrupt,
+    refuse,
     settings::{Replay, Settings},
     timer::Timer,
     view::View,
@@ -86,17 +87,6 @@ pub struct Reply {
     pub needs_collation: bool,
 }
 
-/// An error of ours that takes the place of the server's in a reply that was cancelled.
-#[derive(Debug, Clone)]
-pub struct Substitute {
-    /// Its number.
-    pub code: u16,
-    /// Its SQLSTATE.
-    pub sqlstate: [u8; 5],
-    /// Its text.
-    pub message: String,
-}
-
 /// One reply on its way.
 #[derive(Debug)]
 pub struct Relay<'a> {
@@ -113,7 +103,7 @@ pub struct Relay<'a> {
     /// The id the client will know a prepared statement by.
     pub prepare_as: u32,
     /// Replaces the server's error, once the statement is cancelled.
-    pub substitute: Option<Substitute>,
+    pub substitute: Option<refuse::Error>,
     /// What to do when the server asks for a file.
     pub files: Files,
     /// How long the client may leave the guard unable to write.

@@ -22,7 +22,7 @@ use super::{
     refuse,
     settings::Settings,
     state::{Transaction, begin_sql},
-    statement::{Execution, Task},
+    task::{Execution, Task},
 };
 use crate::{
     shared::Shared,

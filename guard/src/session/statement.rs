@@ -6,9 +6,7 @@ use std::{
 };
 
 use policy::{
-    class::{ClassId, Mode},
     deadline::{Deadline, Since},
-    refusal::Refusal,
     sql::{Effects, Kind, Shape},
 };
 use wire::mysql::{Capabilities, command::Command, result::Tracker};
@@ -16,7 +14,6 @@ use wire::mysql::{Capabilities, command::Command, result::Tracker};
 use super::{
     End, Session,
     cancel::Open,
-    client::First,
     effect,
     file::{Files, asks_for_file},
     is_silent,
@@ -25,52 +22,9 @@ use super::{
     relay::{Relay, Reply, Stop},
     send::Sent,
     state::Transaction,
+    task::{Execution, Task},
 };
 use crate::{shared::Shared, upstream::connection::Lost};
-
-/// A command on its way to the database.
-#[derive(Debug)]
-pub struct Task {
-    /// Which command.
-    pub command: Command,
-    /// Its first packet, whole at the front of the client's buffer.
-    pub first: First,
-    /// What it does.
-    pub shape: Arc<Shape>,
-    /// Whose limits it falls under.
-    pub class: ClassId,
-    /// A switch that turns it off, or in mode observe would.
-    pub switch: Option<Box<(Mode, Refusal)>>,
-    /// The literal name it is about.
-    pub subject: Option<Box<[u8]>>,
-    /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
-    pub hides_effects: bool,
-    /// What it has to do with prepared statements.
-    pub execution: Execution,
-}
-
-/// What a command has to do with prepared statements.
-#[derive(Debug)]
-pub enum Execution {
-    /// Nothing.
-    Direct,
-    /// It makes one.
-    Prepare {
-        /// Its text.
-        sql: Arc<[u8]>,
-        /// What executing it will do.
-        shape: Option<Arc<Shape>>,
-    },
-    /// It uses one.
-    Prepared {
-        /// The client's id.
-        id: u32,
-        /// Its text.
-        sql: Arc<[u8]>,
-        /// Whether rows stay in a cursor.
-        opens_cursor: bool,
-    },
-}
 
 /// What a statement can ask about the one before it. The server answers from its session, so
 /// nothing may come between.
@@ -81,28 +35,6 @@ const ASKS_BACK: Effects =
 /// values that they had meanwhile.
 fn is_for_itself(shape: &Shape) -> bool {
     shape.effects.contains(Effects::FOR_STATEMENT) && !shape.effects.contains(Effects::MULTI)
-}
-
-impl Task {
-    /// A command that has nothing to do with prepared statements, in the default class.
-    pub fn plain(command: Command, first: First, shape: Arc<Shape>) -> Self {
-        Self {
-            command,
-            first,
-            shape,
-            class: ClassId::DEFAULT,
-            switch: None,
-            subject: None,
-            hides_effects: false,
-            execution: Execution::Direct,
-        }
-    }
-
-    /// Whether it ends a transaction and does nothing else.
-    pub fn is_plain_end(&self) -> bool {
-        matches!(self.shape.kind, Kind::Commit | Kind::Rollback)
-            && !self.shape.effects.intersects(Effects::CHAINS | Effects::MULTI)
-    }
 }
 
 impl Session {
@@ -152,7 +84,7 @@ impl Session {
             return answered.repeat(lease, effects | Effects::WARNINGS).await;
         }
         // PREPARE counts no rows.
-        if !matches!(task.execution, Execution::Prepare { .. }) {
+        if !answered.is_nothing() && !matches!(task.execution, Execution::Prepare { .. }) {
             answered.repeat(lease, effects).await?;
         }
         Ok(())
