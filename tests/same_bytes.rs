@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use harness::Engine;
 
+use self::compare::Finding;
 use self::generate::generate;
 use self::world::{Session, World};
 
@@ -31,6 +32,8 @@ use self::world::{Session, World};
 const AT_ONCE: usize = 6;
 /// Generated sessions, unless told otherwise.
 const SESSIONS: u64 = 240;
+/// Of how many sessions one may be declined a question, because the machine is busy.
+const DECLINED_SHARE: usize = 20;
 /// Differences that a report shows.
 const SHOWN_MAX: u64 = 6;
 
@@ -92,13 +95,16 @@ async fn compare(engine: Engine, linger: &str, sessions: Vec<Session>) {
             tokio::spawn(async move { play_lane(lane, &world, &sessions, &next).await })
         })
         .collect();
-    let (mut exchanges, mut differences) = (0, Vec::new());
+    let mut found = Found::default();
     for lane in lanes {
-        let (count, found) = lane.await.expect("a lane plays to its end");
-        exchanges += count;
-        differences.extend(found);
+        found.add(lane.await.expect("a lane plays to its end"));
     }
-    println!("{total} sessions, {exchanges} replies compared, {} differ", differences.len());
+    let Found { exchanges, declined, differences } = found;
+    println!(
+        "{total} sessions, {exchanges} replies compared, {declined} declined a question, {} differ",
+        differences.len()
+    );
+    assert!(declined <= 1 + total / DECLINED_SHARE, "{declined} of {total} declined a question");
     if !differences.is_empty() {
         let shown = usize::try_from(number("TG_SHOWN", SHOWN_MAX)).expect("few");
         let shown = differences.iter().take(shown).map(String::as_str).collect::<String>();
@@ -107,29 +113,44 @@ async fn compare(engine: Engine, linger: &str, sessions: Vec<Session>) {
 }
 
 /// Plays one session after the other in schemas of the lane's own, until none is left.
-async fn play_lane(
-    lane: usize,
-    world: &World,
-    sessions: &[Session],
-    next: &AtomicUsize,
-) -> (usize, Vec<String>) {
+async fn play_lane(lane: usize, world: &World, sessions: &[Session], next: &AtomicUsize) -> Found {
     let schema = format!("app_{lane}");
-    let (mut exchanges, mut differences) = (0, Vec::new());
+    let mut found = Found::default();
     while let Some(session) = sessions.get(next.fetch_add(1, Ordering::Relaxed)) {
         world.prepare(&schema).await.expect("a schema of the lane's own");
-        let difference = match world.play(session, &schema).await {
+        let finding = match world.play(session, &schema).await {
             Ok(verdict) => {
-                exchanges += verdict.exchanges;
-                verdict.difference
+                found.exchanges += verdict.exchanges;
+                verdict.finding
             }
-            Err(error) => Some(format!("    {error}\n")),
+            Err(error) => Finding::Differs(format!("    {error}\n")),
         };
-        differences.extend(difference.map(|text| {
-            format!(
+        match finding {
+            Finding::Same => {}
+            Finding::Declined => found.declined += 1,
+            Finding::Differs(text) => found.differences.push(format!(
                 "{} as {} ({:?}):\n{text}",
                 session.name, session.account.name, session.capabilities
-            )
-        }));
+            )),
+        }
     }
-    (exchanges, differences)
+    found
+}
+
+/// What comparing sessions has found.
+#[derive(Debug, Default)]
+struct Found {
+    /// Replies that were compared.
+    exchanges: usize,
+    /// Sessions that were declined a question.
+    declined: usize,
+    differences: Vec<String>,
+}
+
+impl Found {
+    fn add(&mut self, other: Self) {
+        self.exchanges += other.exchanges;
+        self.declined += other.declined;
+        self.differences.extend(other.differences);
+    }
 }

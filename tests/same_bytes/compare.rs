@@ -182,20 +182,34 @@ const CONTEXT: usize = 60;
 /// Packets of a reply that are shown.
 const SHOWN_MAX: usize = 4;
 
-/// The first difference, with what led to it; `None` when there is none.
-pub(crate) fn difference(
-    engine: Engine,
-    direct: &[Exchange],
-    guarded: &[Exchange],
-) -> Option<String> {
+/// How a session through the guard compares with the same one on the database.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    Same,
+    /// The same up to a question about the statement before that the guard declined to answer,
+    /// because it had given the connection to others who had waited for it. It is told so by an
+    /// error of the guard's own (docs/operations.md): the machine was slow, and no answer is wrong.
+    Declined,
+    /// The first difference, with what led to it.
+    Differs(String),
+}
+
+/// What the guard's error about such a question says.
+const DECLINED: &[u8] = b"of the statement before is no longer at hand";
+
+/// Compares the replies to the same steps.
+pub(crate) fn compare(engine: Engine, direct: &[Exchange], guarded: &[Exchange]) -> Finding {
     let comparable = |exchange: &Exchange| comparable(engine, exchange);
     let is_same = |(a, b): (&Exchange, &Exchange)| a.end == b.end && comparable(a) == comparable(b);
     let common = direct.len().min(guarded.len());
     let at = match direct.iter().zip(guarded).position(|pair| !is_same(pair)) {
         Some(at) => at,
-        None if direct.len() == guarded.len() => return None,
+        None if direct.len() == guarded.len() => return Finding::Same,
         None => common - 1,
     };
+    if guarded[at].packets.iter().any(|packet| contains(&packet.payload, DECLINED)) {
+        return Finding::Declined;
+    }
     let mut text = String::new();
     for exchange in &direct[at.saturating_sub(CONTEXT)..at] {
         let _infallible = writeln!(text, "    {}", exchange.step);
@@ -205,7 +219,7 @@ pub(crate) fn difference(
     let equal = expected.iter().zip(&got).take_while(|(a, b)| a == b).count();
     show(&mut text, "direct ", &direct[at], equal);
     show(&mut text, "guarded", &guarded[at], equal);
-    Some(text)
+    Finding::Differs(text)
 }
 
 /// Shows a reply from the first packet on that differs.

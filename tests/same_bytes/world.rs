@@ -3,7 +3,7 @@
 use harness::*;
 use wire::mysql::Capabilities;
 
-use super::compare::difference;
+use super::compare::{Finding, compare};
 use super::play::Player;
 use super::script::Step;
 
@@ -32,12 +32,11 @@ pub(crate) struct World {
 }
 
 /// What playing a session both ways gave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Verdict {
     /// Replies that were compared.
     pub(crate) exchanges: usize,
-    /// What differed first.
-    pub(crate) difference: Option<String>,
+    pub(crate) finding: Finding,
 }
 
 impl World {
@@ -87,10 +86,7 @@ impl World {
         let direct = Player::login(self.direct.addr(), account, schema, agreed).await?;
         assert_eq!(direct.capabilities(), agreed, "the guard offers what the server has not");
         let (direct, guarded) = tokio::join!(direct.play(steps), guarded.play(steps));
-        Ok(Verdict {
-            exchanges: direct.len(),
-            difference: difference(self.engine, &direct, &guarded),
-        })
+        Ok(Verdict { exchanges: direct.len(), finding: compare(self.engine, &direct, &guarded) })
     }
 
     /// What the guard had to say.
