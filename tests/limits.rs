@@ -384,6 +384,45 @@ async fn a_cancel_leaves_what_was_pipelined_behind_it_alone() {
     }
 }
 
+/// A command that was lost before it was sent stayed in the client's buffer, was carried out after
+/// the error, and its reply was taken for that to the next (found by the soak of `crosstalk.rs`).
+#[tokio::test]
+async fn a_command_that_is_lost_before_it_is_sent_has_one_answer() {
+    let mut scene = Scene::set("[class.default]\nstatement_time = \"500ms\"").await;
+    let mut client = scene.client().await;
+    let prepared = client.command(b"\x16SELECT COUNT(*) FROM note").await.unwrap();
+    let statement = prepared.prepared().unwrap().statement;
+    let execute = [&[0x17][..], &statement.to_le_bytes(), &[0, 1, 0, 0, 0]].concat();
+    assert_eq!(client.command(&execute).await.unwrap().failure(), None);
+    // Elsewhere it must be prepared anew, which waits behind whoever wants the table alone.
+    let mut reader = scene.server.root().await.unwrap();
+    reader.query_drop("BEGIN").await.unwrap();
+    reader.query_drop("SELECT * FROM app.note").await.unwrap();
+    let mut alone = scene.server.root().await.unwrap();
+    let truncate = tokio::spawn(async move { alone.query_drop("TRUNCATE TABLE app.note").await });
+    eventually("the table is wanted", SOON, async || {
+        let sql = "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
+                   WHERE state LIKE 'Waiting for table metadata lock'";
+        (scene.probe.conn().query_first(sql).await.unwrap() == Some(1)).then_some(())
+    })
+    .await;
+    for thread in scene.probe.threads().await.unwrap() {
+        if thread.user == APP.name {
+            let kill = format!("KILL CONNECTION {}", thread.id);
+            scene.probe.conn().query_drop(kill).await.unwrap();
+        }
+    }
+    let lost = client.command(&execute).await.unwrap();
+    assert!(lost.failure().is_some(), "{lost:?}");
+    reader.query_drop("COMMIT").await.unwrap();
+    truncate.await.unwrap().unwrap();
+    for number in 0..3 {
+        let answer = done(&mut client, &format!("SELECT {number}")).await.value();
+        assert_eq!(answer, Some(number.to_string()));
+    }
+    assert_eq!(client.command(&execute).await.unwrap().failure(), None);
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_gives_its_place_up() {
     let scene = Scene::set("[class.default]\nin_flight = 1\nqueue_time = \"1m\"").await;

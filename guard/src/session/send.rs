@@ -77,12 +77,13 @@ impl Session {
             Transaction::Begun(begin) => Some(*begin),
             _ => None,
         };
-        let sending = Sending {
+        let mut sending = Sending {
             client: &mut self.client,
             connection: lease,
             statements: &mut self.statements,
             settings: &self.settings,
             shared: &self.shared,
+            is_taken: false,
         };
         let until = deadline.map(|deadline| deadline.at);
         let sent = tokio::select! {
@@ -94,10 +95,18 @@ impl Session {
                 Err(Unsent::Upstream(io::Error::from(io::ErrorKind::TimedOut).into()))
             }
         };
+        let is_taken = sending.is_taken;
         match sent {
             Ok(prepare_as) => Ok(Sent::Yes { prepare_as }),
             Err(Unsent::Refused(error)) => Ok(Sent::Refused(error)),
-            Err(Unsent::Upstream(lost)) => Ok(Sent::Lost(lost)),
+            Err(Unsent::Upstream(lost)) => {
+                if !is_taken {
+                    // It gets one answer, that the database was lost: left where it is, it would be
+                    // carried out once more, and its reply be taken for that to the next.
+                    self.skip(task.first).await?;
+                }
+                Ok(Sent::Lost(lost))
+            }
             Err(Unsent::Client(error)) => {
                 // The database waits for the rest of a command that will not come.
                 self.reclaim_lease();
@@ -114,11 +123,13 @@ struct Sending<'a> {
     statements: &'a mut ClientStatements,
     settings: &'a Arc<Settings>,
     shared: &'a Shared,
+    /// Whether the command's first packet has left the client's buffer.
+    is_taken: bool,
 }
 
 impl Sending<'_> {
     /// Returns the id by which the client will know a statement that is prepared.
-    async fn run(mut self, task: &Task, begin: Option<Begin>) -> Result<u32, Unsent> {
+    async fn run(&mut self, task: &Task, begin: Option<Begin>) -> Result<u32, Unsent> {
         if let Some(begin) = begin {
             let capabilities = self.connection.capabilities;
             command::put_query_with(&mut self.connection.outbuf, capabilities, begin_sql(begin));
@@ -230,6 +241,7 @@ impl Sending<'_> {
             connection.stream.write_all(packet).await.map_err(Lost::from)?;
         }
         client.consume(first.packet);
+        self.is_taken = true;
         let (mut part, mut seq) = (first, 0_u8);
         while part.continues {
             seq = seq.wrapping_add(1);

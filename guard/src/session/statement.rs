@@ -62,6 +62,7 @@ impl Session {
             return Ok(());
         }
         if let Err(lost) = self.catch_up(&task).await {
+            self.skip(task.first).await?;
             return self.lose(&lost).await;
         }
         self.exchange(task).await
