@@ -385,7 +385,7 @@ async fn a_cancel_leaves_what_was_pipelined_behind_it_alone() {
 }
 
 /// A command that was lost before it was sent stayed in the client's buffer, was carried out after
-/// the error, and its reply was taken for that to the next (found by the soak of `crosstalk.rs`).
+/// the error, and its reply was taken for that to the next (found by the soak in `crosstalk.rs`).
 #[tokio::test]
 async fn a_command_that_is_lost_before_it_is_sent_has_one_answer() {
     let mut scene = Scene::set("[class.default]\nstatement_time = \"500ms\"").await;
