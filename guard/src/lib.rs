@@ -8,6 +8,7 @@ pub mod config;
 pub mod run;
 pub mod shared;
 
+pub mod account;
 pub mod listener;
 pub mod login;
 pub mod secret;
