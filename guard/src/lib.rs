@@ -16,6 +16,8 @@ pub mod stream;
 pub mod tls;
 pub mod users;
 
+pub mod postgres;
+
 pub mod session;
 
 pub mod gate;
