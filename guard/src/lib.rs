@@ -8,12 +8,15 @@ pub mod config;
 pub mod run;
 pub mod shared;
 
+pub mod account;
 pub mod listener;
 pub mod login;
 pub mod secret;
 pub mod stream;
 pub mod tls;
 pub mod users;
+
+pub mod postgres;
 
 pub mod session;
 
