@@ -53,7 +53,7 @@ use policy::{
     admission::Outcome,
     class::{ClassId, TimeLimits},
     deadline::{Deadline, Since},
-    sql::{LexMode, Scratch},
+    sql::{Dialect, LexMode, Scratch},
 };
 use tracing::debug;
 use wire::mysql::{
@@ -339,15 +339,15 @@ impl Session {
     }
 
     /// How the server reads quotes and backslashes for this session.
-    fn lex_mode(&self) -> LexMode {
-        LexMode {
+    fn dialect(&self) -> Dialect {
+        Dialect::MySql(LexMode {
             no_backslash_escapes: self.status.contains(Status::NO_BACKSLASH_ESCAPES),
             ansi_quotes: self.mariadb && self.status.contains(Status::ANSI_QUOTES)
                 || self
                     .settings
                     .variable(b"sql_mode")
                     .is_some_and(|mode| mode.windows(11).any(|word| word == b"ANSI_QUOTES")),
-        }
+        })
     }
 
     /// Answers with an OK of the guard's own.
