@@ -18,6 +18,8 @@ pub mod demo;
 
 pub mod process;
 
+mod unprivileged;
+
 pub mod home;
 
 pub mod error;

@@ -1,40 +1,12 @@
-//! What a server says of itself, over a connection of one's own.
+//! What a MariaDB or MySQL says of itself, over a connection of one's own.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use super::engine::Engine;
 use crate::error::Error;
-
-/// What is read several times a second.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Gauges {
-    /// `Threads_running`, the probe's own included.
-    pub threads_running: u32,
-    /// `Threads_connected`, the probe's own included.
-    pub threads_connected: u32,
-    /// Transactions that wait for a row lock.
-    pub lock_waiters: u32,
-    /// Transactions that are open in InnoDB.
-    pub transactions: u32,
-}
-
-/// A line of the process list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Thread {
-    /// Thread (connection) id.
-    pub id: u64,
-    /// User name.
-    pub user: String,
-    /// Schema, if any.
-    pub schema: Option<String>,
-    /// `Query`, `Sleep`, ...
-    pub command: String,
-    /// What it does, such as `Updating`.
-    pub state: Option<String>,
-    /// The statement it runs, if any.
-    pub statement: Option<String>,
-}
+use crate::server::Server;
+use crate::server::engine::Engine;
+use crate::server::probe::{Gauges, Look, Thread};
 
 /// A connection that only looks.
 #[derive(Debug)]
@@ -48,8 +20,8 @@ impl Probe {
     #[must_use]
     pub fn new(engine: Engine, conn: Conn) -> Self {
         let status = match engine {
-            Engine::MariaDb => "information_schema.GLOBAL_STATUS",
             Engine::MySql => "performance_schema.global_status",
+            _ => "information_schema.GLOBAL_STATUS",
         };
         let one = |name: &str| {
             format!(
@@ -65,22 +37,21 @@ impl Probe {
         Self { conn, gauges }
     }
 
-    /// Reads the gauges in one round trip.
-    ///
-    /// # Errors
-    /// When the connection is lost or may not read them.
-    pub async fn gauges(&mut self) -> Result<Gauges, Error> {
+    /// The connection itself, for anything else that is asked.
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+}
+
+impl Look for Probe {
+    async fn gauges(&mut self) -> Result<Gauges, Error> {
         let row: Option<(u32, u32, u32, u32)> = self.conn.query_first(&self.gauges).await?;
         let (threads_running, threads_connected, lock_waiters, transactions) =
             row.unwrap_or_default();
         Ok(Gauges { threads_running, threads_connected, lock_waiters, transactions })
     }
 
-    /// The threads of all clients, this one's left out.
-    ///
-    /// # Errors
-    /// When the connection is lost or may not read them.
-    pub async fn threads(&mut self) -> Result<Vec<Thread>, Error> {
+    async fn threads(&mut self) -> Result<Vec<Thread>, Error> {
         let sql = "SELECT ID, USER, DB, COMMAND, STATE, INFO FROM information_schema.PROCESSLIST \
                    WHERE ID <> CONNECTION_ID() AND COMMAND <> 'Daemon' AND USER <> 'event_scheduler' \
                    ORDER BY ID";
@@ -89,14 +60,9 @@ impl Probe {
         });
         Ok(rows.await?)
     }
-
-    /// The connection itself, for anything else that is asked.
-    pub fn conn(&mut self) -> &mut Conn {
-        &mut self.conn
-    }
 }
 
-impl super::Server {
+impl Server {
     /// A probe over the server's socket, as root.
     ///
     /// # Errors
