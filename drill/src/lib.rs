@@ -8,6 +8,8 @@ pub mod server;
 
 pub mod guard;
 
+pub mod pgbouncer;
+
 pub mod client;
 
 pub mod load;
