@@ -6,7 +6,8 @@
 //! - a literal, a parameter, a signed number, and NULL, TRUE or FALSE as a value, to `?`;
 //! - a list of those in parentheses to one `?`;
 //! - the rows of VALUES, and the tuples of IN, that look the same to one of them;
-//! - keywords to one case, quotes of identifiers to none, comments and a last `;` to nothing.
+//! - keywords to one case, quotes of identifiers to none, comments and a last `;` to nothing;
+//! - in PostgreSQL also names without quotes to lower case, and the items of an array as those of IN.
 //!
 //! Digests are the same in every process and release: people write them into rules.
 
@@ -108,6 +109,9 @@ enum Rows {
 #[derive(Debug)]
 pub(super) struct Folder {
     hashes: Hashes,
+    postgres: bool,
+    /// TRUE and FALSE are kept: whom a `set_config` concerns depends on them.
+    keeps_booleans: bool,
     before: Before,
     depth: u32,
     /// A `;` that counts only when something follows.
@@ -124,9 +128,15 @@ pub(super) struct Folder {
 
 impl Folder {
     /// With `text`, the normalised text is written too.
-    pub(super) fn new(text: bool) -> Self {
+    pub(super) fn new(postgres: bool, text: bool) -> Self {
+        let mut hashes = Hashes::START;
+        if postgres {
+            hashes.mix(tag::POSTGRES);
+        }
         Self {
-            hashes: Hashes::START,
+            hashes,
+            postgres,
+            keeps_booleans: false,
             before: Before::Other,
             depth: 0,
             semicolon: false,
@@ -161,7 +171,7 @@ impl Folder {
                 self.literal();
             }
             TokenKind::Keyword(Keyword::Null | Keyword::True | Keyword::False)
-                if matches!(self.before, Before::Opening) =>
+                if matches!(self.before, Before::Opening) && !self.keeps_booleans =>
             {
                 scratch.note_other_value();
                 self.literal();
@@ -212,9 +222,10 @@ impl Folder {
 
     fn other(&mut self, sql: &[u8], token: Token) {
         let opens_row = match (self.rows, token.kind) {
-            (Rows::Next { depth }, TokenKind::Sign(b'(') | TokenKind::Keyword(Keyword::Row)) => {
-                self.depth == depth
-            }
+            (
+                Rows::Next { depth },
+                TokenKind::Sign(b'(' | b'[') | TokenKind::Keyword(Keyword::Row),
+            ) => self.depth == depth,
             _ => false,
         };
         if opens_row {
@@ -237,8 +248,8 @@ impl Folder {
     /// Depth, rows and what came before, after a token was taken in.
     fn follow(&mut self, token: Token) {
         self.before = match token.kind {
-            TokenKind::Sign(b'(' | b',' | b'=') => Before::Opening,
-            TokenKind::Sign(b')')
+            TokenKind::Sign(b'(' | b'[' | b',' | b'=') => Before::Opening,
+            TokenKind::Sign(b')' | b']')
             | TokenKind::Word
             | TokenKind::Quoted
             | TokenKind::UserVariable
@@ -250,14 +261,14 @@ impl Folder {
             TokenKind::Keyword(Keyword::Values | Keyword::Value) if !inside => {
                 self.list(self.depth);
             }
-            TokenKind::Keyword(Keyword::In) if !inside => self.rows = Rows::In,
-            TokenKind::Sign(b'(') => {
+            TokenKind::Keyword(Keyword::In | Keyword::Array) if !inside => self.rows = Rows::In,
+            TokenKind::Sign(b'(' | b'[') => {
                 self.depth += 1;
                 if self.rows == Rows::In {
                     self.list(self.depth);
                 }
             }
-            TokenKind::Sign(b')') => {
+            TokenKind::Sign(b')' | b']') => {
                 self.depth = self.depth.saturating_sub(1);
                 if let Rows::Inside { depth, outer, text } = self.rows
                     && self.depth == depth
@@ -349,8 +360,10 @@ impl Folder {
                 self.hashes.mix(tag::KEYWORD ^ keyword.hash());
                 self.write(keyword.as_str().as_bytes());
             }
+            TokenKind::Word if self.postgres => self.folded_name(bytes),
             TokenKind::Word | TokenKind::Quoted => {
                 let name = unquote(bytes);
+                self.keeps_booleans |= self.postgres && name == SET_CONFIG;
                 self.hashes.mix_bytes(tag::NAME, name, false);
                 self.write(name);
             }
@@ -376,12 +389,23 @@ impl Folder {
         }
     }
 
+    fn folded_name(&mut self, name: &[u8]) {
+        self.keeps_booleans |= name.eq_ignore_ascii_case(SET_CONFIG);
+        self.hashes.mix_bytes(tag::NAME, name, true);
+        if self.text.is_some() {
+            self.write(&name.to_ascii_lowercase());
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         if let Some(text) = &mut self.text {
             text.put(bytes);
         }
     }
 }
+
+/// The function of PostgreSQL that sets a parameter.
+const SET_CONFIG: &[u8] = b"set_config";
 
 /// What keeps tokens of different kinds apart in the hash.
 mod tag {
@@ -393,10 +417,16 @@ mod tag {
     pub(super) const EXECUTABLE: u64 = 0x0600_0000_0000_0000;
     pub(super) const ROW: u64 = 0x0700_0000_0000_0001;
     pub(super) const TRUNCATED: u64 = 0x0800_0000_0000_0000;
+    pub(super) const POSTGRES: u64 = 0x0900_0000_0000_0000;
 }
 
-/// The name without the quotes around it; doubled quotes inside stay.
+/// The name or string without the quotes around it; doubled quotes and escapes inside stay.
 pub(super) fn unquote(bytes: &[u8]) -> &[u8] {
+    let bytes = match bytes {
+        [b'u' | b'U', b'&', quoted @ ..] => quoted,
+        [b'e' | b'E', quoted @ ..] if quoted.starts_with(b"'") => quoted,
+        _ => bytes,
+    };
     match bytes {
         [open @ (b'`' | b'"' | b'\''), inner @ ..] => inner.strip_suffix(&[*open]).unwrap_or(inner),
         _ => bytes,
@@ -428,7 +458,7 @@ impl Text {
         }
         let tight_after = matches!(self.bytes.last(), None | Some(b'(' | b'.'));
         let tight_before = matches!(bytes, b")" | b"," | b"." | b";");
-        let operator = |byte: u8| b"<>=!:|&-+".contains(&byte);
+        let operator = |byte: u8| b"<>=!:|&-+@#".contains(&byte);
         let one_operator = matches!((self.bytes.last(), bytes), (Some(&last), [next])
             if operator(last) && operator(*next));
         if !tight_after && !tight_before && !one_operator {

@@ -6,7 +6,11 @@ use super::super::lexer::{Lexer, TokenKind};
 use super::super::*;
 
 fn digest(sql: &str) -> Digest {
-    Statements::new(1).judge(sql.as_bytes(), LexMode::default(), &mut Scratch::default()).digest
+    Statements::new(1).judge(sql.as_bytes(), Dialect::default(), &mut Scratch::default()).digest
+}
+
+fn mysql(no_backslash_escapes: bool, ansi_quotes: bool) -> Dialect {
+    Dialect::MySql(LexMode { no_backslash_escapes, ansi_quotes })
 }
 
 /// Bytes that mean something, so that random texts reach the interesting places.
@@ -97,12 +101,12 @@ proptest! {
     fn any_bytes_are_read_to_their_end(
         bytes in prop::collection::vec(any::<u8>(), 0..300), raw: bool, ansi: bool,
     ) {
-        check_any(&bytes, LexMode { no_backslash_escapes: raw, ansi_quotes: ansi })?;
+        check_any(&bytes, mysql(raw, ansi))?;
     }
 
     #[test]
     fn any_text_is_read_to_its_end(text in text(), raw: bool, ansi: bool) {
-        check_any(text.as_bytes(), LexMode { no_backslash_escapes: raw, ansi_quotes: ansi })?;
+        check_any(text.as_bytes(), mysql(raw, ansi))?;
     }
 
     #[test]
@@ -128,15 +132,15 @@ proptest! {
     #[test]
     fn a_known_digest_has_one_shape(text in text()) {
         let (statements, scratch) = (Statements::new(4), &mut Scratch::default());
-        let first = statements.judge(text.as_bytes(), LexMode::default(), scratch);
-        let again = statements.judge(text.as_bytes(), LexMode::default(), scratch);
+        let first = statements.judge(text.as_bytes(), Dialect::default(), scratch);
+        let again = statements.judge(text.as_bytes(), Dialect::default(), scratch);
         prop_assert_eq!(&first, &again);
     }
 }
 
-fn check_any(sql: &[u8], mode: LexMode) -> Result<(), TestCaseError> {
+fn check_any(sql: &[u8], dialect: Dialect) -> Result<(), TestCaseError> {
     let mut end = 0;
-    for token in Lexer::new(sql, mode) {
+    for token in Lexer::new(sql, dialect) {
         prop_assert!(token.span.start >= end && token.span.end > token.span.start);
         end = token.span.end;
         if token.kind != TokenKind::Comment {
@@ -145,7 +149,7 @@ fn check_any(sql: &[u8], mode: LexMode) -> Result<(), TestCaseError> {
     }
     prop_assert!(end as usize <= sql.len());
     let mut scratch = Scratch::default();
-    let shape = Statements::new(1).judge(sql, mode, &mut scratch);
+    let shape = Statements::new(1).judge(sql, dialect, &mut scratch);
     prop_assert!(shape.text.len() <= 1024);
     prop_assert!(scratch.literals().len() <= LITERALS_MAX);
     let mut last = 0;
