@@ -38,3 +38,4 @@ servers:
 clients: servers
 	@scripts/install-clients.sh
 	@scripts/install-mysql.sh
+	@scripts/install-postgresql-18.sh

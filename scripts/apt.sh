@@ -69,6 +69,8 @@ disable_services() {
     for package in "$@"; do
         case $package in
             mariadb-server) as_root systemctl disable mariadb.service >/dev/null 2>&1 || true ;;
+            postgresql-15) as_root systemctl disable postgresql.service >/dev/null 2>&1 || true ;;
+            pgbouncer) as_root systemctl disable pgbouncer.service >/dev/null 2>&1 || true ;;
             haproxy) as_root systemctl disable haproxy.service >/dev/null 2>&1 || true ;;
         esac
     done

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs the clients of the test matrix: sysbench and HAProxy from Debian, the Python drivers into
-# a virtual environment, mysql2 from npm, all three at the versions pinned beside this script.
+# Installs the clients of the test matrix: sysbench and psql from Debian (pgbench came with the server),
+# and HAProxy and PgBouncer beside them to compare with; the Python drivers into a virtual environment,
+# the JavaScript drivers from npm, both at the versions pinned beside this script.
 set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 here=$root/scripts
 
-apt_install mariadb-client sysbench haproxy \
+apt_install mariadb-client postgresql-client-15 sysbench haproxy pgbouncer \
     python3 python3-venv python3-dev libmariadb-dev gcc libc6-dev pkg-config
 command -v npm >/dev/null || apt_install nodejs npm
 

@@ -80,8 +80,8 @@ async fn server(engine: Engine) -> Server {
 
 async fn directly(server: &Server, program: &str) {
     let ports = match server.engine() {
-        Engine::MariaDb => Ports { native: Some(server.addr().port()), sha2: None },
         Engine::MySql => Ports { native: None, sha2: Some(server.addr().port()) },
+        _ => Ports { native: Some(server.addr().port()), sha2: None },
     };
     run(program, "directly", server, ports).await;
 }

@@ -52,12 +52,20 @@ pub enum Error {
     /// TLS certificates could not be made.
     #[error("certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// A direct connection to the server failed.
+    /// A direct connection to a MariaDB or MySQL failed.
     #[error(transparent)]
     Sql(#[from] mysql_async::Error),
+    /// A direct connection to a PostgreSQL failed.
+    #[error("{0}{detail}", detail = postgres_detail(.0))]
+    Postgres(#[from] tokio_postgres::Error),
     /// A socket failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// What the server said, which the driver's own text leaves out.
+fn postgres_detail(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(String::new, |refusal| format!(": {refusal}"))
 }
 
 /// Turns an `io::Error` about `path` into one that names it.

@@ -76,8 +76,9 @@ impl Setup {
         Self { sections: sections.into(), ..Self::default() }
     }
 
-    /// The configuration's text for a guard before `server`. The accounts `app` and `other` are
-    /// written in; all others are checked against the database.
+    /// The configuration's text for a guard before `server`, which says so when that is a
+    /// PostgreSQL. The accounts `app` and `other` are written in; all others are checked against the
+    /// database.
     #[must_use]
     pub fn text(&self, server: &Server, doors: Doors) -> String {
         let Doors { listener, admin } = doors;
@@ -88,12 +89,13 @@ impl Setup {
             .concat();
         format!(
             "[[listener]]\naddress = \"{listener}\"\n{more_listener}\n\n\
-             [upstream]\naddress = \"{upstream}\"\nconnections = {connections}\n{more_upstream}\n\n\
+             [upstream]\n{engine}address = \"{upstream}\"\nconnections = {connections}\n{more_upstream}\n\n\
              [control]\nuser = \"{user}\"\npassword = \"{password}\"\n\n\
              {users}\n\
              [admin]\naddress = \"{admin}\"\n\n\
              {sections}\n",
             more_listener = self.listener,
+            engine = if server.engine().is_postgres() { "engine = \"postgres\"\n" } else { "" },
             upstream = server.addr(),
             connections = self.connections,
             more_upstream = self.upstream,

@@ -8,6 +8,8 @@ pub mod server;
 
 pub mod guard;
 
+pub mod pgbouncer;
+
 pub mod client;
 
 pub mod load;
@@ -17,6 +19,8 @@ pub mod watch;
 pub mod demo;
 
 pub mod process;
+
+mod unprivileged;
 
 pub mod home;
 

@@ -73,9 +73,17 @@ impl Process {
     /// # Errors
     /// [`Error::Late`] when it still runs then; it is left running.
     pub fn terminate(&mut self, patience: Duration) -> Result<ExitStatus, Error> {
+        self.end(Signal::TERM, patience)
+    }
+
+    /// As [`Process::terminate`], with another signal.
+    ///
+    /// # Errors
+    /// As [`Process::terminate`].
+    pub fn end(&mut self, signal: Signal, patience: Duration) -> Result<ExitStatus, Error> {
         let until = Instant::now() + patience;
         if self.ended().is_none() {
-            self.signal(Signal::TERM)?;
+            self.signal(signal)?;
         }
         loop {
             if let Some(status) = self.ended() {
@@ -89,11 +97,31 @@ impl Process {
         }
     }
 
-    /// Kills it with SIGKILL, as a crash would, and waits until it is gone.
+    /// Kills it with SIGKILL, as a crash would, and waits until it is gone. Its own children die with
+    /// it, also those that lead sessions of their own, as PostgreSQL's do.
     pub fn kill(&mut self) {
+        let children = self.stopped_children();
+        for &child in &children {
+            let _gone_already = kill_process(child, Signal::KILL);
+        }
         // The group still exists while its watcher lives, even when the program ended by itself.
         let _gone_already = kill_process_group(self.pid(), Signal::KILL);
         let _reaped_already = self.child.wait();
+        while children.iter().any(|&child| lives(child)) {
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Stops the program and lists its children: stopped, it makes no new ones, and while it does not
+    /// reap those it has, no other process can get their ids.
+    fn stopped_children(&mut self) -> Vec<Pid> {
+        if self.ended().is_some() || self.signal(Signal::STOP).is_err() {
+            return Vec::new();
+        }
+        let id = self.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let ids = children.unwrap_or_default();
+        ids.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
     }
 
     /// The program's process id.
@@ -114,22 +142,24 @@ impl Drop for Process {
     }
 }
 
+/// Whether a process is there and more than a zombie.
+fn lives(pid: Pid) -> bool {
+    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let stat = std::fs::read_to_string(path).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ") && !stat.contains(") X ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::home::Scratch;
-
-    fn lives(pid: u32) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        !stat.is_empty() && !stat.contains(") Z ")
-    }
 
     #[test]
     fn a_dropped_process_is_gone() {
         let scratch = Scratch::new().unwrap();
         let log = scratch.path().join("log");
         let process = Process::start(Path::new("sleep"), ["600"], &log).unwrap();
-        let pid = process.id();
+        let pid = process.pid();
         assert!(lives(pid));
         drop(process);
         assert!(!lives(pid));

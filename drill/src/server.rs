@@ -1,9 +1,12 @@
-//! A private MariaDB or MySQL server: own data folder, own port on loopback, own socket, gone when
-//! dropped. A copy of a template made once per machine, so that a start takes under two seconds.
+//! A private MariaDB, MySQL or PostgreSQL server: own data folder, own port on loopback, own socket,
+//! gone when dropped. A copy of a template made once per machine, so that a start takes under two
+//! seconds.
 
 pub mod account;
 mod certificate;
 pub mod engine;
+pub mod mysql;
+pub mod postgres;
 pub mod probe;
 mod template;
 
@@ -13,10 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mysql_async::{Conn, Opts, OptsBuilder};
-
-use self::account::{Account, ROOT};
-use self::engine::Engine;
+use self::engine::{Engine, Place, Run};
 use crate::error::{Error, at};
 use crate::home::{Scratch, free_port, tail};
 use crate::process::Process;
@@ -25,6 +25,8 @@ use crate::process::Process;
 const START: Duration = Duration::from_secs(60);
 /// Longest an orderly end may take before the server is killed.
 const END: Duration = Duration::from_secs(30);
+/// Longest an end at once may take before the server is killed.
+const VANISH: Duration = Duration::from_secs(5);
 /// Ports tried when another process takes one between its choice and the server's start.
 const PORT_ATTEMPTS: usize = 3;
 
@@ -35,10 +37,10 @@ pub struct Settings {
     pub engine: Engine,
     /// `max_connections`. Default: 1,000.
     pub max_connections: u32,
-    /// `innodb_buffer_pool_size` in MiB. Default: 128.
+    /// `innodb_buffer_pool_size` or `shared_buffers` in MiB. Default: 128.
     pub buffer_pool_mib: u32,
-    /// More arguments of `mariadbd` or `mysqld`, such as `--lock-wait-timeout=5`; they win over
-    /// those above.
+    /// More arguments of the server's program, such as `--lock-wait-timeout=5` (both MySQL's and
+    /// PostgreSQL's take settings in this form); they win over those above.
     pub arguments: Vec<String>,
 }
 
@@ -81,6 +83,7 @@ impl Server {
         let template = template::ready(settings.engine)?;
         let folder = Scratch::new()?;
         template::copy(&template, folder.path())?;
+        settings.engine.kind().own(folder.path())?;
         let port = free_port()?;
         let process = launch(&settings, port, folder.path())?;
         let mut server = Self { process, settings, port, folder };
@@ -109,7 +112,8 @@ impl Server {
 
     /// Ends the server in order; kills it when that takes too long. Its data stays.
     pub fn stop(&mut self) {
-        if self.process.terminate(END).is_err() {
+        let end = self.settings.engine.kind().end();
+        if self.process.end(end, END).is_err() {
             self.process.kill();
         }
     }
@@ -134,7 +138,7 @@ impl Server {
     /// Its Unix socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        socket(self.folder.path())
+        self.settings.engine.kind().socket(self.place())
     }
 
     /// The certificate (PEM) that signed the server's own; that is valid for `localhost` and
@@ -163,35 +167,17 @@ impl Server {
         tail(&log(self.folder.path()))
     }
 
-    /// How to connect directly as `account` over TCP, to the schema `app`, without TLS.
-    #[must_use]
-    pub fn options(&self, account: &Account) -> OptsBuilder {
-        account.options(self.addr())
-    }
-
-    /// Connects directly as `account` over TCP.
-    ///
-    /// # Errors
-    /// When the server refuses.
-    pub async fn connect(&self, account: &Account) -> Result<Conn, Error> {
-        Ok(Conn::new(self.options(account)).await?)
-    }
-
-    /// Connects as root over the socket; works also while `max_connections` are in use.
-    ///
-    /// # Errors
-    /// When the server refuses.
-    pub async fn root(&self) -> Result<Conn, Error> {
-        let options = self.options(&ROOT).socket(Some(self.socket().display().to_string()));
-        Ok(Conn::new(Opts::from(options)).await?)
+    fn place(&self) -> Place<'_> {
+        Place { folder: self.folder.path(), port: self.port }
     }
 
     /// Waits until the server answers a login over its socket.
     async fn answers(&mut self) -> Result<(), Error> {
         let until = Instant::now() + START;
+        let socket = self.socket();
         loop {
-            match self.root().await {
-                Ok(conn) => return Ok(conn.disconnect().await?),
+            match self.settings.engine.kind().knock(&socket, self.port).await {
+                Ok(()) => return Ok(()),
                 Err(_) if self.process.ended().is_some() => {
                     let program = self.settings.engine.to_string();
                     return Err(Error::Failed { program, log: self.log() });
@@ -208,12 +194,16 @@ impl Server {
     }
 
     fn port_was_taken(&self) -> bool {
+        // MySQL, MariaDB and PostgreSQL all give the system's words.
         self.log().contains("Address already in use")
     }
 }
 
-fn socket(folder: &Path) -> PathBuf {
-    folder.join("sock")
+impl Drop for Server {
+    /// Ends the server at once; whatever is left of it is killed with its process.
+    fn drop(&mut self) {
+        let _killed_next = self.process.end(self.settings.engine.kind().vanish(), VANISH);
+    }
 }
 
 fn log(folder: &Path) -> PathBuf {
@@ -229,22 +219,10 @@ fn launch(settings: &Settings, port: u16, folder: &Path) -> Result<Process, Erro
         }
         _ => {}
     }
-    let file = |name: &str| folder.join(name).display().to_string();
-    let mut arguments = settings.engine.arguments();
-    arguments.extend([
-        format!("--datadir={}", file(template::DATA)),
-        format!("--tmpdir={}", folder.display()),
-        format!("--port={port}"),
-        format!("--socket={}", file("sock")),
-        format!("--pid-file={}", file("pid")),
-        format!("--ssl-ca={}", file(certificate::CA)),
-        format!("--ssl-cert={}", file(certificate::CERTIFICATE)),
-        format!("--ssl-key={}", file(certificate::KEY)),
-        format!("--max-connections={}", settings.max_connections),
-        format!("--innodb-buffer-pool-size={}M", settings.buffer_pool_mib),
-    ]);
+    let Run { program, mut arguments } =
+        settings.engine.kind().command(settings, Place { folder, port })?;
     arguments.extend(settings.arguments.iter().cloned());
-    Process::start(&settings.engine.program()?, arguments, &log(folder))
+    Process::start(&program, arguments, &log(folder))
 }
 
 #[cfg(test)]

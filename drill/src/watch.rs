@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::error::Error;
-use crate::server::probe::{Gauges, Probe};
+use crate::server::probe::{Gauges, Look};
 
 /// One look.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -30,7 +30,7 @@ impl Watch {
     /// Begins to look `every` so often. A server too busy to answer is looked at less often; that
     /// shows in [`Sample::at`].
     #[must_use]
-    pub fn start(mut probe: Probe, every: Duration) -> Self {
+    pub fn start(mut probe: impl Look + Send + 'static, every: Duration) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let (sender, latest) = watch::channel(Gauges::default());
         let task = tokio::spawn(async move {

@@ -11,6 +11,7 @@
 //! | `command` | which command goes where |
 //! | `task` | a command, and what was found out about it |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
+//! | `turn` | waiting at the gate |
 //! | `file` | `LOAD DATA LOCAL` |
 //! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
@@ -42,6 +43,7 @@ pub mod state;
 pub mod statement;
 pub mod task;
 pub mod timer;
+pub mod turn;
 mod untold;
 pub mod view;
 
@@ -74,11 +76,7 @@ use crate::{
     gate::{Permit, Pinned},
     login::{Challenge, Login},
     metrics::{ClientState, Disconnect},
-    shared::{Door, Shared},
-    upstream::{
-        linger::Slot,
-        pool::{Lease, Pool},
-    },
+    mysql::{Door, Lease, Pool, Shared, Slot},
 };
 
 /// Why a session is over.

@@ -21,10 +21,13 @@ pub use drill::error::Error;
 pub use drill::guard::{Answer, Doors, Guard, Setup, program};
 pub use drill::home::{Scratch, free_port, state};
 pub use drill::load::{Counts, Crowd, Fault, Timeline, Transaction};
+pub use drill::pgbouncer::{self, PgBouncer};
 pub use drill::process::Process;
-pub use drill::server::account::{APP, Account, CONTROL, ED25519, OPEN, OTHER, ROOT, TLS};
+pub use drill::server::account::{APP, Account, CONTROL, ED25519, MD5, OPEN, OTHER, ROOT, TLS};
 pub use drill::server::engine::Engine;
-pub use drill::server::probe::{Gauges, Probe, Thread};
+pub use drill::server::mysql::probe::Probe;
+pub use drill::server::postgres::probe::Probe as PostgresProbe;
+pub use drill::server::probe::{Gauges, Look, Thread};
 pub use drill::server::{Server, Settings};
 pub use drill::watch::{Sample, Watch};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use drill::client::{Client, Failure, Reply};
 use drill::guard::Guard;
 use drill::server::account::Account;
-use drill::server::probe::Probe;
+use drill::server::mysql::probe::Probe;
 use mysql_async::prelude::Queryable;
 
 /// How long a soak runs: `TG_SECONDS`, else `default`.

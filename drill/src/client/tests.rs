@@ -2,6 +2,7 @@ use super::*;
 use crate::server::Server;
 use crate::server::account::{APP, ED25519, OPEN};
 use crate::server::engine::Engine;
+use crate::server::probe::Look;
 
 async fn one(client: &mut Client, sql: &str) -> String {
     client.query(sql).await.unwrap().value().unwrap()

@@ -1,6 +1,7 @@
 //! Certificates for a private server: an authority, and one certificate for loopback.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -38,5 +39,7 @@ pub(super) fn write(folder: &Path) -> Result<(), Error> {
         let path = folder.join(name);
         fs::write(&path, text).map_err(at(path))?;
     }
-    Ok(())
+    // PostgreSQL takes no key that others may read.
+    let key = folder.join(KEY);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).map_err(at(key))
 }

@@ -1,11 +1,17 @@
-//! The two kinds of server, and how each is run in private.
+//! The kinds of server. What one kind needs to run in private is a `Kind`, and `Engine::kind` is the
+//! only place that tells them apart.
 
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
+use rustix::process::Signal;
+
+use super::Settings;
+use super::mysql::Flavour;
+use super::postgres::Version;
 use crate::error::Error;
-use crate::home;
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,6 +20,10 @@ pub enum Engine {
     MariaDb,
     /// MySQL of Debian's unstable suite, unpacked under `.tidegate`: the extended matrix.
     MySql,
+    /// PostgreSQL of the Debian release, from the system's packages.
+    Postgres,
+    /// PostgreSQL 18 out of an npm package, unpacked under `.tidegate`: the extended matrix.
+    Postgres18,
 }
 
 impl Engine {
@@ -22,37 +32,22 @@ impl Engine {
     /// # Errors
     /// [`Error::Missing`] when it is not installed.
     pub fn program(self) -> Result<PathBuf, Error> {
-        match self {
-            Self::MariaDb => find("mariadbd").ok_or(Error::Missing {
-                program: "mariadbd",
-                hint: "run scripts/install-servers.sh, or install Debian's mariadb-server",
-            }),
-            Self::MySql => {
-                Some(unpacked("mysqld")).filter(|path| path.is_file()).ok_or(Error::Missing {
-                    program: "MySQL 9.7",
-                    hint: "run scripts/install-mysql.sh",
-                })
-            }
-        }
+        self.kind().program()
     }
 
-    /// The command-line client that comes with the server.
+    /// The command-line client that comes with the server; PostgreSQL 18 comes without one and has
+    /// that of the Debian release.
     ///
     /// # Errors
     /// [`Error::Missing`] when it is not installed.
     pub fn client(self) -> Result<PathBuf, Error> {
-        match self {
-            Self::MariaDb => find("mariadb").ok_or(Error::Missing {
-                program: "mariadb",
-                hint: "run scripts/install-clients.sh, or install Debian's mariadb-client",
-            }),
-            Self::MySql => {
-                Some(unpacked("mysql")).filter(|path| path.is_file()).ok_or(Error::Missing {
-                    program: "MySQL 9.7",
-                    hint: "run scripts/install-mysql.sh",
-                })
-            }
-        }
+        self.kind().client()
+    }
+
+    /// Whether it speaks PostgreSQL's protocol; otherwise it speaks MySQL's.
+    #[must_use]
+    pub fn is_postgres(self) -> bool {
+        matches!(self, Self::Postgres | Self::Postgres18)
     }
 
     /// Whether it can be started here. Says loudly on the error output when it cannot, so that a
@@ -68,46 +63,13 @@ impl Engine {
         }
     }
 
-    /// Arguments that make it private, quick to start and quick to write: a drill's data is worth
-    /// nothing, so that durability is relaxed; the machine's own configuration is not read.
-    pub(super) fn arguments(self) -> Vec<String> {
-        let mut arguments = self.no_defaults();
-        arguments.extend(
-            [
-                "--bind-address=127.0.0.1",
-                "--skip-name-resolve",
-                "--skip-log-bin",
-                "--local-infile=1",
-                "--secure-file-priv=",
-                "--max-allowed-packet=128M",
-                "--max-connect-errors=1000000",
-                "--back-log=4096",
-                "--character-set-server=utf8mb4",
-                "--innodb-flush-log-at-trx-commit=0",
-                "--innodb-doublewrite=0",
-                "--innodb-print-all-deadlocks=0",
-            ]
-            .map(String::from),
-        );
+    pub(super) fn kind(self) -> &'static dyn Kind {
         match self {
-            Self::MariaDb => arguments.push("--plugin-load-add=auth_ed25519".into()),
-            Self::MySql => arguments.push("--mysqlx=OFF".into()),
+            Self::MariaDb => &Flavour::MariaDb,
+            Self::MySql => &Flavour::MySql,
+            Self::Postgres => &Version::Fifteen,
+            Self::Postgres18 => &Version::Eighteen,
         }
-        arguments
-    }
-
-    /// What has to come first on every command line of the server.
-    pub(super) fn no_defaults(self) -> Vec<String> {
-        let mut arguments = match self {
-            Self::MariaDb => vec!["--no-defaults".into()],
-            // The wrapper made by the install script passes it, before folders of its own.
-            Self::MySql => Vec::new(),
-        };
-        // Both refuse to run as root unless told to; any other user runs them as itself.
-        if rustix::process::geteuid().is_root() {
-            arguments.push("--user=root".into());
-        }
-        arguments
     }
 }
 
@@ -116,12 +78,62 @@ impl fmt::Display for Engine {
         f.write_str(match self {
             Self::MariaDb => "MariaDB",
             Self::MySql => "MySQL",
+            Self::Postgres => "PostgreSQL",
+            Self::Postgres18 => "PostgreSQL-18",
         })
     }
 }
 
-fn unpacked(name: &str) -> PathBuf {
-    home::state().join("mysql-9.7/bin").join(name)
+/// Where a private server lives.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// Its folder, with its data, certificates and log.
+    pub(super) folder: &'a Path,
+    /// Its port on loopback.
+    pub(super) port: u16,
+}
+
+/// What comes of a try to log in.
+pub(super) type Knock = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// How one kind of server is made and run in private.
+pub(super) trait Kind: Sync {
+    /// The server's program, or how to get it.
+    fn program(&self) -> Result<PathBuf, Error>;
+
+    /// The command-line client, or how to get it.
+    fn client(&self) -> Result<PathBuf, Error>;
+
+    /// All that the template of its data depends on, beside the version.
+    fn recipe(&self) -> String;
+
+    /// Makes the data folder `data`, with the schema and the accounts.
+    fn make(&self, data: &Path) -> Result<(), Error>;
+
+    /// Gives a fresh copy of the template to the user that the server runs as.
+    fn own(&self, folder: &Path) -> Result<(), Error>;
+
+    /// The program and the arguments of a server there.
+    fn command(&self, settings: &Settings, place: Place<'_>) -> Result<Run, Error>;
+
+    /// The server's Unix socket.
+    fn socket(&self, place: Place<'_>) -> PathBuf;
+
+    /// Logs in as root over the socket.
+    fn knock(&self, socket: &Path, port: u16) -> Knock;
+
+    /// Tells it to end in order, without waiting for its clients.
+    fn end(&self) -> Signal;
+
+    /// Tells it to end at once; its data is not needed any more.
+    fn vanish(&self) -> Signal;
+}
+
+/// A program and its arguments.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
 }
 
 /// Looks for a program in `PATH` and where Debian puts servers, which is not in everyone's `PATH`.

@@ -6,9 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::account;
 use super::certificate;
-use super::engine::{Engine, find};
+use super::engine::Engine;
 use crate::error::{Error, at};
 use crate::home;
 
@@ -37,7 +36,7 @@ pub(super) fn ready(engine: Engine) -> Result<PathBuf, Error> {
     }
 }
 
-/// Copies a template into the empty `folder`.
+/// Copies a template into the empty `folder`, with its permissions but not its owner.
 pub(super) fn copy(template: &Path, folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(template).map_err(at(template))? {
         let from = entry.map_err(at(template))?.path();
@@ -45,6 +44,8 @@ pub(super) fn copy(template: &Path, folder: &Path) -> Result<(), Error> {
         if from.is_dir() {
             fs::create_dir(&to).map_err(at(&to))?;
             copy(&from, &to)?;
+            let permissions = fs::metadata(&from).map_err(at(&from))?.permissions();
+            fs::set_permissions(&to, permissions).map_err(at(&to))?;
         } else {
             fs::copy(&from, &to).map_err(at(&to))?;
         }
@@ -58,66 +59,19 @@ fn recipe(engine: Engine) -> Result<u64, Error> {
     let version = Command::new(&program).arg("--version").output().map_err(at(&program))?;
     let mut hasher = DefaultHasher::new();
     version.stdout.hash(&mut hasher);
-    account::statements(engine).hash(&mut hasher);
-    engine.arguments().hash(&mut hasher);
-    initial(engine).hash(&mut hasher);
+    engine.kind().recipe().hash(&mut hasher);
     Ok(hasher.finish())
-}
-
-/// Arguments that matter when the data folder is made.
-fn initial(engine: Engine) -> &'static [&'static str] {
-    match engine {
-        // The redo log is preallocated, and copied for every server: keep it small.
-        Engine::MariaDb => &["--innodb-log-file-size=32M"],
-        Engine::MySql => &["--innodb-redo-log-capacity=32M"],
-    }
 }
 
 fn make(engine: Engine, folder: &Path) -> Result<(), Error> {
     certificate::write(folder)?;
     let data = folder.join(DATA);
-    let sql = folder.join("accounts.sql");
-    fs::write(&sql, account::statements(engine)).map_err(at(&sql))?;
-    match engine {
-        Engine::MariaDb => make_mariadb(&data, &sql)?,
-        Engine::MySql => make_mysql(&data, &sql)?,
-    }
-    fs::remove_file(&sql).map_err(at(&sql))?;
+    engine.kind().make(&data)?;
     fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).map_err(at(&data))
 }
 
-fn make_mariadb(data: &Path, sql: &Path) -> Result<(), Error> {
-    let engine = Engine::MariaDb;
-    let install = find("mariadb-install-db").ok_or(Error::Missing {
-        program: "mariadb-install-db",
-        hint: "run scripts/install-servers.sh, or install Debian's mariadb-server",
-    })?;
-    let datadir = format!("--datadir={}", data.display());
-    let mut command = Command::new(install);
-    command.args(engine.no_defaults()).args(initial(engine)).arg(&datadir).args([
-        "--auth-root-authentication-method=normal",
-        "--skip-test-db",
-        "--skip-name-resolve",
-    ]);
-    run(command, Stdio::null())?;
-    let mut command = Command::new(engine.program()?);
-    command.args(engine.arguments()).args(initial(engine)).arg(&datadir).arg("--bootstrap");
-    run(command, fs::File::open(sql).map_err(at(sql))?.into())
-}
-
-fn make_mysql(data: &Path, sql: &Path) -> Result<(), Error> {
-    let engine = Engine::MySql;
-    let mut command = Command::new(engine.program()?);
-    command.args(engine.arguments()).args(initial(engine)).args([
-        "--initialize-insecure".to_owned(),
-        format!("--datadir={}", data.display()),
-        format!("--init-file={}", sql.display()),
-    ]);
-    run(command, Stdio::null())
-}
-
 /// Runs a command to its end; its output is only of interest when it fails.
-fn run(mut command: Command, stdin: Stdio) -> Result<(), Error> {
+pub(super) fn run(mut command: Command, stdin: Stdio) -> Result<(), Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(stdin).output().map_err(at(&program))?;
     let log = [output.stdout, output.stderr].concat();

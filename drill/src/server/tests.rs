@@ -5,6 +5,7 @@ use mysql_async::{Conn, SslOpts};
 
 use super::account::{APP, CONTROL, ED25519, OPEN, OTHER, ROOT, TLS};
 use super::engine::Engine;
+use super::probe::Look;
 use super::*;
 
 async fn one(conn: &mut Conn, sql: &str) -> String {

@@ -76,7 +76,7 @@ impl Generator {
             Engine::MySql => STATEMENTS[which]
                 .0
                 .replace("SELECT ?, ?", "SELECT CAST(? AS CHAR(20)), CAST(? AS CHAR(20))"),
-            Engine::MariaDb => STATEMENTS[which].0.to_owned(),
+            _ => STATEMENTS[which].0.to_owned(),
         }
     }
 
