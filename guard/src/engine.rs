@@ -56,7 +56,7 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
 pub trait Connection: Debug + Send + 'static {
     /// Whether something came that nobody asked for, or the server closed it. Looks at what the
     /// kernel has, without waiting.
-    fn is_disturbed(&self) -> bool;
+    fn is_disturbed(&mut self) -> bool;
 
     /// Who serves it at the server.
     fn backend(&self) -> Backend;

@@ -201,7 +201,7 @@ impl Engine for MySql {
 }
 
 impl engine::Connection for Connection {
-    fn is_disturbed(&self) -> bool {
+    fn is_disturbed(&mut self) -> bool {
         Self::is_disturbed(self)
     }
 

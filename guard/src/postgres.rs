@@ -1,6 +1,17 @@
-//! PostgreSQL: what the guard says to clients and to databases that speak its protocol.
+//! PostgreSQL, as an [`Engine`]: what the guard says to clients and to databases that speak its
+//! protocol.
 //!
 //! Modules stand in the order in which a connection meets them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `login`, `users`, `stored` | a client's way in, and what its proof is held against |
+//! | `key`, `messages` | what a connection is cancelled by; the messages of a login |
+//! | `welcome` | what a fresh session is like: asked once for each way to log in |
+//! | `session`, `client` | one client, from login to disconnect |
+//! | `statements`, `settings`, `holdings` | what of a session can move, and what ties it down |
+//! | `connect`, `connection`, `handover` | a connection to the database, and how it changes hands |
+//! | `courier`, `nets` | orders to the database; its own limits below the guard's |
 
 pub mod key;
 pub mod messages;
@@ -10,3 +21,277 @@ pub mod stored;
 pub mod users;
 
 pub mod connect;
+
+pub mod client;
+pub mod connection;
+pub mod courier;
+pub mod handover;
+pub mod holdings;
+pub mod lookup;
+pub mod nets;
+pub mod refuse;
+pub mod session;
+pub mod settings;
+pub mod statements;
+pub mod welcome;
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tracing::{debug, warn};
+
+use self::{
+    connect::{ConnectError, Wishes},
+    connection::Connection,
+    key::BackendKey,
+    login::{Entered, Login, LoginContext, LoginError},
+    messages::MessageError,
+    session::{Entrance, Session},
+    statements::Statements,
+    welcome::Memory,
+};
+pub use self::{
+    courier::{ControlOpenError, PostgresCourier},
+    lookup::AuthQuery,
+    nets::Nets,
+};
+use crate::{
+    account::Account,
+    config::NativeLimits,
+    engine::{self, Engine, OpenError},
+    listener::Arrival,
+    metrics::{ClientOutcome, ConnectOutcome},
+    upstream,
+};
+
+/// What all sessions share, of this engine.
+pub type Shared = crate::shared::Shared<Postgres>;
+/// What holds for the clients of one listener, of this engine.
+pub type Door = crate::shared::Door<Postgres>;
+/// One database server, of this engine.
+pub type Upstream = upstream::Upstream<Postgres>;
+/// Connections of one account to one database.
+pub type Pool = upstream::pool::Pool<Postgres>;
+/// A connection on loan.
+pub type Lease = upstream::pool::Lease<Postgres>;
+/// Why no connection could be lent.
+pub type LeaseError = upstream::pool::LeaseErrorOf<Postgres>;
+/// Where one session's connection lingers.
+pub type Slot = upstream::linger::Slot<Postgres>;
+
+/// What all sessions of PostgreSQL share.
+#[derive(Debug)]
+pub struct Postgres {
+    /// The server's version, as it reports it.
+    version: String,
+    /// Its first number.
+    major: u32,
+    /// Tells guards apart that clients reach under one address.
+    instance: u32,
+    /// What clients cancel by, by session.
+    keys: Mutex<HashMap<u32, BackendKey>>,
+    /// The statements that clients have prepared.
+    statements: Statements,
+}
+
+impl Postgres {
+    /// For a server of that version, such as `15.7 (Debian 15.7-1)`.
+    pub fn new(version: String) -> Self {
+        let number = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        Self {
+            major: number.parse().unwrap_or_default(),
+            version,
+            instance: fastrand::u32(..),
+            keys: Mutex::default(),
+            statements: Statements::default(),
+        }
+    }
+}
+
+/// What connections must have in common to be lent to the same sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolKey {
+    /// The account and its secret, as a fingerprint.
+    account: u64,
+    database: Box<[u8]>,
+}
+
+/// What a connection is opened with.
+#[derive(Debug)]
+pub struct Opener {
+    account: Arc<Account>,
+    database: Box<[u8]>,
+    /// The first number of the server's version.
+    major: u32,
+}
+
+impl Shared {
+    /// The pool for an account and a database.
+    fn pool_of(&self, account: &Arc<Account>, database: &[u8]) -> Arc<Pool> {
+        let key = PoolKey { account: account.fingerprint(), database: database.into() };
+        self.upstream.pool(key, || {
+            let (account, database) = (Arc::clone(account), database.into());
+            let opener = Opener { account, database, major: self.engine.major };
+            (opener, Memory::default())
+        })
+    }
+
+    /// Stops what the session of a key runs, if the key is its own. Who asks is not told which.
+    fn cancel(&self, key: &BackendKey) {
+        let is_known = self.engine.keys.lock().get(&key.process_id).is_some_and(|own| own == key);
+        match self.sessions.find(key.process_id).filter(|_| is_known) {
+            Some(card) => card.kill_query(),
+            None => debug!(session = key.process_id, "a cancel request without the right key"),
+        }
+    }
+}
+
+impl Engine for Postgres {
+    type Connection = Connection;
+    type Key = PoolKey;
+    type Opener = Opener;
+    type Memory = Memory;
+    type ConnectError = ConnectError;
+    type Nets = Nets;
+    type Login = LoginContext;
+
+    fn nets(limits: &NativeLimits) -> Nets {
+        Nets::new(limits)
+    }
+
+    fn version(&self) -> Option<String> {
+        Some(self.version.clone())
+    }
+
+    async fn open(
+        upstream: &Upstream,
+        Opener { account, database, major }: &Opener,
+    ) -> Result<Connection, OpenError<ConnectError>> {
+        let options = upstream.nets().options(*major);
+        let mut wishes = Wishes { database: Some(database.to_vec()), parameters: Vec::new() };
+        if !options.is_empty() {
+            wishes.parameters.push((Box::from(*b"options"), options.into_bytes().into()));
+        }
+        let connected = connect::connect(&upstream.target, account, &wishes).await?;
+        let mut connection = Connection::new(connected);
+        let setup = |error: &dyn std::fmt::Display| OpenError::Setup(error.to_string());
+        let found = match courier::read_identity(&mut connection).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(refused)) => return Err(setup(&refused)),
+            Err(lost) => return Err(setup(&lost)),
+        };
+        if *upstream.identity != *found {
+            let expected = upstream.identity.to_string();
+            warn!(%found, %expected, "the upstream address leads to several servers");
+            return Err(OpenError::OtherServer { found, expected });
+        }
+        Ok(connection)
+    }
+
+    async fn serve(stream: TcpStream, mut arrival: Arrival<Self>) {
+        // Boxed, like the session below: a client's task should carry one of them, not both.
+        let (login, entrance) = match Box::pin(enter(stream, &arrival)).await {
+            Ok(Some(entered)) => entered,
+            Ok(None) => return arrival.turn_away(ClientOutcome::CancelRequest),
+            Err(error) => {
+                debug!(peer = %arrival.peer, %error, "a client was not let in");
+                return arrival.turn_away(outcome_of(&error));
+            }
+        };
+        let entry = arrival.enter(login);
+        let Arrival { id, shared, door, .. } = arrival;
+        Box::pin(Session::new(Arc::clone(&shared), door, entry, entrance).run()).await;
+        shared.engine.keys.lock().remove(&id);
+    }
+}
+
+impl engine::ConnectError for ConnectError {
+    fn is_refusal(&self) -> bool {
+        Self::is_refusal(self)
+    }
+
+    fn outcome(&self) -> ConnectOutcome {
+        match self {
+            Self::TimedOut(_) => ConnectOutcome::Timeout,
+            Self::Unreachable { .. } => ConnectOutcome::Unreachable,
+            Self::Tls(_) | Self::NoTls => ConnectOutcome::TlsFailed,
+            error if error.is_refusal() => ConnectOutcome::Denied,
+            Self::Refused(_) => ConnectOutcome::Full,
+            _ => ConnectOutcome::Failed,
+        }
+    }
+}
+
+/// Logs a client in, and tells it so once it is known what its session is like. `None` if it only
+/// came to have something cancelled.
+async fn enter(
+    stream: TcpStream,
+    arrival: &Arrival<Postgres>,
+) -> Result<Option<(Arc<str>, Entrance)>, LoginError> {
+    let shared = &arrival.shared;
+    let mut login = match Box::pin(login::login(stream, &arrival.door.login)).await? {
+        Entered::Login(login) => login,
+        Entered::Cancel(cancel) => {
+            shared.cancel(&cancel.key);
+            return Ok(None);
+        }
+    };
+    if login.is_replication {
+        login.refuse(b"0A000", "tidegate: replication connections are not carried").await;
+        return Err(LoginError::Exchange("a wish to replicate"));
+    }
+    let pool = shared.pool_of(&login.account, &login.database);
+    let patience = shared.options.lease_timeout;
+    let welcome = match pool.welcome(&login.parameters, patience).await {
+        Ok(welcome) => welcome,
+        Err(error) => return Err(turn_away(*login, &error).await),
+    };
+    let key = BackendKey::of_session(arrival.id, shared.engine.instance, login.version);
+    login.accept(&welcome.parameters, &key).await?;
+    shared.engine.keys.lock().insert(arrival.id, key);
+    let Login { stream, leftover, user, database, .. } = *login;
+    let database = String::from_utf8_lossy(&database).into();
+    let settings = Arc::clone(&welcome.settings);
+    let name = Arc::clone(&user);
+    Ok(Some((name, Entrance { stream, leftover, user, database, pool, settings })))
+}
+
+/// Tells a client why its session cannot begin.
+async fn turn_away(login: Login, error: &LeaseError) -> LoginError {
+    match refuse::not_leased(error) {
+        refuse::Error::Server(error) => {
+            login.pass_on(&error).await;
+            LoginError::Refused(error)
+        }
+        refuse::Error::Own { code, message } => {
+            login.refuse(&code, &message).await;
+            LoginError::Unverifiable(message.into())
+        }
+    }
+}
+
+/// How an arrival that failed is counted.
+fn outcome_of(error: &LoginError) -> ClientOutcome {
+    match error {
+        LoginError::TimedOut(_) => ClientOutcome::LoginTimeout,
+        LoginError::Message(MessageError::Closed | MessageError::Io(_)) => ClientOutcome::Gone,
+        LoginError::Tls(_)
+        | LoginError::NoAlpn
+        | LoginError::TlsNotOffered
+        | LoginError::TlsRequired
+        | LoginError::PlainTextBeforeTls => ClientOutcome::TlsFailed,
+        LoginError::Denied { .. } | LoginError::TooMany { .. } | LoginError::Refused(_) => {
+            ClientOutcome::LoginFailed
+        }
+        LoginError::Unverifiable(_) => ClientOutcome::Upstream,
+        LoginError::Message(_)
+        | LoginError::AskedAgain
+        | LoginError::Version(_)
+        | LoginError::NoUser
+        | LoginError::UserNotUtf8
+        | LoginError::Replication(_)
+        | LoginError::Exchange(_)
+        | LoginError::Scram(_) => ClientOutcome::Malformed,
+    }
+}

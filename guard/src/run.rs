@@ -2,11 +2,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `mysql` | what MySQL and MariaDB bring |
+//! | `mysql`, `postgres` | what each engine brings |
 //! | `assembly` | what every guard is made of; serving, and draining |
 
 mod assembly;
 mod mysql;
+mod postgres;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ use crate::{
     config::{Config, Engine, Listener as ListenerConfig, ListenerTls, UpstreamTls},
     control::Operations,
     mysql::{ControlOpenError, MySql},
+    postgres::Postgres,
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
     upstream::connect::{ClearPassword, ConnectError, Target},
     users::PasswordFileError,
@@ -52,6 +54,12 @@ pub enum StartError {
     /// The database cannot be reached, or does not let the control account in.
     #[error("upstream: {0}")]
     Upstream(#[from] ConnectError),
+    /// The database cannot be reached, or does not let the control account in.
+    #[error("upstream: {0}")]
+    Postgres(#[from] crate::postgres::connect::ConnectError),
+    /// The control connections cannot be opened.
+    #[error("{0}; the guard does not start without a way to stop statements")]
+    PostgresControl(#[from] crate::postgres::ControlOpenError),
     /// The control connections cannot be opened.
     #[error("{0}; the guard does not start without a way to stop statements")]
     Control(#[from] ControlOpenError),
@@ -65,6 +73,7 @@ pub struct Guard(Kind);
 #[derive(Debug)]
 enum Kind {
     MySql(Assembly<MySql>),
+    Postgres(Assembly<Postgres>),
 }
 
 /// Does the same whatever the engine is.
@@ -72,6 +81,7 @@ macro_rules! of_any {
     ($kind:expr, $assembly:ident => $act:expr) => {
         match $kind {
             Kind::MySql($assembly) => $act,
+            Kind::Postgres($assembly) => $act,
         }
     };
 }
@@ -84,6 +94,7 @@ impl Guard {
     pub async fn start(config: Config, source: Option<PathBuf>) -> Result<Self, StartError> {
         Ok(Self(match config.upstream.engine {
             Engine::Mysql => Kind::MySql(mysql::start(&config, source).await?),
+            Engine::Postgres => Kind::Postgres(postgres::start(&config, source).await?),
         }))
     }
 
@@ -141,7 +152,7 @@ fn control_target(config: &Config, target: &Target) -> Target {
 }
 
 /// TLS for the clients of a listener; `None` where it is off.
-fn server_tls(listener: &ListenerConfig) -> Result<Option<Arc<ServerTls>>, StartError> {
+fn server_tls(listener: &ListenerConfig) -> Result<Option<ServerTls>, StartError> {
     let demand = match listener.tls {
         ListenerTls::Off => return Ok(None),
         ListenerTls::Offered => Demand::Offered,
@@ -151,7 +162,7 @@ fn server_tls(listener: &ListenerConfig) -> Result<Option<Arc<ServerTls>>, Start
         (Some(certificate), Some(key)) => ServerTls::load(certificate, key, demand)?,
         _ => ServerTls::self_signed(demand)?,
     };
-    Ok(Some(Arc::new(tls)))
+    Ok(Some(tls))
 }
 
 /// Clients that may wait in the kernel until they are accepted. It takes no more than its own

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rule::Network;
 use super::value::{self, Bytes, Endpoint};
 use crate::secret::Secret;
 
@@ -79,6 +80,8 @@ pub enum Engine {
     /// MySQL 5.7 to 9.x and MariaDB 10.3 to 12.x; which of the two is found out when connecting.
     #[default]
     Mysql,
+    /// PostgreSQL 13 to 18.
+    Postgres,
 }
 
 /// Whether the guard uses TLS towards the server.
@@ -109,7 +112,8 @@ pub enum Pooling {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
-    /// An account that may kill the clients' statements (`CONNECTION ADMIN`, or `CONNECTION_ADMIN`).
+    /// An account that may kill the clients' statements: `CONNECTION ADMIN` of MariaDB,
+    /// `CONNECTION_ADMIN` of MySQL, the roles `pg_signal_backend` and `pg_monitor` of PostgreSQL.
     pub user: String,
     /// Its password. Give this or `password_file`.
     #[serde(default)]
@@ -120,6 +124,9 @@ pub struct Control {
     /// How many there are, at least 2: one may be stuck while the other is needed.
     #[serde(default = "default::control_connections")]
     pub connections: u32,
+    /// PostgreSQL: the database that they connect to.
+    #[serde(default = "default::control_database")]
+    pub database: String,
     /// `host:port` of the server's extra door (`admin_port`, `extra_port`), which opens even when
     /// the server has no connections left. Default: the address of `[upstream]`.
     #[serde(default)]
@@ -135,6 +142,13 @@ pub struct Auth {
     pub database: bool,
     /// Password file: one `user:password` per line, `#` begins a comment.
     pub file: Option<PathBuf>,
+    /// PostgreSQL: the query by which the database is asked what it keeps of a password, for accounts
+    /// that are in neither list. `$1` is the name; it returns the name and the password as
+    /// `pg_authid` has it. `[control]` asks it, so its account must be allowed to. Default: a look into
+    /// `pg_authid`, which superusers may.
+    pub query: Option<String>,
+    /// PostgreSQL: networks from where clients need not prove who they are (`trust`).
+    pub trust: Vec<Network>,
     /// How long an account that the database confirmed is believed before it is asked again.
     #[serde(with = "value::duration")]
     #[schemars(with = "value::DurationText")]
@@ -147,7 +161,14 @@ pub struct Auth {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { database: true, file: None, ttl: Duration::from_secs(600), local_infile: false }
+        Self {
+            database: true,
+            file: None,
+            query: None,
+            trust: Vec::new(),
+            ttl: Duration::from_secs(600),
+            local_infile: false,
+        }
     }
 }
 
@@ -201,6 +222,9 @@ mod default {
     }
     pub(super) fn native_limits() -> bool {
         true
+    }
+    pub(super) fn control_database() -> String {
+        "postgres".into()
     }
     pub(super) fn control_connections() -> u32 {
         2

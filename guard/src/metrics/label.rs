@@ -117,6 +117,8 @@ labels! {
         Upstream = "upstream",
         /// It went away by itself.
         Gone = "gone",
+        /// It only came to have a statement cancelled (PostgreSQL).
+        CancelRequest = "cancel_request",
     }
 
     /// Why a client that was logged in is gone.

@@ -88,7 +88,7 @@ fn listeners(
             AuthPlugin::MysqlNativePassword => Plugin::NativePassword,
         };
         let login = LoginContext {
-            tls: server_tls(listener)?,
+            tls: server_tls(listener)?.map(Arc::new),
             users: Arc::clone(users),
             plugin,
             timeout: listener.login_timeout,

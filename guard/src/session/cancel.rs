@@ -408,7 +408,7 @@ impl Session {
 }
 
 /// The cause in the metrics when a time limit passed.
-pub(super) const fn cause_of(limit: TimeLimit) -> CancelCause {
+pub const fn cause_of(limit: TimeLimit) -> CancelCause {
     match limit {
         TimeLimit::Statement => CancelCause::StatementTime,
         TimeLimit::Transaction | TimeLimit::IdleInTransaction => CancelCause::TransactionTime,

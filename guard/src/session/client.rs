@@ -17,7 +17,7 @@ use wire::mysql::{
 use crate::stream::Stream;
 
 /// What one read from a client asks for, and the size of a pooled buffer. Most statements fit.
-const READ_LEN: usize = 16 * 1024;
+pub const READ_LEN: usize = 16 * 1024;
 
 /// How many empty buffers are kept for the next client that speaks. 128 clients that speak
 /// at once find two; more allocate.
@@ -32,7 +32,8 @@ const PIPELINE_LEN_MAX: usize = 256 * 1024;
 pub struct Buffers(Mutex<Vec<BytesMut>>);
 
 impl Buffers {
-    fn take(&self) -> BytesMut {
+    /// A buffer with room for one read.
+    pub fn take(&self) -> BytesMut {
         let mut buffer = self.0.lock().pop().unwrap_or_default();
         // A buffer whose front was consumed has room behind it again; nothing is copied.
         buffer.reserve(READ_LEN);
@@ -40,7 +41,7 @@ impl Buffers {
     }
 
     /// Keeps a buffer for the next; one that grew goes back to the allocator.
-    fn put(&self, mut buffer: BytesMut) {
+    pub fn put(&self, mut buffer: BytesMut) {
         buffer.clear();
         let mut buffers = self.0.lock();
         if buffers.len() < BUFFERS_MAX && (1..=2 * READ_LEN).contains(&buffer.capacity()) {

@@ -44,13 +44,17 @@ pub enum Pin {
     ConnectionId,
     /// The server reported a change of session state that no statement explains.
     Unknown,
+    /// `LISTEN`, until `UNLISTEN`.
+    Listen,
+    /// `currval()` or `lastval()` was asked for: the value is known to this connection only.
+    Sequence,
     /// Pooling is off: one upstream connection for each client (`pooling = "session"`).
     Session,
 }
 
 impl Pin {
     /// All causes, in the order of their discriminants.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::TemporaryTable,
         Self::UserVariable,
         Self::NamedLock,
@@ -65,6 +69,8 @@ impl Pin {
         Self::Role,
         Self::ConnectionId,
         Self::Unknown,
+        Self::Listen,
+        Self::Sequence,
         Self::Session,
     ];
 
@@ -85,11 +91,13 @@ impl Pin {
             Self::Role => "role",
             Self::ConnectionId => "connection_id",
             Self::Unknown => "unknown_state",
+            Self::Listen => "listen",
+            Self::Sequence => "sequence",
             Self::Session => "session_pooling",
         }
     }
 
-    const fn bit(self) -> u16 {
+    const fn bit(self) -> u32 {
         1 << self as u8
     }
 }
@@ -103,12 +111,12 @@ impl fmt::Display for Pin {
 /// The pins of one session.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Pins {
-    causes: u16,
+    causes: u32,
     /// Causes with a name each. A cause whose bit is set but that has no name here is kept until
     /// a reset.
     names: Vec<(Pin, Box<[u8]>)>,
     /// Causes of which at least one name is not known.
-    unnamed: u16,
+    unnamed: u32,
 }
 
 impl Pins {

@@ -194,6 +194,11 @@ impl Tracker {
         self.state == State::Between && self.queue.is_empty() && self.passing == 0
     }
 
+    /// Whether part of a message was passed on, and not its end.
+    pub const fn is_passing(&self) -> bool {
+        self.passing > 0
+    }
+
     /// How many ReadyForQuery may come unasked, because a COPY failed and took a Sync or did not.
     /// Others may have the connection only when [`Tracker::is_over`] and this is 0: an answer to
     /// whatever is sent next, but for an error, makes it so.

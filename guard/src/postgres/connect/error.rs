@@ -2,10 +2,12 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use thiserror::Error;
 use wire::Malformed;
 use wire::postgres::auth::scram;
-use wire::postgres::backend::Fields;
+use wire::postgres::backend::{Fields, Notice, Severity, put_error};
+use wire::postgres::frame::HEADER_LEN;
 
 use crate::postgres::messages::MessageError;
 
@@ -101,6 +103,15 @@ impl ServerError {
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         let fields = Fields::parse(body)?;
         Ok(Self { sqlstate: fields.code().unwrap_or(Self::UNKNOWN), body: body.into() })
+    }
+
+    /// One that the guard says in the server's words.
+    pub fn own(sqlstate: [u8; 5], message: &str) -> Self {
+        let (severity, message) = (Severity::Fatal, message.as_bytes());
+        let notice = Notice { severity, code: sqlstate, message, detail: None, hint: None };
+        let mut whole = BytesMut::new();
+        put_error(&mut whole, &notice);
+        Self { sqlstate, body: whole[HEADER_LEN..].into() }
     }
 
     /// Its fields.

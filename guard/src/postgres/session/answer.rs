@@ -1,0 +1,303 @@
+//! What the guard answers itself: BEGIN, the end of a transaction that the database knows nothing of,
+//! and whatever concerns the client's side alone.
+//!
+//! In the extended protocol such a statement comes in pieces: its Parse, Bind, Describe and Execute
+//! are each answered as the server would. As soon as something else comes, the rest of the series goes
+//! to the server.
+
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use policy::sql::{Begin, Effects, Kind as StatementKind, Shape};
+use wire::postgres::{
+    backend::{Kind as Reply, Severity, put_bare, put_command_complete, put_parameter_description},
+    frame::HEADER_LEN,
+    frontend::{Execute, Kind, Target, query_text},
+};
+
+use super::{End, Session, Transaction};
+use crate::postgres::{
+    client::Message,
+    refuse::{self, Error},
+};
+
+/// A portal of a statement that the guard answers.
+#[derive(Debug)]
+pub(super) struct Local {
+    portal: Box<[u8]>,
+    shape: Arc<Shape>,
+}
+
+/// What a statement does that the guard can answer.
+enum Act {
+    Begin(&'static [u8]),
+    Commit,
+    Rollback,
+}
+
+impl Session {
+    /// Carries out one message, which lies at the front of the client's buffer, and consumes it.
+    pub(super) async fn obey(&mut self, message: Message) -> Result<(), End> {
+        if self.answer(message)? { Ok(()) } else { self.unit(message).await }
+    }
+
+    /// Answers a message that needs no server. Returns whether it did, and has consumed it.
+    fn answer(&mut self, message: Message) -> Result<bool, End> {
+        match message.kind {
+            Kind::Terminate => return Err(End::Quit),
+            // A series that the server knows of is over once this is read: its Sync went there.
+            Kind::Sync => {
+                self.is_skipping = false;
+                self.local = None;
+                self.say_ready();
+            }
+            // What a COPY sent that is over, or a proof that nobody asked for.
+            Kind::CopyData | Kind::CopyDone | Kind::CopyFail | Kind::Password => {}
+            _ if self.is_skipping => {}
+            // What was answered so far goes out before the next wait for the client.
+            Kind::Flush => {}
+            Kind::Query => return Ok(self.answer_query(message)),
+            Kind::Parse | Kind::Bind | Kind::Describe | Kind::Execute | Kind::Close
+                if !self.is_in_transaction() =>
+            {
+                return Ok(self.answer_extended(message));
+            }
+            _ => return Ok(false),
+        }
+        self.client.drop_message(message);
+        Ok(true)
+    }
+
+    fn answer_query(&mut self, message: Message) -> bool {
+        let body = &self.client.inbuf[HEADER_LEN..message.here];
+        let Ok(sql) = query_text(body) else { return false };
+        let shape = self.shared.statements.judge(sql, self.dialect(), &mut self.scratch);
+        if shape.kind == StatementKind::Deallocate {
+            return self.deallocate(&shape, message);
+        }
+        match self.act_of(&shape) {
+            Some(Ok(act)) => self.act(act),
+            Some(Err(error)) => error.put(self.client.out(), Severity::Error),
+            None => return false,
+        }
+        self.say_ready();
+        self.client.drop_message(message);
+        true
+    }
+
+    /// What the guard does about a statement: act, refuse it, or (`None`) leave it to the server.
+    fn act_of(&mut self, shape: &Shape) -> Option<Result<Act, Error>> {
+        let is_alone = !shape.effects.intersects(Effects::MULTI | Effects::CHAINS);
+        match (&mut self.transaction, shape.kind) {
+            (Transaction::Idle, _) if self.lease.is_none() => {
+                let begin = match shape.begin? {
+                    Begin::Plain => b"BEGIN".as_slice(),
+                    Begin::ReadOnly => b"BEGIN READ ONLY",
+                    Begin::ReadWrite => b"BEGIN READ WRITE",
+                    // The server has to read them before anything runs under them.
+                    Begin::Modes => return None,
+                };
+                Some(Ok(Act::Begin(begin)))
+            }
+            (Transaction::Begun(_), StatementKind::Commit) if is_alone => Some(Ok(Act::Commit)),
+            (Transaction::Begun(_), StatementKind::Rollback) if is_alone => Some(Ok(Act::Rollback)),
+            (Transaction::Failed { .. }, StatementKind::Commit | StatementKind::Rollback)
+                if is_alone =>
+            {
+                Some(Ok(Act::Rollback))
+            }
+            (Transaction::Failed { why }, _) => {
+                Some(Err(why.take().unwrap_or_else(refuse::in_failed_transaction)))
+            }
+            _ => None,
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        let (transaction, tag) = match act {
+            Act::Begin(sql) => (Transaction::Begun(sql), &b"BEGIN"[..]),
+            Act::Commit => (Transaction::Idle, &b"COMMIT"[..]),
+            Act::Rollback => (Transaction::Idle, &b"ROLLBACK"[..]),
+        };
+        self.transaction = transaction;
+        put_command_complete(self.client.out(), tag);
+    }
+
+    /// Forgets a statement that was prepared with Parse: the server knows it by another name.
+    fn deallocate(&mut self, shape: &Shape, message: Message) -> bool {
+        let body = &self.client.inbuf[HEADER_LEN..message.here];
+        let is_alone = !shape.effects.contains(Effects::MULTI);
+        let has_failed = matches!(self.transaction, Transaction::Failed { .. })
+            || self.told_status() == wire::postgres::backend::TransactionStatus::Failed;
+        let Some(name) = shape.subject(body, &self.scratch).filter(|_| is_alone && !has_failed)
+        else {
+            return false;
+        };
+        if self.statements.remove(name).is_none() {
+            return false;
+        }
+        put_command_complete(self.client.out(), b"DEALLOCATE");
+        self.say_ready();
+        self.client.drop_message(message);
+        true
+    }
+
+    fn answer_extended(&mut self, message: Message) -> bool {
+        // From the first message that the server has seen on, all of a series is its.
+        if self.lease.is_some() {
+            return false;
+        }
+        let body = BytesMut::from(&self.client.inbuf[HEADER_LEN..message.here]);
+        let is_answered = match message.kind {
+            Kind::Parse => self.answer_parse(&body),
+            Kind::Bind => self.answer_bind(&body),
+            Kind::Describe => self.answer_describe(&body),
+            Kind::Execute => self.answer_execute(&body),
+            _ => self.answer_close(&body),
+        };
+        if is_answered {
+            self.client.drop_message(message);
+        }
+        is_answered
+    }
+
+    fn answer_parse(&mut self, mut body: &[u8]) -> bool {
+        let Some(name) = take_name(&mut body) else { return false };
+        let mut rest = body;
+        let Some(sql) = take_name(&mut rest) else { return false };
+        let shape = self.shared.statements.judge(sql, self.dialect(), &mut self.scratch);
+        match self.act_of(&shape) {
+            // Only its Execute acts; what it would be refused for now, it is.
+            Some(Ok(_)) if self.statements.get(name).is_none() => {
+                self.keep_statement(name, body, &shape);
+                put_bare(self.client.out(), Reply::ParseComplete);
+                true
+            }
+            Some(Err(error)) => self.fail(&error),
+            _ => false,
+        }
+    }
+
+    /// Keeps a statement that the server has not been told of; it is, when it has to know.
+    fn keep_statement(&mut self, name: &[u8], rest: &[u8], shape: &Arc<Shape>) {
+        if name.is_empty() {
+            let unnamed = &mut self.statements.unnamed;
+            unnamed.rest.clear();
+            unnamed.rest.extend_from_slice(rest);
+            unnamed.shape = Some(Arc::clone(shape));
+            unnamed.serial = self.shared.engine.statements.next_serial();
+        } else {
+            let statement = self.shared.engine.statements.intern(rest, shape);
+            self.statements.insert(name, statement);
+        }
+    }
+
+    fn answer_bind(&mut self, mut body: &[u8]) -> bool {
+        let (Some(portal), Some(name)) = (take_name(&mut body), take_name(&mut body)) else {
+            return false;
+        };
+        let Some(shape) = self.statements.shape(name).cloned() else {
+            return self.refuse_if_failed();
+        };
+        match self.act_of(&shape) {
+            Some(Ok(_)) => {
+                self.local = Some(Local { portal: portal.into(), shape });
+                put_bare(self.client.out(), Reply::BindComplete);
+                true
+            }
+            Some(Err(error)) => self.fail(&error),
+            None => false,
+        }
+    }
+
+    fn answer_describe(&mut self, body: &[u8]) -> bool {
+        let is_local = match Target::parse(body) {
+            Ok(Target::Portal(name)) => self.is_local(name),
+            Ok(Target::Statement(name)) => {
+                let shape = self.statements.shape(name).cloned();
+                shape.is_some_and(|shape| matches!(self.act_of(&shape), Some(Ok(_))))
+            }
+            Err(_) => false,
+        };
+        if !is_local {
+            return self.refuse_if_failed();
+        }
+        if body.first() == Some(&b'S') {
+            put_parameter_description(self.client.out(), &[]);
+        }
+        put_bare(self.client.out(), Reply::NoData);
+        true
+    }
+
+    fn answer_execute(&mut self, body: &[u8]) -> bool {
+        let is_local = Execute::parse(body).is_ok_and(|execute| self.is_local(execute.portal));
+        let Some(local) = self.local.take_if(|_| is_local) else { return self.refuse_if_failed() };
+        match self.act_of(&local.shape) {
+            Some(Ok(act)) => {
+                self.act(act);
+                true
+            }
+            Some(Err(error)) => self.fail(&error),
+            // The transaction is another one since: a portal does not outlive its own.
+            None => {
+                self.fail(&Error::Own { code: *b"34000", message: "portal does not exist".into() })
+            }
+        }
+    }
+
+    /// Forgetting a statement or a portal concerns the server only while it has a transaction.
+    fn answer_close(&mut self, body: &[u8]) -> bool {
+        match Target::parse(body) {
+            Ok(Target::Statement(name)) if !name.is_empty() => {
+                // One that was prepared with SQL is closed the same way.
+                if self.statements.remove(name).is_none() && !self.pins.is_empty() {
+                    return false;
+                }
+            }
+            Ok(_) if self.pins.is_empty() => {}
+            _ => return false,
+        }
+        put_bare(self.client.out(), Reply::CloseComplete);
+        true
+    }
+
+    fn is_local(&self, portal: &[u8]) -> bool {
+        self.local.as_ref().is_some_and(|local| *local.portal == *portal)
+    }
+
+    fn refuse_if_failed(&mut self) -> bool {
+        let Transaction::Failed { why } = &mut self.transaction else { return false };
+        let error = why.take().unwrap_or_else(refuse::in_failed_transaction);
+        self.fail(&error)
+    }
+
+    /// Answers a message of the extended protocol with an error: all up to the next Sync is dropped.
+    fn fail(&mut self, error: &Error) -> bool {
+        error.put(self.client.out(), Severity::Error);
+        self.is_skipping = true;
+        self.local = None;
+        true
+    }
+
+    /// Refuses the unit that begins with `message`. A transaction that it is in has failed.
+    pub(super) fn decline(&mut self, message: Message, error: &Error) {
+        if matches!(self.transaction, Transaction::Begun(_)) {
+            self.transaction = Transaction::Failed { why: None };
+        }
+        if matches!(message.kind, Kind::Query | Kind::FunctionCall) {
+            error.put(self.client.out(), Severity::Error);
+            self.say_ready();
+        } else {
+            self.fail(error);
+        }
+        self.client.drop_message(message);
+    }
+}
+
+/// Takes a NUL-terminated string off the front.
+pub(super) fn take_name<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = body.iter().position(|&byte| byte == 0)?;
+    let name = &body[..end];
+    body.advance(end + 1);
+    Some(name)
+}

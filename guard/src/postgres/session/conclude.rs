@@ -1,0 +1,188 @@
+//! What a unit has left behind, and giving back what it used.
+
+use std::{sync::Arc, time::Instant};
+
+use policy::{admission::Outcome, class::TimeLimits, deadline::Since};
+
+use super::{End, Lost, Session, Transaction, outcome_of, relay::Unit, unit::Task};
+use crate::{
+    gate::Permit,
+    metrics::{StatementOutcome, TransactionOutcome},
+    postgres::holdings,
+    session::{cancel::cause_of, pins::Pin},
+};
+
+impl Session {
+    /// Takes over what a finished unit left behind.
+    pub(super) async fn conclude(
+        &mut self,
+        task: &Task,
+        unit: &Unit,
+        sent: Instant,
+    ) -> Result<(), End> {
+        let now = Instant::now();
+        self.now = now;
+        let ended =
+            if unit.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
+        self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
+        let transaction = self.transaction.since().or(Some(sent));
+        self.observe(Since { statement: Some(sent), transaction, idle: None });
+        self.take_over(unit);
+        self.outcome = outcome_of(unit.error);
+        if self.is_in_transaction() {
+            if self.transaction.since().is_none() {
+                self.transaction = Transaction::Open { since: sent };
+            }
+            self.idle_since = Some(now);
+            self.show();
+            return Ok(());
+        }
+        let is_rolled_back = unit.error.is_some() || unit.rolled_back;
+        let ended = if is_rolled_back {
+            TransactionOutcome::RolledBack
+        } else {
+            TransactionOutcome::Committed
+        };
+        let took = self.transaction.since().map(|since| now.duration_since(since));
+        self.shared.metrics.class(task.class).note_transaction(ended, took);
+        self.transaction = Transaction::Idle;
+        if let Err(lost) = self.look(task).await {
+            return self.lose_quietly(&lost).await;
+        }
+        self.release();
+        Ok(())
+    }
+
+    /// Notes what a unit may have left, also one that was cancelled.
+    pub(super) fn take_over(&mut self, unit: &Unit) {
+        self.suspicion = self.suspicion.and(unit.suspicion);
+        for name in &unit.customs {
+            if !self.customs.contains(name) {
+                self.customs.push(name.clone());
+            }
+        }
+    }
+
+    /// Counts a time limit that would have passed by now, if the mode were enforce. Once for each
+    /// transaction: it would have been over.
+    pub(super) fn observe(&mut self, since: Since) {
+        let Some(times) = &self.observed else { return };
+        if let Some(deadline) = times.next(since).filter(|deadline| deadline.at < self.now) {
+            let metrics = self.shared.metrics.class(self.class);
+            metrics.would_cancel.of(cause_of(deadline.limit)).increment(1);
+            self.observed = None;
+        }
+    }
+
+    /// Asks the server what the session holds now, where the transaction gave reason to.
+    pub(super) async fn look(&mut self, task: &Task) -> Result<(), Lost> {
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
+        if lease.tracker.doubts() > 0 {
+            // An answer to anything tells which Syncs of a failed COPY were read.
+            let _empty = lease.query(b"").await?;
+        }
+        if self.suspicion.is_empty() {
+            return Ok(());
+        }
+        // The client need not wait for what concerns it no more.
+        self.client.flush().await.map_err(Lost::Io)?;
+        let suspicion = std::mem::take(&mut self.suspicion);
+        let found = holdings::look(lease, suspicion, &self.customs).await?;
+        let before = self.pins.clone();
+        match found {
+            None => _ = self.pins.add(Pin::Unknown),
+            Some(found) => {
+                for (pin, is_held) in found.pins {
+                    if is_held {
+                        self.pins.add(pin);
+                    } else {
+                        self.pins.remove(pin);
+                    }
+                }
+                if let Some(settings) = found.settings {
+                    lease.settings = Arc::clone(&settings);
+                    self.settings = self.with_initial(settings);
+                }
+            }
+        }
+        self.show_pins(&before, task);
+        Ok(())
+    }
+
+    /// What RESET has undone is as the client's login had it; the connection is told with the next
+    /// transaction.
+    fn with_initial(&self, mut settings: Arc<super::Settings>) -> Arc<super::Settings> {
+        if self.initial.iter().any(|(name, _)| settings.get(name).is_none()) {
+            Arc::make_mut(&mut settings).fill_up(&self.initial);
+        }
+        settings
+    }
+
+    fn show_pins(&self, before: &crate::session::pins::Pins, task: &Task) {
+        if self.pins == *before {
+            return;
+        }
+        let metrics = self.shared.metrics.class(task.class);
+        for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
+            metrics.pins.of(pin).increment(1);
+        }
+        let text: Arc<str> = Arc::from(&*task.shape.text);
+        self.entry.card.show_pins(&self.pins, self.now, Some(&text));
+    }
+
+    /// Gives the connection back, or keeps it where the session is pinned; settles the permit. The
+    /// database has confirmed that no transaction is open.
+    pub(super) fn release(&mut self) {
+        self.times = TimeLimits::default();
+        self.observed = None;
+        self.idle_since = None;
+        if self.pins.is_empty() {
+            self.part();
+            self.pinned = None;
+        } else if self.pinned.is_none() {
+            self.pinned = self.permit.as_mut().and_then(Permit::pin);
+        }
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Success);
+        if let Some(permit) = self.permit.take() {
+            permit.settle(self.now, outcome);
+        }
+        self.show();
+    }
+
+    /// Leaves the connection where others may take it.
+    fn part(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        let linger = self.shared.options.linger;
+        if linger.is_zero() {
+            lease.give_back();
+        } else {
+            self.linger_until = Some(self.now + linger);
+            self.shared.upstream.lingering.put(&self.slot, lease, None);
+        }
+    }
+
+    /// Takes the lingering connection back, if nobody else has and the server has not closed it.
+    pub(super) fn resume(&mut self) {
+        self.linger_until = None;
+        if self.lease.is_none() {
+            let taken = self.shared.upstream.lingering.take(&self.slot);
+            self.lease = taken.and_then(|(mut lease, _)| {
+                let is_well = !crate::engine::Connection::is_disturbed(&mut *lease);
+                is_well.then_some(lease)
+            });
+        }
+    }
+
+    /// Gives a lingering connection back.
+    pub(super) fn leave_slot(&mut self) {
+        self.linger_until = None;
+        if let Some((lease, _)) = self.shared.upstream.lingering.take(&self.slot) {
+            lease.give_back();
+        }
+    }
+
+    /// Whether another connection can take the place of a lost one.
+    pub(super) fn is_replaceable(&self) -> bool {
+        self.pins.is_empty()
+    }
+}

@@ -1,0 +1,354 @@
+//! A client's messages on their way to the server.
+//!
+//! Each is noted with the tracker before it goes out. Prepared statements have other names there,
+//! and what the connection lacks is prepared ahead; see [`statements`](crate::postgres::statements).
+
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut};
+use policy::sql::{Dialect, Effects, Scratch, Shape};
+use wire::postgres::{
+    backend::TransactionStatus,
+    frame::{HEADER_LEN, write_message},
+    frontend::{Kind, Names, Target, put_close, rename},
+    result::{Asker, Request},
+};
+
+use super::{
+    answer::take_name,
+    relay::{Relay, SEND_LEN_MAX, Stop, Undo, Unit},
+};
+use crate::postgres::{
+    client::{Client, ClientError, Message},
+    connection::Lost,
+    holdings::Suspicion,
+    refuse,
+    settings::Settings,
+    statements::Statement,
+};
+
+impl Relay<'_> {
+    /// Takes the client's messages as far as they belong to this unit, are there, and the server's
+    /// side has room.
+    pub(super) fn take_messages(&mut self) -> Result<bool, Stop> {
+        let mut has_moved = false;
+        while self.connection.outbuf.len() < SEND_LEN_MAX {
+            if self.unit.passing > 0 {
+                if !self.pass() {
+                    break;
+                }
+                has_moved = true;
+                continue;
+            }
+            let is_copying = self.connection.tracker.awaits_copy_data();
+            if self.unit.has_begun && !self.unit.is_open && !is_copying {
+                break;
+            }
+            let Some(client) = &mut self.client else { break };
+            let Some(message) = client.peek()? else { break };
+            if !self.take(message)? {
+                break;
+            }
+            has_moved = true;
+        }
+        Ok(has_moved)
+    }
+
+    /// Passes on more of a message whose head has gone.
+    fn pass(&mut self) -> bool {
+        let Some(client) = &mut self.client else { return false };
+        let len = self.unit.passing.min(client.inbuf.len()).min(SEND_LEN_MAX);
+        self.connection.outbuf.extend_from_slice(&client.inbuf[..len]);
+        client.inbuf.advance(len);
+        self.unit.passing -= len;
+        len > 0
+    }
+
+    /// Takes one message. Returns false if it has to wait.
+    fn take(&mut self, message: Message) -> Result<bool, Stop> {
+        let is_copying = self.connection.tracker.awaits_copy_data();
+        match message.kind {
+            Kind::Terminate => return Err(ClientError::Closed.into()),
+            Kind::CopyData | Kind::CopyDone | Kind::CopyFail if !is_copying => {
+                // Perhaps the server has not said yet that it wants them.
+                if self.connection.tracker.outstanding() > 0 {
+                    return Ok(false);
+                }
+                self.drop_message(message);
+                return Ok(true);
+            }
+            kind if kind.is_extended() && self.connection.tracker.is_skipping() => {
+                self.drop_message(message);
+                return Ok(true);
+            }
+            Kind::Query => self.take_query(message)?,
+            Kind::Parse => self.take_parse(message)?,
+            Kind::Bind => self.take_bind(message)?,
+            Kind::Describe => self.take_describe(message)?,
+            Kind::Close => self.take_close(message)?,
+            _ => self.send(message, None)?,
+        }
+        self.note(message.kind, is_copying);
+        Ok(true)
+    }
+
+    /// Notes what a message means for the unit.
+    fn note(&mut self, kind: Kind, is_copying: bool) {
+        self.unit.has_begun = true;
+        match kind {
+            Kind::Sync if !is_copying => self.unit.is_open = false,
+            // Its Sync before was taken by the COPY; another one is due.
+            Kind::CopyDone | Kind::CopyFail => self.unit.is_open = self.unit.is_extended,
+            kind if kind.is_extended() || kind == Kind::Execute => {
+                self.unit.is_open = true;
+                self.unit.is_extended = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn take_query(&mut self, message: Message) -> Result<(), Stop> {
+        let body = body_of(&self.client, message);
+        let sql = body.strip_suffix(&[0]).unwrap_or(body);
+        let shape = self.shared.statements.judge(sql, dialect(self.settings), self.scratch);
+        note_customs(self.unit, &shape, sql, self.scratch);
+        self.suspect(&shape);
+        // As on the server.
+        self.statements.unnamed.forget();
+        self.connection.statements.unnamed = 0;
+        self.send(message, None)
+    }
+
+    fn take_parse(&mut self, message: Message) -> Result<(), Stop> {
+        let mut rest = body_of(&self.client, message);
+        let Some(name) = take_name(&mut rest) else { return self.send(message, None) };
+        let mut text = rest;
+        let Some(sql) = take_name(&mut text) else { return self.send(message, None) };
+        let shape = self.shared.statements.judge(sql, dialect(self.settings), self.scratch);
+        note_customs(self.unit, &shape, sql, self.scratch);
+        if name.is_empty() {
+            let serial = self.shared.engine.statements.next_serial();
+            let unnamed = &mut self.statements.unnamed;
+            unnamed.rest.clear();
+            unnamed.rest.extend_from_slice(rest);
+            unnamed.shape = Some(shape);
+            unnamed.serial = serial;
+            self.connection.statements.unnamed = serial;
+            let request = self.send_numbered(message, None)?;
+            self.unit.undo.push(Undo::Unnamed { request });
+            return Ok(());
+        }
+        if let Some(known) = self.statements.get(name).cloned() {
+            // The server refuses the name, as it would refuse the client's.
+            self.prepare_ahead(&known)?;
+            return self.send(message, Some(&known));
+        }
+        let max = self.shared.options.statements_per_client;
+        if self.statements.len() >= max {
+            return Err(Stop::Refused(refuse::too_many_statements(max)));
+        }
+        let statements = &self.shared.engine.statements;
+        let (statement, definitions) = (statements.intern(rest, &shape), statements.definitions());
+        let name = Box::from(name);
+        self.prepare(message, name, statement, definitions)
+    }
+
+    /// Prepares a new statement of the client's, unless the connection has it.
+    fn prepare(
+        &mut self,
+        message: Message,
+        name: Box<[u8]>,
+        statement: Arc<Statement>,
+        definitions: u64,
+    ) -> Result<(), Stop> {
+        let has_failed = self.connection.status == TransactionStatus::Failed;
+        let held = &mut self.connection.statements;
+        let request = if held.is_fresh(&statement, definitions) && !has_failed {
+            held.uses(&statement);
+            self.drop_message(message);
+            self.push(Request::GivenParse, Asker::Guard)?
+        } else {
+            if held.uses(&statement) {
+                self.close(&statement)?;
+            }
+            let request = self.send_numbered(message, Some(&statement))?;
+            self.hold(&statement, definitions)?;
+            request
+        };
+        self.statements.insert(&name, Arc::clone(&statement));
+        self.unit.undo.push(Undo::Prepared { request, name, statement });
+        Ok(())
+    }
+
+    fn take_bind(&mut self, message: Message) -> Result<(), Stop> {
+        let mut body = body_of(&self.client, message);
+        let name = take_name(&mut body).and_then(|_| take_name(&mut body));
+        self.take_use(message, name.map(Box::from))
+    }
+
+    fn take_describe(&mut self, message: Message) -> Result<(), Stop> {
+        match Target::parse(body_of(&self.client, message)) {
+            Ok(Target::Statement(name)) => {
+                let name = Box::from(name);
+                self.take_use(message, Some(name))
+            }
+            _ => self.send(message, None),
+        }
+    }
+
+    /// Takes a message that uses a prepared statement.
+    fn take_use(&mut self, message: Message, name: Option<Box<[u8]>>) -> Result<(), Stop> {
+        let Some(name) = name else { return self.send(message, None) };
+        if name.is_empty() {
+            if let Some(shape) = self.statements.unnamed.shape.clone() {
+                self.suspect(&shape);
+            }
+            self.bring_unnamed()?;
+            return self.send(message, None);
+        }
+        // One that is not known may have been prepared with SQL.
+        let Some(statement) = self.statements.get(&name).cloned() else {
+            return self.send(message, None);
+        };
+        self.suspect(&statement.shape);
+        self.prepare_ahead(&statement)?;
+        self.send(message, Some(&statement))
+    }
+
+    fn take_close(&mut self, message: Message) -> Result<(), Stop> {
+        let name = match Target::parse(body_of(&self.client, message)) {
+            Ok(Target::Statement(name)) if !name.is_empty() => Box::from(name),
+            _ => return self.send(message, None),
+        };
+        // Others may use it: only its client forgets it.
+        let Some(statement) = self.statements.remove(&name) else {
+            return self.send(message, None);
+        };
+        self.drop_message(message);
+        let request = self.push(Request::GivenClose, Asker::Guard)?;
+        self.unit.undo.push(Undo::Closed { request, name, statement });
+        Ok(())
+    }
+
+    /// Sees to it that the unnamed statement on the connection is the client's, or none.
+    fn bring_unnamed(&mut self) -> Result<(), Stop> {
+        let mine = &self.statements.unnamed;
+        let there = self.connection.statements.unnamed;
+        if mine.serial == there {
+            return Ok(());
+        }
+        if mine.serial == 0 {
+            self.push(Request::Close, Asker::Guard)?;
+            put_close(&mut self.connection.outbuf, Target::Statement(b""));
+        } else {
+            let request = self.push(Request::Parse, Asker::Guard)?;
+            let mine = &self.statements.unnamed;
+            put_raw_parse(&mut self.connection.outbuf, b"", &mine.rest);
+            self.unit.undo.push(Undo::Unnamed { request });
+        }
+        self.connection.statements.unnamed = self.statements.unnamed.serial;
+        Ok(())
+    }
+
+    /// Prepares a statement of the client's where the connection lacks it.
+    fn prepare_ahead(&mut self, statement: &Arc<Statement>) -> Result<(), Stop> {
+        if self.connection.statements.uses(statement) {
+            return Ok(());
+        }
+        let definitions = self.shared.engine.statements.definitions();
+        let request = self.push(Request::Parse, Asker::Guard)?;
+        put_raw_parse(&mut self.connection.outbuf, &statement.name, &statement.rest);
+        self.unit.undo.push(Undo::Ahead { request, statement: Arc::clone(statement) });
+        self.hold(statement, definitions)
+    }
+
+    /// Notes a statement that is on its way to the connection; the one that has to go for it is
+    /// closed.
+    fn hold(&mut self, statement: &Arc<Statement>, definitions: u64) -> Result<(), Stop> {
+        let max = self.shared.upstream.statements_per_connection;
+        match self.connection.statements.insert(Arc::clone(statement), definitions, max) {
+            Some(evicted) => self.close(&evicted),
+            None => Ok(()),
+        }
+    }
+
+    fn close(&mut self, statement: &Statement) -> Result<(), Stop> {
+        self.push(Request::Close, Asker::Guard)?;
+        put_close(&mut self.connection.outbuf, Target::Statement(&statement.name));
+        Ok(())
+    }
+
+    /// What a statement may do to its session is suspected until the server is asked.
+    fn suspect(&mut self, shape: &Shape) {
+        self.unit.suspicion = self.unit.suspicion.and(Suspicion::of(shape, self.pins));
+    }
+
+    fn push(&mut self, request: Request, asker: Asker) -> Result<u64, Stop> {
+        Ok(self.connection.tracker.push(request, asker).map_err(Lost::from)?)
+    }
+
+    /// Sends a message on, for a statement by its name on the server.
+    fn send(&mut self, message: Message, statement: Option<&Statement>) -> Result<(), Stop> {
+        self.send_numbered(message, statement).map(drop)
+    }
+
+    fn send_numbered(
+        &mut self,
+        message: Message,
+        statement: Option<&Statement>,
+    ) -> Result<u64, Stop> {
+        let first = body_of(&self.client, message).first().copied();
+        let number = match Request::of(message.kind, first) {
+            Some(request) => self.push(request, Asker::Client)?,
+            None => 0,
+        };
+        let Some(client) = &mut self.client else { return Ok(number) };
+        let here = &client.inbuf[..message.here];
+        let out = &mut self.connection.outbuf;
+        let names = Names { statement: statement.map(|statement| &*statement.name), portal: None };
+        let replaced = match statement {
+            Some(_) => rename(out, here, names).map_err(ClientError::from)?.unwrap_or_default(),
+            None => 0,
+        };
+        out.extend_from_slice(&here[replaced..]);
+        client.inbuf.advance(message.here);
+        self.unit.passing = message.len - message.here;
+        Ok(number)
+    }
+
+    fn drop_message(&mut self, message: Message) {
+        if let Some(client) = &mut self.client {
+            client.drop_message(message);
+        }
+    }
+}
+
+/// The body of a message, as far as it is there.
+fn body_of<'a>(client: &'a Option<&mut Client>, message: Message) -> &'a [u8] {
+    let inbuf = client.as_deref().map(|client| &client.inbuf[..]).unwrap_or_default();
+    inbuf.get(HEADER_LEN..message.here).unwrap_or_default()
+}
+
+fn dialect(settings: &Settings) -> Dialect {
+    let conforming = settings.get("standard_conforming_strings") != Some("off");
+    Dialect::Postgres { standard_conforming_strings: conforming }
+}
+
+/// Notes the name of a parameter that is set and that the server does not list: one with a dot.
+fn note_customs(unit: &mut Unit, shape: &Shape, sql: &[u8], scratch: &Scratch) {
+    if shape.effects.contains(Effects::SETS_SESSION)
+        && let Some(name) = shape.subject(sql, scratch)
+        && name.contains(&b'.')
+    {
+        unit.customs.push(String::from_utf8_lossy(name).to_lowercase().into());
+    }
+}
+
+/// Appends a Parse whose body behind the name is `rest`.
+fn put_raw_parse(out: &mut bytes::BytesMut, name: &[u8], rest: &[u8]) {
+    write_message(out, Kind::Parse.byte(), |out| {
+        out.put_slice(name);
+        out.put_u8(0);
+        out.put_slice(rest);
+    });
+}

@@ -1,0 +1,444 @@
+//! Both directions of a connection while a unit is under way.
+//!
+//! ```text
+//! client ──► inbuf ──forward──► outbuf ──► server
+//! client ◄── outbuf ◄──scan──── inbuf ◄─── server
+//! ```
+//!
+//! Neither direction waits for the other: a client may send thousands of messages before it reads
+//! a reply, and a server that cannot write its replies stops reading. So all four steps are tried in
+//! turn until none gets further. Replies are held until the server pauses, so that a short one is one
+//! write; every buffer has a bound, past which its source is not read.
+
+use std::{
+    future::poll_fn,
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, BytesMut};
+use policy::sql::Scratch;
+use wire::postgres::{
+    backend::{CommandTag, Fields, Kind, put_bare},
+    frame::{HEADER_LEN, write_message},
+    frontend::put_sync,
+    result::{Asker, Event, Part, Request},
+};
+
+use super::{Lost, Shared};
+use crate::{
+    postgres::{
+        client::{Client, ClientError, poll_read, poll_write},
+        connection::{Connection, body},
+        holdings::Suspicion,
+        refuse::Error,
+        settings::Settings,
+        statements::{ClientStatements, PREFIX, Statement},
+    },
+    session::{interrupt::Interrupt, pins::Pins, timer::Timer},
+};
+use wire::postgres::backend::Severity;
+
+/// How much of a reply may wait for its client before the server is not read any more.
+const REPLY_LEN_MAX: usize = 64 * 1024;
+
+/// How much of a client's messages may wait for the server before the client is not read any more.
+pub(super) const SEND_LEN_MAX: usize = 64 * 1024;
+
+/// What is known of a unit so far.
+#[derive(Debug, Default)]
+pub(super) struct Unit {
+    /// Whether it began: its first message was taken.
+    pub has_begun: bool,
+    /// Whether it is a series whose Sync has not come.
+    pub is_open: bool,
+    /// Whether it is of the extended protocol.
+    pub is_extended: bool,
+    /// Bytes of the client's message that is being passed on which were not yet taken.
+    pub passing: usize,
+    /// What it may have left in the server's session.
+    pub suspicion: Suspicion,
+    /// Names of parameters that the server does not list, as it has set them.
+    pub customs: Vec<Box<str>>,
+    /// The code of its last error.
+    pub error: Option<[u8; 5]>,
+    /// Whether a transaction was rolled back by a statement of its own.
+    pub rolled_back: bool,
+    /// What was noted of prepared statements and is not so if the server refuses.
+    pub undo: Vec<Undo>,
+    /// Whether its series was ended in the client's place, whose own Sync is still to come.
+    pub was_sealed: bool,
+    /// Where it waits for its client since when.
+    stalled_since: Option<Instant>,
+}
+
+/// What a failed request has not done, by its number.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// The client's statement of that name, new, was not prepared.
+    Prepared { request: u64, name: Box<[u8]>, statement: Arc<Statement> },
+    /// The guard's Parse ahead of the client's message.
+    Ahead { request: u64, statement: Arc<Statement> },
+    /// The unnamed statement.
+    Unnamed { request: u64 },
+    /// The client's statement of that name was not closed.
+    Closed { request: u64, name: Box<[u8]>, statement: Arc<Statement> },
+}
+
+impl Undo {
+    fn request(&self) -> u64 {
+        match self {
+            Self::Prepared { request, .. }
+            | Self::Ahead { request, .. }
+            | Self::Unnamed { request }
+            | Self::Closed { request, .. } => *request,
+        }
+    }
+}
+
+impl Unit {
+    /// Whether part of a message is with the client, and not its end.
+    pub(super) fn has_partial_reply(&self, connection: Option<&Connection>) -> bool {
+        connection.is_some_and(|connection| connection.tracker.is_passing())
+    }
+}
+
+/// Why the relay stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The unit is over.
+    End,
+    /// The time limit passed.
+    Deadline,
+    /// Somebody called the session away.
+    Killed,
+    /// The client went away, or takes nothing any more.
+    ClientGone(ClientError),
+    /// The database broke off.
+    Lost(Lost),
+    /// The client asks for more than it may have; its connection ends with this.
+    Refused(Error),
+}
+
+impl From<Lost> for Stop {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        Self::ClientGone(error)
+    }
+}
+
+/// One unit on its way.
+pub(super) struct Relay<'a> {
+    /// `None` once it is gone: replies are then read and dropped.
+    pub client: Option<&'a mut Client>,
+    pub connection: &'a mut Connection,
+    pub statements: &'a mut ClientStatements,
+    pub shared: &'a Shared,
+    pub scratch: &'a mut Scratch,
+    pub settings: &'a Settings,
+    pub pins: &'a Pins,
+    pub unit: &'a mut Unit,
+    /// What the client is told instead of the server's error about a statement that was stopped.
+    pub substitute: Option<Error>,
+    /// How long the client may take nothing of a reply that waits for it.
+    pub write_timeout: Duration,
+    /// Whether the unit is being stopped: a series that an error has ended is then not left open for
+    /// its client to end.
+    pub is_ending: bool,
+}
+
+impl Relay<'_> {
+    /// Carries the unit on until it is over or something else stops it. Not over, it can be carried
+    /// on by another call.
+    pub(super) async fn run(
+        &mut self,
+        timer: &mut Timer,
+        until: Option<Instant>,
+        interrupt: &Interrupt,
+    ) -> Stop {
+        loop {
+            let patience = self.unit.stalled_since.map(|since| since + self.write_timeout);
+            let (is_stall, until) = match (patience, until) {
+                (Some(patience), Some(until)) if patience < until => (true, Some(patience)),
+                (Some(patience), None) => (true, Some(patience)),
+                (_, until) => (false, until),
+            };
+            let stop = tokio::select! {
+                biased;
+                stop = poll_fn(|context| self.poll_run(context)) => stop,
+                () = timer.until(until) => match is_stall {
+                    false => Some(Stop::Deadline),
+                    true if self.has_stalled() => {
+                        Some(Stop::ClientGone(io::Error::from(io::ErrorKind::TimedOut).into()))
+                    }
+                    true => None,
+                },
+                () = interrupt.wait() => Some(Stop::Killed),
+            };
+            // Without one, the client has begun or ceased to be slow: there is another deadline.
+            if let Some(stop) = stop {
+                return stop;
+            }
+        }
+    }
+
+    fn has_stalled(&self) -> bool {
+        self.unit.stalled_since.is_some_and(|since| since.elapsed() >= self.write_timeout)
+    }
+
+    fn poll_run(&mut self, context: &mut Context<'_>) -> Poll<Option<Stop>> {
+        match self.poll_steps(context) {
+            Poll::Ready(Ok(stop)) => Poll::Ready(stop),
+            Poll::Ready(Err(stop)) => Poll::Ready(Some(stop)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_steps(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Stop>, Stop>> {
+        loop {
+            self.seal()?;
+            let mut has_moved = self.take_messages()?;
+            let connection = &mut *self.connection;
+            if let Poll::Ready(sent) =
+                poll_write(&mut connection.stream, &mut connection.outbuf, context)
+            {
+                has_moved |= sent.map_err(Lost::Io)?;
+            }
+            has_moved |= self.poll_receive(context)?;
+            if self.is_over() {
+                return Poll::Ready(Ok(Some(Stop::End)));
+            }
+            let was_stalled = self.unit.stalled_since.is_some();
+            has_moved |= self.poll_deliver(context)?;
+            has_moved |= self.poll_hear(context)?;
+            if was_stalled != self.unit.stalled_since.is_some() {
+                return Poll::Ready(Ok(None));
+            }
+            if !has_moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Whether the server has answered all, and the client has nothing to add.
+    fn is_over(&self) -> bool {
+        self.unit.has_begun
+            && !self.unit.is_open
+            && self.unit.passing == 0
+            && self.connection.outbuf.is_empty()
+            && self.connection.tracker.is_over()
+    }
+
+    /// Whether an open series is to be ended in its client's place: an error has ended it already,
+    /// and nobody waits for more.
+    fn seal(&mut self) -> Result<(), Lost> {
+        if self.is_ending && self.unit.is_open && self.connection.tracker.is_skipping() {
+            self.connection.tracker.push(Request::Sync, Asker::Guard)?;
+            put_sync(&mut self.connection.outbuf);
+            self.unit.is_open = false;
+            self.unit.was_sealed = true;
+        }
+        Ok(())
+    }
+
+    /// Reads from the server and brings what came to the client's buffer.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Result<bool, Stop> {
+        let mut has_moved = self.scan()?;
+        while self.client.as_ref().is_none_or(|client| client.outbuf.len() < REPLY_LEN_MAX) {
+            let connection = &mut *self.connection;
+            match poll_read(&mut connection.stream, &mut connection.inbuf, context) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return Err(Lost::Closed.into()),
+                Poll::Ready(Ok(_)) => has_moved |= self.scan()?,
+                Poll::Ready(Err(error)) => return Err(Lost::Io(error).into()),
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        Ok(has_moved)
+    }
+
+    /// Walks what the server has sent.
+    fn scan(&mut self) -> Result<bool, Stop> {
+        let mut has_moved = false;
+        loop {
+            let scan = self.connection.tracker.scan(&self.connection.inbuf).map_err(Lost::from)?;
+            let connection = &mut *self.connection;
+            if let Some(client) = self.client.as_mut().filter(|_| scan.len > 0) {
+                client.out().extend_from_slice(&connection.inbuf[..scan.len]);
+            }
+            connection.inbuf.advance(scan.len);
+            has_moved |= scan.len > 0;
+            let Some(event) = scan.event else { return Ok(has_moved) };
+            has_moved = true;
+            let message = connection.inbuf.split_to(event.bytes);
+            self.on_event(event, &message)?;
+        }
+    }
+
+    fn on_event(&mut self, event: Event, message: &BytesMut) -> Result<(), Stop> {
+        self.connection.note(&event, message)?;
+        let is_guards = event.answers.is_some_and(|answer| answer.asker == Asker::Guard);
+        match event.kind {
+            _ if event.part == Part::Rest => {}
+            // Given: it has no bytes.
+            Kind::ParseComplete | Kind::CloseComplete if event.bytes == 0 => {
+                if let Some(client) = &mut self.client {
+                    put_bare(client.out(), event.kind);
+                }
+            }
+            // Also where the guard asked: it did so for the client's message behind.
+            Kind::ErrorResponse => self.on_error(event, message),
+            kind if is_guards && !kind.is_asynchronous() => {}
+            kind => {
+                self.on_news(kind, message);
+                self.tell(message);
+            }
+        }
+        Ok(())
+    }
+
+    /// What other messages tell of the session.
+    fn on_news(&mut self, kind: Kind, message: &[u8]) {
+        match kind {
+            Kind::ParameterStatus => {
+                self.unit.suspicion = self.unit.suspicion.and(Suspicion::SETTINGS)
+            }
+            Kind::CommandComplete => {
+                let Ok(tag) = CommandTag::parse(body(message)) else { return };
+                match tag.command {
+                    b"DISCARD ALL" | b"DEALLOCATE ALL" => {
+                        self.connection.statements.clear();
+                        self.statements.clear();
+                    }
+                    b"ROLLBACK" => self.unit.rolled_back = true,
+                    tag if changes_definitions(tag) => {
+                        self.shared.engine.statements.note_definition();
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, message: &[u8]) {
+        if let Some(client) = &mut self.client {
+            client.out().extend_from_slice(message);
+        }
+    }
+
+    fn on_error(&mut self, event: Event, message: &[u8]) {
+        let fields = Fields::of_head(body(message));
+        let code = fields.code();
+        self.unit.error = code.or(Some(*b"XX000"));
+        if let Some(answer) = event.answers {
+            self.undo_from(answer.request);
+        }
+        match code.as_ref() {
+            // Somebody's code has dropped what the guard relied on; the next use prepares anew.
+            Some(b"26000") => self.connection.statements.clear(),
+            Some(b"0A000") => {
+                self.shared.engine.statements.note_definition();
+                self.connection.statements.clear();
+            }
+            _ => {}
+        }
+        let is_stop = code.as_ref() == Some(b"57014");
+        match self.substitute.take_if(|_| is_stop && event.rest == 0) {
+            Some(error) => {
+                if let Some(client) = &mut self.client {
+                    error.put(client.out(), Severity::Error);
+                }
+            }
+            None if event.rest == 0 && names_ours(message) => self.tell_renamed(message),
+            None => self.tell(message),
+        }
+    }
+
+    /// Passes an error on with the client's names of statements in the place of the guard's.
+    fn tell_renamed(&mut self, message: &[u8]) {
+        let Some(client) = &mut self.client else { return };
+        let statements = &*self.statements;
+        write_message(client.out(), Kind::ErrorResponse.byte(), |out| {
+            let mut rest = &message[HEADER_LEN..];
+            while let Some(at) = rest.windows(PREFIX.len()).position(|window| window == PREFIX) {
+                let digits =
+                    rest[at + PREFIX.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+                let end = at + PREFIX.len() + digits.count();
+                out.extend_from_slice(&rest[..at]);
+                let ours = &rest[at..end];
+                out.extend_from_slice(statements.name_of(ours).unwrap_or(ours));
+                rest = &rest[end..];
+            }
+            out.extend_from_slice(rest);
+        });
+    }
+
+    /// Takes back what was noted of requests that have failed or were skipped.
+    fn undo_from(&mut self, request: u64) {
+        for undo in self.unit.undo.extract_if(.., |undo| undo.request() >= request) {
+            match undo {
+                Undo::Prepared { name, statement, .. } => {
+                    self.statements.remove(&name);
+                    self.connection.statements.remove(&statement);
+                }
+                Undo::Ahead { statement, .. } => self.connection.statements.remove(&statement),
+                Undo::Unnamed { .. } => {
+                    self.statements.unnamed.forget();
+                    self.connection.statements.unnamed = u64::MAX;
+                }
+                // The one that failed was closed before; only what was skipped was not.
+                Undo::Closed { request: number, name, statement } => {
+                    if number > request {
+                        self.statements.insert(&name, statement);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes to the client what waits for it, once the server pauses or much has come.
+    fn poll_deliver(&mut self, context: &mut Context<'_>) -> Result<bool, Stop> {
+        let Some(client) = &mut self.client else { return Ok(false) };
+        let mut has_moved = false;
+        while let Poll::Ready(delivered) = client.poll_deliver(context) {
+            if !delivered.map_err(ClientError::Io)? {
+                self.unit.stalled_since = None;
+                return Ok(has_moved);
+            }
+            has_moved = true;
+        }
+        if has_moved || self.unit.stalled_since.is_none() {
+            self.unit.stalled_since = Some(Instant::now());
+        }
+        Ok(has_moved)
+    }
+
+    /// Reads what the client sends.
+    fn poll_hear(&mut self, context: &mut Context<'_>) -> Result<bool, Stop> {
+        let Some(client) = &mut self.client else { return Ok(false) };
+        match client.poll_fill(context) {
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Err(error)) => Err(error.into()),
+            Poll::Pending => Ok(false),
+        }
+    }
+}
+
+/// Whether a command of that tag may change what others' statements mean.
+fn changes_definitions(tag: &[u8]) -> bool {
+    [&b"ALTER "[..], b"CREATE ", b"DROP "].iter().any(|verb| tag.starts_with(verb))
+}
+
+fn names_ours(message: &[u8]) -> bool {
+    message.windows(PREFIX.len()).any(|window| window == PREFIX)
+}

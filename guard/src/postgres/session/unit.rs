@@ -1,0 +1,335 @@
+//! The path of one unit: gate, lease, database, client, settle.
+
+use std::{sync::Arc, time::Instant};
+
+use policy::{
+    admission::Arrival,
+    class::{ClassId, Mode},
+    deadline::{Deadline, Since},
+    refusal::{Reason, Refusal},
+    rule::Facts,
+    sql::{Effects, Kind as StatementKind, Scratch, Shape},
+};
+use wire::postgres::{
+    frame::HEADER_LEN,
+    frontend::{Kind, put_query},
+    result::{Asker, Request},
+};
+
+use super::{
+    End, Session, Transaction,
+    answer::take_name,
+    cancel::Open,
+    relay::{Relay, Stop, Unit},
+};
+use crate::{
+    postgres::{
+        client::Message,
+        connection::Lost,
+        handover::{HandoverError, hand_over},
+        refuse::{self, Error},
+    },
+    session::{
+        pins::Pin,
+        turn::{Turn, take_turn},
+    },
+    shared::{observed_times, times},
+};
+
+/// Connections that are tried for one unit before it is given up. More than one is needed when idle
+/// connections died together, as in a restart of the database.
+const LEASE_TRIES: usize = 64;
+
+/// A unit on its way to the database, and what was found out about it by its first message.
+#[derive(Debug)]
+pub(super) struct Task {
+    /// The first message, at the front of the client's buffer.
+    pub first: Message,
+    /// What it does.
+    pub shape: Arc<Shape>,
+    /// Whose limits it falls under.
+    pub class: ClassId,
+    /// A switch that turns it off, or in mode observe would.
+    switch: Option<Box<(Mode, Refusal)>>,
+}
+
+impl Session {
+    /// Carries one unit through. On return it is answered, and consumed from the client's buffer.
+    pub(super) async fn unit(&mut self, first: Message) -> Result<(), End> {
+        if let Transaction::Failed { why } = &mut self.transaction {
+            let error = why.take().unwrap_or_else(refuse::in_failed_transaction);
+            self.decline(first, &error);
+            return Ok(());
+        }
+        let task = self.judge(first);
+        if self.permit.is_none() && !self.admit(&task).await? {
+            return Ok(());
+        }
+        if !self.borrow(&task).await? {
+            return Ok(());
+        }
+        self.exchange(task).await
+    }
+
+    /// What the unit does and whose limits hold for it, by its first message.
+    fn judge(&mut self, first: Message) -> Task {
+        let body = &self.client.inbuf[HEADER_LEN..first.here];
+        let dialect = self.dialect();
+        let text = text_of(first.kind, body);
+        let known = match (first.kind, text) {
+            (Kind::Query | Kind::Parse, Some(sql)) => {
+                Some(self.shared.statements.judge(sql, dialect, &mut self.scratch))
+            }
+            (_, Some(name)) => self.statements.shape(name).cloned(),
+            _ => None,
+        };
+        let shape = known.unwrap_or_else(|| Arc::new(Shape::of_command(StatementKind::Other)));
+        let is_text = matches!(first.kind, Kind::Query | Kind::Parse);
+        let (sql, nothing) = (text.filter(|_| is_text).unwrap_or_default(), Scratch::default());
+        let policy = self.shared.policy.load();
+        let facts = Facts {
+            shape: &shape,
+            sql,
+            scratch: if is_text { &self.scratch } else { &nothing },
+            attributes: &[],
+            user: &self.user,
+            database: &self.database,
+            client: self.entry.card.peer.ip(),
+        };
+        let (class, _) = policy.classify(&facts);
+        let switch = self.shared.switched_off(self.now, &policy, &facts, class);
+        Task { first, shape, class, switch }
+    }
+
+    /// Asks the gate. Returns whether the unit may run; if not, the client has been told.
+    async fn admit(&mut self, task: &Task) -> Result<bool, End> {
+        let now = self.now;
+        let may_hold_locks = self.pins.may_hold_locks();
+        // COMMIT and ROLLBACK always pass (invariant 4), also where nothing is open.
+        let ends_nothing = is_plain_end(&task.shape) && !may_hold_locks;
+        match task.switch.as_deref().filter(|_| !may_hold_locks) {
+            None => {}
+            Some((Mode::Enforce, _)) if ends_nothing => {}
+            Some((Mode::Enforce, refusal)) => return Ok(self.shed(task, refusal)),
+            Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
+        }
+        let policy = self.shared.policy.load();
+        let (times, observed) = (times(&policy, task.class), observed_times(&policy, task.class));
+        let arrival = Arrival {
+            class: task.class,
+            database: policy.database(&self.database),
+            needs_connection: self.pinned.is_none(),
+            may_hold_locks,
+        };
+        drop(policy);
+        let (card, timer) = (&self.entry.card, &mut self.timer);
+        match take_turn(&self.shared, card, timer, now, (arrival, true), self.client.gone()).await {
+            Turn::Permit(permit) => {
+                self.now = permit.since();
+                let waited = permit.since().saturating_duration_since(now);
+                self.shared.metrics.class(task.class).queue_wait.record(waited);
+                self.permit = Some(permit);
+                self.class = task.class;
+                self.times = times;
+                self.observed = observed;
+                self.show();
+                Ok(true)
+            }
+            Turn::Refused(refusal) => Ok(self.shed(task, &refusal)),
+            Turn::Busy => Ok(self.shed_for_room(task)),
+            Turn::Gone(error) => Err(End::Client(error)),
+            Turn::Interrupted if self.entry.card.is_ended() => Err(End::Killed),
+            Turn::Interrupted => {
+                self.decline(task.first, &refuse::interrupted());
+                self.show();
+                Ok(false)
+            }
+        }
+    }
+
+    fn shed(&mut self, task: &Task, refusal: &Refusal) -> bool {
+        self.shared.metrics.class(task.class).note_shed(refusal.reason);
+        self.show();
+        self.decline(task.first, &refuse::shed(refusal));
+        false
+    }
+
+    fn shed_for_room(&mut self, task: &Task) -> bool {
+        self.decline(task.first, &refuse::unavailable("there is no room"));
+        false
+    }
+
+    /// Sees to it that the session has a connection in its own state. Returns whether it has; if
+    /// not, the client has been told and the permit is given back.
+    async fn borrow(&mut self, task: &Task) -> Result<bool, End> {
+        self.resume();
+        // What is open or pinned on a connection cannot be had on another one.
+        let is_bound = self.lease.is_some() && (self.is_in_transaction() || !self.pins.is_empty());
+        let lock_timeout = self.times.lock_wait.map(|limit| limit.as_millis().max(1) as u64);
+        let mut refusal = None;
+        for _ in 0..LEASE_TRIES {
+            let mut lease = match self.lease.take() {
+                Some(lease) => lease,
+                None => match self.lease_new().await? {
+                    Ok(lease) => lease,
+                    Err(error) => {
+                        refusal = Some(error);
+                        break;
+                    }
+                },
+            };
+            if is_bound && lease.is_in_transaction() {
+                self.lease = Some(lease);
+                return Ok(true);
+            }
+            match hand_over(&mut lease, &self.settings, lock_timeout).await {
+                Ok(()) if self.needs_its_own(task, lease.last_used_by) => {
+                    lease.give_back();
+                    refusal = Some(refuse::sequence_elsewhere());
+                    break;
+                }
+                Ok(()) => {
+                    lease.last_used_by = self.identity();
+                    self.lease = Some(lease);
+                    return Ok(true);
+                }
+                Err(HandoverError::Refused(error)) => {
+                    lease.give_back();
+                    refusal = Some(Error::Server(error));
+                    break;
+                }
+                Err(HandoverError::Lost(lost)) if is_bound => {
+                    self.lease = Some(lease);
+                    self.lose(task.first, &lost).await?;
+                    return Err(End::UpstreamLost);
+                }
+                // Nothing of the client's was sent: another connection will do.
+                Err(HandoverError::Lost(_)) => drop(lease.detach()),
+            }
+        }
+        self.permit = None;
+        self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
+        self.show();
+        let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
+        self.decline(task.first, &refusal);
+        Ok(false)
+    }
+
+    /// Whether a unit asks for what only the connection knows that this session used last.
+    fn needs_its_own(&self, task: &Task, last_used_by: u64) -> bool {
+        let begins = !matches!(self.transaction, Transaction::Begun(_));
+        task.shape.effects.contains(Effects::LAST_INSERT_ID)
+            && begins
+            && last_used_by != self.identity()
+    }
+
+    /// Leases a connection from the pool. The inner error is for the client.
+    async fn lease_new(&mut self) -> Result<Result<super::Lease, Error>, End> {
+        let patience = self.now + self.shared.options.lease_timeout;
+        let leased = tokio::select! {
+            biased;
+            leased = self.pool.lease() => leased,
+            error = self.client.gone() => return Err(End::Client(error)),
+            () = self.timer.until(Some(patience)) => {
+                return Ok(Err(refuse::unavailable("no connection could be opened in time")));
+            }
+        };
+        self.now = Instant::now();
+        Ok(leased.map_err(|error| refuse::not_leased(&error)))
+    }
+
+    /// Sends the unit and brings its reply to the client.
+    async fn exchange(&mut self, task: Task) -> Result<(), End> {
+        let sent = self.now;
+        let deadline = self.deadline(&task, sent);
+        let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
+        if let Transaction::Begun(sql) = self.transaction {
+            // It cannot fail: its text is the guard's own.
+            if lease.tracker.push(Request::Query, Asker::Guard).is_ok() {
+                put_query(&mut lease.outbuf, sql);
+            }
+            self.transaction = Transaction::Open { since: sent };
+        }
+        if task.shape.effects.contains(Effects::LAST_INSERT_ID) {
+            self.pins.add(Pin::Sequence);
+        }
+        let mut unit = Unit::default();
+        let mut relay = Relay {
+            client: Some(&mut self.client),
+            connection: lease,
+            statements: &mut self.statements,
+            shared: &self.shared,
+            scratch: &mut self.scratch,
+            settings: &self.settings,
+            pins: &self.pins,
+            unit: &mut unit,
+            substitute: None,
+            write_timeout: self.door.write_timeout,
+            is_ending: false,
+        };
+        let until = deadline.map(|deadline| deadline.at);
+        let stop = relay.run(&mut self.timer, until, &self.entry.card.interrupt).await;
+        match stop {
+            Stop::End => self.conclude(&task, &unit, sent).await,
+            Stop::Lost(lost) => self.lose_unit(&task, &unit, &lost).await,
+            Stop::Refused(error) => {
+                self.reclaim_lease();
+                Err(End::Told(Some(error)))
+            }
+            stop => self.cancel(task, Open { unit, deadline, sent }, stop).await,
+        }
+    }
+
+    /// When this unit must be over: its class's limit, or what is left of its transaction's.
+    fn deadline(&self, task: &Task, sent: Instant) -> Option<Deadline> {
+        let mut limits = self.times;
+        if task.class != self.class {
+            limits.statement = times(&self.shared.policy.load(), task.class).statement;
+        }
+        let transaction = self.transaction.since().or(Some(sent));
+        limits.next(Since { statement: Some(sent), transaction, idle: None })
+    }
+
+    /// The database broke off in the middle of a unit.
+    pub(super) async fn lose_unit(
+        &mut self,
+        task: &Task,
+        unit: &Unit,
+        lost: &Lost,
+    ) -> Result<(), End> {
+        if unit.has_partial_reply(self.lease.as_deref()) {
+            // Part of a message is with the client: no error can be told behind it.
+            self.reclaim_lease();
+            return Err(End::Told(None));
+        }
+        let was_open = unit.is_open;
+        self.client.abandon(unit.passing);
+        let first = Message { len: 0, here: 0, ..task.first };
+        let told = self.lose(first, lost).await;
+        if !was_open {
+            self.is_skipping = false;
+        }
+        told
+    }
+}
+
+/// The text or the statement's name that the first message of a unit has.
+fn text_of(kind: Kind, mut body: &[u8]) -> Option<&[u8]> {
+    match kind {
+        // A long text need not be there to its end.
+        Kind::Query => Some(body.strip_suffix(&[0]).unwrap_or(body)),
+        Kind::Parse => take_name(&mut body).and_then(|_| take_name(&mut body)),
+        Kind::Bind => take_name(&mut body).and_then(|_| take_name(&mut body)),
+        Kind::Describe if body.first() == Some(&b'S') => {
+            body = &body[1..];
+            take_name(&mut body)
+        }
+        _ => None,
+    }
+}
+
+/// Whether it ends a transaction and does nothing else.
+fn is_plain_end(shape: &Shape) -> bool {
+    matches!(shape.kind, StatementKind::Commit | StatementKind::Rollback)
+        && !shape.effects.intersects(Effects::CHAINS | Effects::MULTI)
+}

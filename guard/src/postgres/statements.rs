@@ -1,0 +1,262 @@
+//! Prepared statements across pooled connections.
+//!
+//! A client's named statement is a text and types. All clients that prepare the same share one name
+//! of the guard's own on the server, so a connection prepares it once, whoever uses it. Where it is
+//! missing, a Parse goes ahead of the client's message; where it is there already, the client's
+//! Parse is answered by the guard. Names are numbers that are never used again.
+//!
+//! The unnamed statement is not shared: a client's last one is kept with the client, and brought
+//! along where another client's lies on the connection.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::BytesMut;
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use policy::sql::Shape;
+
+/// What names of the guard's own begin with.
+pub const PREFIX: &[u8] = b"tidegate_";
+
+/// Texts remembered before those that nobody uses are swept out.
+const SWEEP_AT: usize = 1024;
+
+/// A prepared statement, shared by all clients that prepared the same.
+#[derive(Debug)]
+pub struct Statement {
+    /// Its number.
+    id: u64,
+    /// Its name on the server.
+    pub name: Box<[u8]>,
+    /// The body of its Parse behind the name: text and types.
+    pub rest: Box<[u8]>,
+    /// What executing it does.
+    pub shape: Arc<Shape>,
+}
+
+/// All statements that clients have prepared, by what is in their Parse.
+#[derive(Debug, Default)]
+pub struct Statements {
+    known: Mutex<HashMap<Box<[u8]>, Weak<Statement>, RandomState>>,
+    next: AtomicU64,
+    /// Counts definitions that were changed: what was prepared before may have other columns now.
+    definitions: AtomicU64,
+}
+
+impl Statements {
+    /// The statement for a Parse whose body is `rest` behind its name.
+    pub fn intern(&self, rest: &[u8], shape: &Arc<Shape>) -> Arc<Statement> {
+        let mut known = self.known.lock();
+        if let Some(statement) = known.get(rest).and_then(Weak::upgrade) {
+            return statement;
+        }
+        if known.len() >= SWEEP_AT && known.len() == known.capacity() {
+            known.retain(|_, statement| statement.strong_count() > 0);
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = [PREFIX, id.to_string().as_bytes()].concat().into();
+        let (rest, shape) = (Box::from(rest), Arc::clone(shape));
+        let statement = Arc::new(Statement { id, name, rest, shape });
+        known.insert(statement.rest.clone(), Arc::downgrade(&statement));
+        statement
+    }
+
+    /// A number for an unnamed statement that no other has.
+    pub fn next_serial(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Notes that definitions have changed: connections prepare anew what clients prepare anew.
+    pub fn note_definition(&self) {
+        self.definitions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often definitions have changed.
+    pub fn definitions(&self) -> u64 {
+        self.definitions.load(Ordering::Relaxed)
+    }
+}
+
+/// The statements of one client.
+#[derive(Debug, Default)]
+pub struct ClientStatements {
+    named: HashMap<Box<[u8]>, Arc<Statement>, RandomState>,
+    /// The unnamed one.
+    pub unnamed: Unnamed,
+}
+
+/// A client's unnamed statement.
+#[derive(Debug, Default)]
+pub struct Unnamed {
+    /// The body of its Parse behind the name. Empty if there is none.
+    pub rest: BytesMut,
+    /// What executing it does.
+    pub shape: Option<Arc<Shape>>,
+    /// Which it is: no two of the guard's life are the same. 0 for none.
+    pub serial: u64,
+}
+
+impl Unnamed {
+    /// There is none any more.
+    pub fn forget(&mut self) {
+        self.rest.clear();
+        self.shape = None;
+        self.serial = 0;
+    }
+}
+
+impl ClientStatements {
+    /// The client's statement of that name.
+    pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
+        self.named.get(name)
+    }
+
+    /// Adds a statement; returns the one that it replaces.
+    pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) -> Option<Arc<Statement>> {
+        self.named.insert(name.into(), statement)
+    }
+
+    /// Forgets a statement.
+    pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
+        self.named.remove(name)
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.named.clear();
+        self.unnamed.forget();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.named.len()
+    }
+
+    /// The client's name for what has that name on the server.
+    pub fn name_of(&self, server_name: &[u8]) -> Option<&[u8]> {
+        let found = self.named.iter().find(|(_, statement)| *statement.name == *server_name);
+        found.map(|(name, _)| &**name)
+    }
+
+    /// What executing the statement of that name does, the unnamed one included.
+    pub fn shape(&self, name: &[u8]) -> Option<&Arc<Shape>> {
+        if name.is_empty() {
+            return self.unnamed.shape.as_ref();
+        }
+        self.get(name).map(|statement| &statement.shape)
+    }
+}
+
+/// The statements prepared on one connection, bounded.
+#[derive(Debug, Default)]
+pub struct ServerStatements {
+    held: HashMap<u64, Held, RandomState>,
+    clock: u64,
+    /// Which client's unnamed statement lies there: [`Unnamed::serial`]. 0 for none, and
+    /// [`u64::MAX`] where nobody can tell.
+    pub unnamed: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    statement: Arc<Statement>,
+    used: u64,
+    definitions: u64,
+}
+
+impl ServerStatements {
+    /// Whether the statement is there. It is then the one used last.
+    pub fn uses(&mut self, statement: &Statement) -> bool {
+        self.clock += 1;
+        let clock = self.clock;
+        let held = self.held.get_mut(&statement.id);
+        held.is_some_and(|held| {
+            held.used = clock;
+            true
+        })
+    }
+
+    /// Whether the statement is there, and no definition has changed since it was prepared.
+    pub fn is_fresh(&self, statement: &Statement, definitions: u64) -> bool {
+        self.held.get(&statement.id).is_some_and(|held| held.definitions == definitions)
+    }
+
+    /// Notes that the statement is prepared. Of more than `max`, returns the one used longest ago,
+    /// to be closed.
+    pub fn insert(
+        &mut self,
+        statement: Arc<Statement>,
+        definitions: u64,
+        max: usize,
+    ) -> Option<Arc<Statement>> {
+        self.clock += 1;
+        let used = self.clock;
+        self.held.insert(statement.id, Held { statement, used, definitions });
+        if self.held.len() <= max.max(1) {
+            return None;
+        }
+        let oldest = self.held.iter().min_by_key(|(_, held)| held.used).map(|(id, _)| *id)?;
+        self.held.remove(&oldest).map(|held| held.statement)
+    }
+
+    /// Notes that the statement is not there, or may not be.
+    pub fn remove(&mut self, statement: &Statement) {
+        self.held.remove(&statement.id);
+    }
+
+    /// Notes that none is there.
+    pub fn clear(&mut self) {
+        self.held.clear();
+        self.unnamed = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::sql::Kind;
+
+    use super::*;
+
+    fn shape() -> Arc<Shape> {
+        Arc::new(Shape::of_command(Kind::Select))
+    }
+
+    #[test]
+    fn the_same_text_is_one_statement_and_a_name_is_never_used_again() {
+        let statements = Statements::default();
+        let first = statements.intern(b"SELECT 1\0\0\0", &shape());
+        assert!(Arc::ptr_eq(&first, &statements.intern(b"SELECT 1\0\0\0", &shape())));
+        let name = first.name.clone();
+        drop(first);
+        assert_ne!(statements.intern(b"SELECT 1\0\0\0", &shape()).name, name);
+    }
+
+    #[test]
+    fn texts_that_nobody_uses_are_swept_out() {
+        let statements = Statements::default();
+        for number in 0..100_000 {
+            statements.intern(format!("SELECT {number}").as_bytes(), &shape());
+        }
+        assert!(statements.known.lock().len() < 8 * SWEEP_AT);
+    }
+
+    #[test]
+    fn a_connection_gives_up_the_statement_used_longest_ago() {
+        let statements = Statements::default();
+        let [a, b, c] = [b"a", b"b", b"c"].map(|text| statements.intern(text, &shape()));
+        let mut held = ServerStatements::default();
+        assert!(held.insert(Arc::clone(&a), 0, 2).is_none());
+        assert!(held.insert(Arc::clone(&b), 0, 2).is_none());
+        assert!(held.uses(&a));
+        let given_up = held.insert(c, 0, 2).unwrap();
+        assert!(Arc::ptr_eq(&given_up, &b));
+        assert!(!held.uses(&b));
+        assert!(held.is_fresh(&a, 0) && !held.is_fresh(&a, 1));
+    }
+}

@@ -1,0 +1,122 @@
+//! What a fresh session is like.
+//!
+//! A client is told at login which settings its session has, and a database refuses a login that
+//! asks for settings that there are not. So the database is asked, once for each account, database
+//! and set of start-up parameters; what it says is remembered.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+
+use super::{
+    LeaseError, Pool,
+    connect::{ConnectError, Parameter, ServerError},
+    handover::{HandoverError, hand_over},
+    holdings::{self, Suspicion},
+    settings::{self, Settings},
+};
+use crate::engine::OpenError;
+
+/// What clients are told of a session, and what it is set to.
+#[derive(Debug)]
+pub struct Welcome {
+    /// The settings that the server reports, in its order.
+    pub parameters: Vec<Parameter>,
+    /// What differs from a session without start-up parameters.
+    pub settings: Arc<Settings>,
+}
+
+/// What a pool remembers.
+#[derive(Debug, Default)]
+pub struct Memory {
+    welcomes: Mutex<HashMap<Vec<Parameter>, Arc<Welcome>>>,
+}
+
+/// Sets of parameters remembered for a pool. At the bound they are forgotten, and asked for again.
+const WELCOMES_MAX: usize = 256;
+
+/// How long a login waits before it looks again for a connection.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+
+impl Pool {
+    /// What a session with these start-up parameters is like. Waits for a connection up to
+    /// `patience`, if it has to ask.
+    ///
+    /// # Errors
+    /// What the database said; or that no connection was to be had. Dropping the future closes the
+    /// connection it asked on.
+    pub async fn welcome(
+        &self,
+        parameters: &[Parameter],
+        patience: Duration,
+    ) -> Result<Arc<Welcome>, LeaseError> {
+        if let Some(known) = self.memory.welcomes.lock().get(parameters) {
+            return Ok(Arc::clone(known));
+        }
+        let asked = async {
+            let Some(upstream) = self.upstream() else {
+                return Err(OpenError::Setup("the guard is shutting down".into()).into());
+            };
+            let _one_at_a_time = upstream.past_the_gate.acquire().await;
+            // A herd of logins asks for the same one.
+            if let Some(known) = self.memory.welcomes.lock().get(parameters) {
+                return Ok(Arc::clone(known));
+            }
+            let welcome = Arc::new(self.ask(parameters).await?);
+            let mut welcomes = self.memory.welcomes.lock();
+            if welcomes.len() >= WELCOMES_MAX {
+                welcomes.clear();
+            }
+            welcomes.insert(parameters.to_vec(), Arc::clone(&welcome));
+            Ok(welcome)
+        };
+        let late = || OpenError::Setup("the database does not answer".into()).into();
+        tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn ask(&self, parameters: &[Parameter]) -> Result<Welcome, LeaseError> {
+        let wanted = settings::of_startup(parameters).map_err(|option| {
+            let text = format!("invalid command-line argument for server process: {option}");
+            refused(ServerError::own(*b"42601", &text))
+        })?;
+        let mut lease = loop {
+            match self.try_lease().await {
+                Err(LeaseError::NoRoom(_)) => tokio::time::sleep(LOOK_PAUSE).await,
+                leased => break leased?,
+            }
+        };
+        let before = lease.reported.clone();
+        match hand_over(&mut lease, &Arc::new(wanted), None).await {
+            Ok(()) => {}
+            Err(HandoverError::Refused(error)) => {
+                lease.give_back();
+                return Err(refused(error));
+            }
+            Err(HandoverError::Lost(lost)) => {
+                return Err(OpenError::Setup(lost.to_string()).into());
+            }
+        }
+        let mut welcome =
+            Welcome { parameters: lease.reported.clone(), settings: Arc::clone(&lease.settings) };
+        if !welcome.settings.is_empty() || before != welcome.parameters {
+            // By the names and in the words of the server.
+            let found = holdings::look(&mut lease, Suspicion::SETTINGS, &[]).await;
+            let found = found.map_err(|lost| OpenError::Setup(lost.to_string()))?;
+            let Some(settings) = found.and_then(|found| found.settings) else {
+                return Err(
+                    OpenError::Setup("the database does not tell its settings".into()).into()
+                );
+            };
+            lease.settings = Arc::clone(&settings);
+            welcome.settings = settings;
+        }
+        // Whose it was before, it is no more.
+        lease.last_used_by = 0;
+        lease.give_back();
+        Ok(welcome)
+    }
+}
+
+fn refused(error: ServerError) -> LeaseError {
+    OpenError::Connect(ConnectError::Refused(error)).into()
+}
