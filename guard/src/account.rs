@@ -98,7 +98,7 @@ impl Account {
         {
             return Some(keys.clone());
         }
-        let keys = derive(password, derivation.clone()).await;
+        let keys = derive(password, derivation.clone(), ()).await;
         Some(derived.insert((derivation, keys)).1.clone())
     }
 
@@ -150,10 +150,19 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Computes keys beside the runtime's threads.
-pub(crate) async fn derive(password: Secret, derivation: Derivation) -> Keys {
+/// Computes keys beside the runtime's threads, and drops `place` when that is done, even if nobody
+/// waits for them any more.
+pub(crate) async fn derive(
+    password: Secret,
+    derivation: Derivation,
+    place: impl Send + 'static,
+) -> Keys {
     let Derivation { salt, iterations } = derivation;
-    let work = move || Keys::derive(password.expose(), &salt, iterations);
+    let work = move || {
+        let keys = Keys::derive(password.expose(), &salt, iterations);
+        drop(place);
+        keys
+    };
     tokio::task::spawn_blocking(work).await.expect("hashing does not panic")
 }
 

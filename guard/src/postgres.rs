@@ -3,7 +3,10 @@
 //! Modules stand in the order in which a connection meets them.
 
 pub mod key;
-
 pub mod messages;
+
+pub mod login;
+pub mod stored;
+pub mod users;
 
 pub mod connect;

@@ -3,6 +3,7 @@
 //! The provider is named in each configuration, so nothing depends on what a process installed as
 //! its default.
 
+mod accept;
 mod end_point;
 mod verify;
 
@@ -19,6 +20,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::accept::HANDSHAKE_RECORD;
 pub use self::end_point::end_point;
 use self::verify::{AnyName, Anyone};
 
@@ -128,6 +130,13 @@ impl ServerTls {
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         config.send_tls13_tickets = 1;
         Ok(Self { demand, config: Arc::new(config), fingerprint, end_point })
+    }
+
+    /// The same, for clients that may say by ALPN what they speak: it must be `protocol` then.
+    #[must_use]
+    pub fn speaking(mut self, protocol: &[u8]) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![protocol.to_vec()];
+        self
     }
 }
 

@@ -209,7 +209,7 @@ async fn settle(
                 parameters.push((name.into(), value.into()));
             }
             Kind::BackendKeyData if key.is_none() => {
-                key = Some(BackendKey::of(BackendKeyData::parse(&body)?));
+                key = Some(BackendKeyData::parse(&body)?.into());
             }
             Kind::NoticeResponse if notices < NOTICES_MAX => notices += 1,
             Kind::ErrorResponse => return Err(ConnectError::Refused(ServerError::parse(&body)?)),

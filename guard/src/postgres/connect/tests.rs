@@ -450,8 +450,8 @@ async fn a_silent_database_is_given_up_in_time() {
 
 #[tokio::test]
 async fn a_cancel_is_over_when_the_server_hangs_up() {
-    let key =
-        BackendKey::of(BackendKeyData { process: 42, key: CancelKey::new(&[9; 32]).unwrap() });
+    let key = CancelKey::new(&[9; 32]).unwrap();
+    let key = BackendKey::from(BackendKeyData { process: 42, key });
     let (said, heard) = tokio::sync::mpsc::unbounded_channel();
     let target = database(move |mut server: Server| {
         let said = said.clone();
