@@ -374,6 +374,7 @@ fn the_subject_is_the_name_a_statement_is_about() {
         ("HANDLER a READ FIRST", Some("a")),
         ("CREATE TEMPORARY TABLE IF NOT EXISTS db.a (b INT)", Some("a")),
         ("DROP TEMPORARY TABLE a", Some("a")),
+        ("SELECT 1 FROM z; CREATE TEMPORARY TABLE a (b INT)", Some("a")),
         ("SELECT 1", None),
     ] {
         let mut scratch = Scratch::default();

@@ -13,12 +13,11 @@ impl Reader<'_> {
         let local = self.cursor.take(&[Local]);
         // Of SET SESSION AUTHORIZATION the word is no scope.
         let next = Some(TokenKind::Keyword(Authorization));
-        if !local && self.cursor.peek(1) != next && self.cursor.take(&[Session]) {
-            if self.cursor.at(&[Characteristics]) {
-                self.effects |= Effects::SETS_SESSION;
-                self.subject = Subjects::Many;
-                return Head::Is(Kind::Set);
-            }
+        let session = !local && self.cursor.peek(1) != next && self.cursor.take(&[Session]);
+        if session && self.cursor.at(&[Characteristics]) {
+            self.effects |= Effects::SETS_SESSION;
+            self.subject = Subjects::Many;
+            return Head::Is(Kind::Set);
         }
         if self.cursor.at(&[Transaction]) {
             self.effects |= Effects::SETS_LOCAL;
