@@ -34,6 +34,11 @@ def a_bad_line_ends_a_copy(world):
     session = world.table("copied", "id int PRIMARY KEY, word text")
     expect_refused("22P02", session.copy_in, "COPY copied FROM STDIN", lines(1000) + "x\ty\n" + lines(5000))
     expect(session.run("SELECT count(*) FROM copied").value, "0")
+
+
+@check
+def a_copy_of_no_table_is_refused(world):
+    session = world.open()
     expect_refused("42P01", session.copy_in, "COPY no_such_table FROM STDIN", lines(1))
     expect_refused("42P01", session.copy_out, "COPY no_such_table TO STDOUT")
     expect(session.run("SELECT 1").value, "1")
