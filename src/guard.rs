@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use guard::config::{Config, Loaded};
-use guard::control::Operations as _;
 use guard::{log, run};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;

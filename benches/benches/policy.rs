@@ -11,7 +11,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use policy::admission::{Admission, Arrival, Outcome, Verdict};
 use policy::class::{Class, ClassId, Limits, Policy, Rate, TimeLimits};
 use policy::rule::{Facts, Match, Pattern, Rule, RuleSet};
-use policy::sql::{LexMode, Scratch, Statements};
+use policy::sql::{Dialect, Scratch, Statements};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -53,9 +53,9 @@ impl std::fmt::Display for Text {
 fn judge(bencher: Bencher<'_, '_>, text: &Text) {
     let statements = Statements::new(1024);
     let mut scratch = Scratch::default();
-    statements.judge(text.sql.as_bytes(), LexMode::default(), &mut scratch);
+    statements.judge(text.sql.as_bytes(), Dialect::default(), &mut scratch);
     bencher.bench_local(|| {
-        statements.judge(black_box(text.sql.as_bytes()), LexMode::default(), &mut scratch)
+        statements.judge(black_box(text.sql.as_bytes()), Dialect::default(), &mut scratch)
     });
 }
 
@@ -65,7 +65,7 @@ fn classify(bencher: Bencher<'_, '_>, text: &Text) {
     let policy = policy();
     let mut scratch = Scratch::default();
     let sql = text.sql.as_bytes();
-    let shape = Statements::new(1024).judge(sql, LexMode::default(), &mut scratch);
+    let shape = Statements::new(1024).judge(sql, Dialect::default(), &mut scratch);
     let facts = Facts {
         shape: &shape,
         sql,

@@ -8,6 +8,7 @@ pub mod config;
 pub mod run;
 pub mod shared;
 
+pub mod account;
 pub mod listener;
 pub mod login;
 pub mod secret;
@@ -15,12 +16,17 @@ pub mod stream;
 pub mod tls;
 pub mod users;
 
+pub mod postgres;
+
 pub mod session;
 
 pub mod gate;
 
 pub mod herd;
 pub mod upstream;
+
+pub mod engine;
+pub mod mysql;
 
 pub mod admin;
 pub mod control;
@@ -59,7 +65,7 @@ mod tests {
     fn invariant_6_only_control_ends_what_runs_on_the_server() {
         let sources = crate_sources();
         let kills = sources.iter().filter(|(_, code)| code.contains("\"KILL "));
-        assert_eq!(kills.map(|(name, _)| name).collect::<Vec<_>>(), ["control.rs"]);
+        assert_eq!(kills.map(|(name, _)| name).collect::<Vec<_>>(), ["courier.rs"]);
     }
 
     /// A value of a label that nothing counts is a graph that is always flat.

@@ -2,25 +2,23 @@
 //!
 //! Clients are accepted and paced, never refused into an instant retry: above `max_clients` they
 //! wait in the kernel's backlog. Each gets a task of its own, which logs it in and becomes its
-//! session.
+//! session; how, is for the [`Engine`] to say.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::Instant,
 };
 use tracing::{debug, warn};
 
 use crate::{
-    login::{self, Login, LoginContext, LoginError, Welcome},
-    metrics::{ClientOutcome, ClientState},
-    session::{Session, refuse},
+    engine::Engine,
+    metrics::{ClientOutcome, ClientState, Metrics},
+    session::registry::Entry,
     shared::{Door, Shared},
-    stream::packets::PacketError,
-    upstream::connect::ServerError,
 };
 
 /// How long accepting pauses when the process is out of descriptors or memory.
@@ -31,32 +29,30 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
 /// One address clients connect to.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Listener<E: Engine> {
     /// The socket.
     pub socket: TcpListener,
     /// What holds for its clients.
-    pub door: Arc<Door>,
+    pub door: Arc<Door<E>>,
     /// The places for clients.
     pub places: Arc<Semaphore>,
 }
 
-impl Listener {
+impl<E: Engine> Listener<E> {
     /// Accepts clients until the guard drains. Dropping the future stops accepting; those who are
     /// in stay.
-    pub async fn run(self, shared: Arc<Shared>) {
+    pub async fn run(self, shared: Arc<Shared<E>>) {
         loop {
             let place = Arc::clone(&self.places).acquire_owned().await;
             let place = place.expect("the semaphore is never closed while the listener lives");
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
-                    let arrival = Arrival {
-                        stream,
-                        peer,
-                        place,
-                        shared: Arc::clone(&shared),
-                        door: Arc::clone(&self.door),
-                    };
-                    tokio::spawn(arrival.serve());
+                    keep_alive(&stream);
+                    let arrival = Arrival::new(peer, Arc::clone(&shared), Arc::clone(&self.door));
+                    tokio::spawn(async move {
+                        E::serve(stream, arrival).await;
+                        drop(place);
+                    });
                 }
                 Err(error) => self.rest_after(&error).await,
             }
@@ -76,105 +72,74 @@ impl Listener {
     }
 }
 
-/// A client that was accepted.
-struct Arrival {
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: OwnedSemaphorePermit,
-    shared: Arc<Shared>,
-    door: Arc<Door>,
+/// A client that was accepted, and shown as logging in until it has entered or been turned away.
+#[derive(Debug)]
+pub struct Arrival<E: Engine> {
+    /// The id that it will know itself by.
+    pub id: u32,
+    /// Where it is.
+    pub peer: SocketAddr,
+    /// What all sessions share.
+    pub shared: Arc<Shared<E>>,
+    /// Of the listener that it came in by.
+    pub door: Arc<Door<E>>,
+    began: Instant,
+    logging_in: LoggingIn,
 }
 
-impl Arrival {
-    async fn serve(self) {
-        let Self { stream, peer, place, shared, door } = self;
-        let began = Instant::now();
-        let clients = &shared.metrics.clients;
-        let logging_in = LoggingIn::begin(&shared);
+impl<E: Engine> Arrival<E> {
+    fn new(peer: SocketAddr, shared: Arc<Shared<E>>, door: Arc<Door<E>>) -> Self {
         let id = shared.sessions.next_id();
-        // Boxed, like the session below: a client's task should carry one of them, not both.
-        let entered = Box::pin(enter(stream, id, &shared, &door.login)).await;
-        drop(logging_in);
-        match entered {
-            Ok(login) => {
-                clients.arrivals.of(ClientOutcome::Accepted).increment(1);
-                clients.login_time.record(began.elapsed());
-                let entry = shared.sessions.enter(id, Arc::clone(&login.user), peer);
-                Box::pin(Session::new(Arc::clone(&shared), door, login, entry).run()).await;
-            }
-            Err(error) => {
-                debug!(%peer, %error, "a client was not let in");
-                clients.arrivals.of(outcome_of(&error)).increment(1);
-            }
-        }
-        drop(place);
+        let logging_in = LoggingIn::begin(Arc::clone(&shared.metrics));
+        Self { id, peer, shared, door, began: Instant::now(), logging_in }
+    }
+
+    /// It has logged in: enters it among the sessions that are alive.
+    pub fn enter(&mut self, user: Arc<str>) -> Entry {
+        let clients = &self.shared.metrics.clients;
+        clients.arrivals.of(ClientOutcome::Accepted).increment(1);
+        clients.login_time.record(self.began.elapsed());
+        self.logging_in.end();
+        self.shared.sessions.enter(self.id, user, self.peer)
+    }
+
+    /// It was not let in.
+    pub fn turn_away(self, outcome: ClientOutcome) {
+        self.shared.metrics.clients.arrivals.of(outcome).increment(1);
     }
 }
 
-/// Shows a client as logging in until it is dropped. A login that panics is counted as a session
-/// that does.
-struct LoggingIn(Arc<Shared>);
+/// Shows a client as logging in until it ends or is dropped. A login that panics is counted as a
+/// session that does.
+#[derive(Debug)]
+struct LoggingIn(Option<Arc<Metrics>>);
 
 impl LoggingIn {
-    fn begin(shared: &Arc<Shared>) -> Self {
-        shared.metrics.clients.connections.of(ClientState::LoggingIn).increment(1.0);
-        Self(Arc::clone(shared))
+    fn begin(metrics: Arc<Metrics>) -> Self {
+        metrics.clients.connections.of(ClientState::LoggingIn).increment(1.0);
+        Self(Some(metrics))
+    }
+
+    fn end(&mut self) {
+        if let Some(metrics) = self.0.take() {
+            metrics.clients.connections.of(ClientState::LoggingIn).decrement(1.0);
+            if std::thread::panicking() {
+                metrics.guard.panics.increment(1);
+            }
+        }
     }
 }
 
 impl Drop for LoggingIn {
     fn drop(&mut self) {
-        self.0.metrics.clients.connections.of(ClientState::LoggingIn).decrement(1.0);
-        if std::thread::panicking() {
-            self.0.metrics.guard.panics.increment(1);
-        }
+        self.end();
     }
 }
 
-/// Logs a client in, and tells it so once its schema is known to exist.
-async fn enter(
-    stream: TcpStream,
-    id: u32,
-    shared: &Arc<Shared>,
-    context: &LoginContext,
-) -> Result<Login, LoginError> {
+/// Has the kernel ask now and then whether a silent client is there.
+fn keep_alive(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
-    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
         debug!(%error, "no keepalive for a client");
-    }
-    let welcome = Welcome { connection_id: id, ..shared.welcome.clone() };
-    let mut login = Box::pin(login::login(stream, &welcome, context)).await?;
-    let pool = shared.pool_of(&login.account, login.capabilities, login.charset);
-    if let Some(schema) = &login.database
-        && let Err(error) = pool.check_schema(schema).await
-    {
-        let error = refuse::not_leased(&error);
-        login.refuse(error.code, &error.sqlstate, &error.message).await;
-        let (code, sqlstate) = (error.code, error.sqlstate);
-        let message = error.message.into_bytes().into();
-        return Err(LoginError::Refused(ServerError { code, sqlstate, message }));
-    }
-    login.accept().await?;
-    Ok(login)
-}
-
-/// How an arrival that failed is counted.
-fn outcome_of(error: &LoginError) -> ClientOutcome {
-    match error {
-        LoginError::TimedOut(_) => ClientOutcome::LoginTimeout,
-        LoginError::Packet(PacketError::Closed | PacketError::Io(_)) => ClientOutcome::Gone,
-        LoginError::Tls(_)
-        | LoginError::TlsNotOffered
-        | LoginError::TlsRequired
-        | LoginError::PlainTextBeforeTls => ClientOutcome::TlsFailed,
-        LoginError::BarePassword(_)
-        | LoginError::Denied { .. }
-        | LoginError::TooMany { .. }
-        | LoginError::Refused(_) => ClientOutcome::LoginFailed,
-        LoginError::Unverifiable(_) => ClientOutcome::Upstream,
-        LoginError::Packet(_)
-        | LoginError::Malformed(_)
-        | LoginError::OldPassword
-        | LoginError::Exchange(_) => ClientOutcome::Malformed,
     }
 }

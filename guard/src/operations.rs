@@ -13,6 +13,7 @@ use crate::{
         ClassStatus, ClientsStatus, Declined, Operations, PinnedSession, State, Status,
         SwitchOrder, SwitchStatus, UpstreamStatus, mode_name, whole_ms,
     },
+    engine::Engine,
     metrics::{ClientState, ConnectionState, Label as _, Reload},
     notify::{Condition, Notifier},
     session::{
@@ -20,13 +21,13 @@ use crate::{
         registry::{Card, ShownPins},
     },
     shared::Shared,
-    upstream::{Nets, Sizes},
+    upstream::Sizes,
 };
 
 /// Carries out what operators ask.
 #[derive(Debug)]
-pub struct Operator {
-    shared: Arc<Shared>,
+pub struct Operator<E: Engine> {
+    shared: Arc<Shared<E>>,
     drain: Arc<Notify>,
     source: Option<PathBuf>,
     notifier: Arc<Notifier>,
@@ -35,10 +36,10 @@ pub struct Operator {
     changing: Mutex<()>,
 }
 
-impl Operator {
+impl<E: Engine> Operator<E> {
     /// An operator's side of a guard. `source` is what a reload reads; without it there is none.
     pub fn new(
-        shared: Arc<Shared>,
+        shared: Arc<Shared<E>>,
         drain: Arc<Notify>,
         source: Option<PathBuf>,
         notifier: Arc<Notifier>,
@@ -71,7 +72,7 @@ impl Operator {
         let sizes = upstream.sizes();
         UpstreamStatus {
             address: format!("{}:{}", upstream.target.host, upstream.target.port),
-            server: Some(self.shared.welcome.version.to_string()),
+            server: self.shared.engine.version(),
             limit: upstream.connections,
             idle: sizes.idle,
             leased: sizes.leased,
@@ -97,13 +98,13 @@ impl Operator {
         let loaded = Config::load(path).map_err(|errors| Declined(errors.to_string()))?;
         let policy = loaded.config.policy();
         self.shared.metrics.set_classes(&loaded.config.class_names());
-        let nets = Nets::new(&loaded.config.native_limits());
+        let nets = E::nets(&loaded.config.native_limits());
         self.shared.reload(Instant::now(), policy, nets);
         Ok(loaded.warnings.iter().map(ToString::to_string).collect())
     }
 }
 
-impl Operations for Operator {
+impl<E: Engine> Operations for Operator<E> {
     fn status(&self) -> Status {
         let now = Instant::now();
         let snapshot = self.shared.gate.snapshot(now);

@@ -11,6 +11,7 @@
 //! | `command` | which command goes where |
 //! | `task` | a command, and what was found out about it |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
+//! | `turn` | waiting at the gate |
 //! | `file` | `LOAD DATA LOCAL` |
 //! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
@@ -42,6 +43,7 @@ pub mod state;
 pub mod statement;
 pub mod task;
 pub mod timer;
+pub mod turn;
 mod untold;
 pub mod view;
 
@@ -51,7 +53,7 @@ use policy::{
     admission::Outcome,
     class::{ClassId, TimeLimits},
     deadline::{Deadline, Since},
-    sql::{LexMode, Scratch},
+    sql::{Dialect, LexMode, Scratch},
 };
 use tracing::debug;
 use wire::mysql::{
@@ -74,11 +76,7 @@ use crate::{
     gate::{Permit, Pinned},
     login::{Challenge, Login},
     metrics::{ClientState, Disconnect},
-    shared::{Door, Shared},
-    upstream::{
-        linger::Slot,
-        pool::{Lease, Pool},
-    },
+    mysql::{Door, Lease, Pool, Shared, Slot},
 };
 
 /// Why a session is over.
@@ -341,15 +339,15 @@ impl Session {
     }
 
     /// How the server reads quotes and backslashes for this session.
-    fn lex_mode(&self) -> LexMode {
-        LexMode {
+    fn dialect(&self) -> Dialect {
+        Dialect::MySql(LexMode {
             no_backslash_escapes: self.status.contains(Status::NO_BACKSLASH_ESCAPES),
             ansi_quotes: self.mariadb && self.status.contains(Status::ANSI_QUOTES)
                 || self
                     .settings
                     .variable(b"sql_mode")
                     .is_some_and(|mode| mode.windows(11).any(|word| word == b"ANSI_QUOTES")),
-        }
+        })
     }
 
     /// Answers with an OK of the guard's own.

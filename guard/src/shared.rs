@@ -17,20 +17,17 @@ use policy::{
     switch::Switches,
 };
 
-use wire::mysql::Capabilities;
-
 use crate::{
+    engine::Engine,
     gate::Gate,
-    login::{LoginContext, Welcome},
     metrics::Metrics,
-    session::{client::Buffers, file::LocalInfile, registry::Sessions},
-    upstream::{Nets, Upstream, pool::Pool},
-    users::Account,
+    session::{client::Buffers, registry::Sessions},
+    upstream::Upstream,
 };
 
 /// What all sessions share.
 #[derive(Debug)]
-pub struct Shared {
+pub struct Shared<E: Engine> {
     /// Who may run.
     pub gate: Arc<Gate>,
     /// Rules, classes and limits; swapped whole by a reload.
@@ -40,13 +37,13 @@ pub struct Shared {
     /// The digests seen so far.
     pub statements: Statements,
     /// The database.
-    pub upstream: Arc<Upstream>,
+    pub upstream: Arc<Upstream<E>>,
     /// Buffers that nobody uses.
     pub buffers: Arc<Buffers>,
     /// The sessions that are alive.
     pub sessions: Arc<Sessions>,
-    /// What clients are greeted with.
-    pub welcome: Welcome,
+    /// What sessions of this engine share.
+    pub engine: E,
     /// Settings of sessions.
     pub options: SessionOptions,
     /// Where it is counted.
@@ -57,9 +54,9 @@ pub struct Shared {
 
 /// What holds for the clients of one listener.
 #[derive(Debug)]
-pub struct Door {
-    /// How they log in, and change their user.
-    pub login: LoginContext,
+pub struct Door<E: Engine> {
+    /// How they log in.
+    pub login: E::Login,
     /// How long a client may leave the guard unable to write.
     pub write_timeout: Duration,
     /// How long a client may be silent outside a transaction.
@@ -75,8 +72,6 @@ pub struct SessionOptions {
     pub statements_per_client: usize,
     /// The largest command, in bytes.
     pub max_packet: usize,
-    /// Who may send files with `LOAD DATA LOCAL`.
-    pub local_infile: LocalInfile,
     /// How long leasing a connection may take where a new one must be opened.
     pub lease_timeout: Duration,
     /// How long a connection stays with its session between transactions; zero gives it back at
@@ -86,20 +81,7 @@ pub struct SessionOptions {
     pub cancel_grace: Duration,
 }
 
-impl Shared {
-    /// The pool for an account and what it agreed on with a client. Where the account may not send
-    /// files, the database is told that the client cannot: it then refuses by itself.
-    pub fn pool_of(
-        &self,
-        account: &Arc<Account>,
-        capabilities: Capabilities,
-        charset: u8,
-    ) -> Arc<Pool> {
-        let is_allowed = self.options.local_infile.is_allowed(&account.user);
-        let denied = if is_allowed { Capabilities::default() } else { Capabilities::LOCAL_FILES };
-        self.upstream.pool_of(account, capabilities.without(denied), charset)
-    }
-
+impl<E: Engine> Shared<E> {
     /// Whether a switch turns the statement off, or would if its class were enforced.
     pub fn switched_off(
         &self,
@@ -114,21 +96,8 @@ impl Shared {
         switches.check(now, policy, facts, class, fastrand::f64()).map(Box::new)
     }
 
-    /// The time limits that hold for a class; none unless its mode is enforce.
-    pub fn times(policy: &Policy, class: ClassId) -> TimeLimits {
-        let class = policy.class(class);
-        let is_enforced = policy.mode.min(class.mode) == Mode::Enforce;
-        if is_enforced { class.times } else { TimeLimits::default() }
-    }
-
-    /// The time limits that would hold for a class if its mode, observe, were enforce.
-    pub fn observed_times(policy: &Policy, class: ClassId) -> Option<Box<TimeLimits>> {
-        let is_observed = policy.mode_of(class) == Mode::Observe;
-        is_observed.then(|| Box::new(policy.class(class).times))
-    }
-
     /// Takes over a new policy: limits at once, server-side nets as connections are set up.
-    pub fn reload(&self, now: Instant, policy: Policy, nets: Nets) {
+    pub fn reload(&self, now: Instant, policy: Policy, nets: E::Nets) {
         let policy = Arc::new(policy);
         self.policy.store(Arc::clone(&policy));
         self.gate.reconfigure(now, policy);
@@ -139,4 +108,17 @@ impl Shared {
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
+}
+
+/// The time limits that hold for a class; none unless its mode is enforce.
+pub fn times(policy: &Policy, class: ClassId) -> TimeLimits {
+    let class = policy.class(class);
+    let is_enforced = policy.mode.min(class.mode) == Mode::Enforce;
+    if is_enforced { class.times } else { TimeLimits::default() }
+}
+
+/// The time limits that would hold for a class if its mode, observe, were enforce.
+pub fn observed_times(policy: &Policy, class: ClassId) -> Option<Box<TimeLimits>> {
+    let is_observed = policy.mode_of(class) == Mode::Observe;
+    is_observed.then(|| Box::new(policy.class(class).times))
 }

@@ -3,6 +3,8 @@
 //! The provider is named in each configuration, so nothing depends on what a process installed as
 //! its default.
 
+mod accept;
+mod end_point;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::accept::HANDSHAKE_RECORD;
+pub use self::end_point::end_point;
 use self::verify::{AnyName, Anyone};
 
 /// Why TLS cannot be set up.
@@ -81,6 +85,8 @@ pub struct ServerTls {
     /// SHA-256 of the guard's certificate, by which MariaDB's clients may trust it though nobody
     /// signed it.
     pub fingerprint: [u8; 32],
+    /// By which SCRAM binds a proof to that certificate; see [`end_point()`].
+    pub end_point: Option<Vec<u8>>,
 }
 
 impl ServerTls {
@@ -115,6 +121,7 @@ impl ServerTls {
         demand: Demand,
     ) -> Result<Self, TlsError> {
         let fingerprint = chain.first().map(|own| Sha256::digest(own).into()).unwrap_or_default();
+        let end_point = chain.first().and_then(end_point);
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -122,7 +129,14 @@ impl ServerTls {
         // A herd that reconnects resumes: no signature, and nothing is kept here for it.
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         config.send_tls13_tickets = 1;
-        Ok(Self { demand, config: Arc::new(config), fingerprint })
+        Ok(Self { demand, config: Arc::new(config), fingerprint, end_point })
+    }
+
+    /// The same, for clients that may say by ALPN what they speak: it must be `protocol` then.
+    #[must_use]
+    pub fn speaking(mut self, protocol: &[u8]) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![protocol.to_vec()];
+        self
     }
 }
 

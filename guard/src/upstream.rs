@@ -1,8 +1,8 @@
 //! The database behind the guard: its connections, and the reserved ones that control it.
 //!
 //! [`Upstream`] owns what all pools share: the bound on open connections, the pace of logins, the
-//! statement that sets a connection up, and the identity of the server, so that a thread id is
-//! never used on another one.
+//! limits that a connection is set up with, and the identity of the server, so that a backend's id is
+//! never used on another one. It knows connections only as an [`Engine`] has them.
 
 pub mod chosen;
 pub mod connect;
@@ -25,37 +25,21 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use wire::mysql::Capabilities;
 
 use self::{
-    connect::{Target, Wishes},
+    connect::Target,
     control::Control,
     linger::Lingering,
-    pool::{Habits, LeaseError, OpenSlot, Pool, PoolKey},
+    pool::{LeaseError, LeaseErrorOf, OpenSlot, Pool},
 };
-use crate::{config::NativeLimits, herd::Handshakes, metrics::Metrics, users::Account};
-
-/// Capabilities that only concern a client's own login.
-const LOGIN_ONLY: Capabilities = Capabilities(
-    Capabilities::SSL.0
-        | Capabilities::SSL_VERIFY_SERVER_CERT.0
-        | Capabilities::CONNECT_WITH_DB.0
-        | Capabilities::CONNECT_ATTRS.0
-        | Capabilities::PLUGIN_AUTH.0
-        | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA.0
-        | Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS.0
-        | Capabilities::REMEMBER_OPTIONS.0,
-);
-
-/// Accounts whose habits are remembered. At the bound they are forgotten, and learnt again.
-const ACCOUNTS_MAX: usize = 4096;
+use crate::{engine::Engine, herd::Handshakes, metrics::Metrics};
 
 /// How often connections that nobody uses are looked for.
 const IDLE_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// One database server.
 #[derive(Debug)]
-pub struct Upstream {
+pub struct Upstream<E: Engine> {
     /// Where it is.
     pub target: Arc<Target>,
     /// The most connections that serve clients.
@@ -69,22 +53,20 @@ pub struct Upstream {
     connecting: Arc<AtomicU32>,
     reclaiming: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
-    pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
-    /// What accounts ask for, by their fingerprint; outlives their pools.
-    habits: Mutex<HashMap<u64, Arc<Habits>>>,
-    /// Logins that ask for their schema, one at a time: they take a connection past the gate.
-    schema_checks: Semaphore,
+    pools: Mutex<HashMap<E::Key, Arc<Pool<E>>>>,
+    /// Logins that ask the database, one at a time: they take a connection past the gate.
+    pub past_the_gate: Semaphore,
     /// Connections that linger with their sessions.
-    pub lingering: Lingering,
+    pub lingering: Lingering<E>,
     control: Control,
     /// Which server this is, as the reserved connections found it.
-    identity: Arc<str>,
-    nets: ArcSwap<Nets>,
+    pub identity: Arc<str>,
+    nets: ArcSwap<E::Nets>,
 }
 
 /// What an upstream is made with.
 #[derive(Debug)]
-pub struct UpstreamOptions {
+pub struct UpstreamOptions<N> {
     /// Where it is.
     pub target: Arc<Target>,
     /// The most connections that serve clients.
@@ -97,17 +79,17 @@ pub struct UpstreamOptions {
     pub handshakes: Handshakes,
     /// The reserved connections.
     pub control: Control,
-    /// Which server they lead to; see `control::read_identity`.
+    /// Which server they lead to; see `control::Courier`.
     pub identity: Arc<str>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// The server's own limits.
-    pub nets: Nets,
+    pub nets: N,
 }
 
-impl Upstream {
+impl<E: Engine> Upstream<E> {
     /// An upstream without connections yet.
-    pub fn new(options: UpstreamOptions) -> Arc<Self> {
+    pub fn new(options: UpstreamOptions<E::Nets>) -> Arc<Self> {
         Arc::new(Self {
             target: options.target,
             connections: options.connections,
@@ -119,8 +101,7 @@ impl Upstream {
             reclaiming: Arc::default(),
             metrics: options.metrics,
             pools: Mutex::default(),
-            habits: Mutex::default(),
-            schema_checks: Semaphore::new(1),
+            past_the_gate: Semaphore::new(1),
             lingering: Lingering::default(),
             control: options.control,
             identity: options.identity,
@@ -128,32 +109,19 @@ impl Upstream {
         })
     }
 
-    /// The pool for an account and a wire format. Pools are few: one for each pair that clients use.
-    pub fn pool_of(
+    /// The pool for a key; where there is none yet, it is made with what `make` returns. Pools are
+    /// few: one for each account and way to log in that clients use.
+    pub fn pool(
         self: &Arc<Self>,
-        account: &Arc<Account>,
-        capabilities: Capabilities,
-        charset: u8,
-    ) -> Arc<Pool> {
-        let capabilities = (capabilities | Capabilities::SESSION_TRACK).without(LOGIN_ONLY);
-        let key = PoolKey { account: account.fingerprint(), capabilities: capabilities.0, charset };
+        key: E::Key,
+        make: impl FnOnce() -> (E::Opener, E::Memory),
+    ) -> Arc<Pool<E>> {
         let mut pools = self.pools.lock();
         let pool = pools.entry(key).or_insert_with(|| {
-            let attributes = vec![(Box::from(*b"program_name"), Box::from(*b"tidegate"))];
-            // Without a schema: one can be selected later, and none cannot be selected at all.
-            let wishes = Wishes { capabilities, charset, database: None, attributes };
-            Arc::new(Pool::new(self, Arc::clone(account), wishes))
+            let (opener, memory) = make();
+            Arc::new(Pool::new(self, opener, memory))
         });
         Arc::clone(pool)
-    }
-
-    /// What the sessions of an account were seen to ask for.
-    fn habits_of(&self, account: &Account) -> Arc<Habits> {
-        let mut habits = self.habits.lock();
-        if habits.len() >= ACCOUNTS_MAX {
-            habits.clear();
-        }
-        Arc::clone(habits.entry(account.fingerprint()).or_default())
     }
 
     /// The reserved connections.
@@ -161,19 +129,13 @@ impl Upstream {
         &self.control
     }
 
-    /// The statement that sets a fresh or reset connection up.
-    pub fn setup(&self, mariadb: bool) -> Arc<[u8]> {
-        let nets = self.nets.load();
-        Arc::clone(if mariadb { &nets.mariadb } else { &nets.mysql })
-    }
-
-    /// The server's own limit for statements, as [`Self::setup`] sets it.
-    pub fn statement_net(&self) -> Option<Duration> {
-        self.nets.load().statement
+    /// The server's own limits, as connections are set up with them.
+    pub fn nets(&self) -> arc_swap::Guard<Arc<E::Nets>> {
+        self.nets.load()
     }
 
     /// Other limits of the server's own; connections take them over as they are opened or reset.
-    pub fn set_nets(&self, nets: Nets) {
+    pub fn set_nets(&self, nets: E::Nets) {
         self.nets.store(Arc::new(nets));
     }
 
@@ -219,7 +181,7 @@ impl Upstream {
 
     /// A place for one more connection. Where all are taken, an idle connection of another pool is
     /// closed for it.
-    fn open_slot(&self) -> Result<OpenSlot, LeaseError> {
+    fn open_slot(&self) -> Result<OpenSlot, LeaseErrorOf<E>> {
         loop {
             if let Some(slot) = OpenSlot::take(&self.open, self.connections) {
                 return Ok(slot);
@@ -243,70 +205,4 @@ pub struct Sizes {
     pub connecting: u32,
     /// Being seen off; see `reclaim`.
     pub reclaiming: u32,
-}
-
-/// The statements that set a connection up: session trackers on, and the server's own time limits
-/// as a net below the guard's.
-#[derive(Debug, Clone)]
-pub struct Nets {
-    /// The limit for statements, where there is one.
-    statement: Option<Duration>,
-    mariadb: Arc<[u8]>,
-    mysql: Arc<[u8]>,
-}
-
-/// The trackers that tell when a connection is clean. That of transactions stays off: the flags of
-/// each reply tell whether one is open, and with it on every reply would carry its state.
-const TRACKERS: &str = "SET session_track_system_variables='*',session_track_schema=ON,\
-                        session_track_state_change=ON";
-
-impl Nets {
-    /// Trackers, and these limits. MySQL has none for writes: `max_execution_time` holds for reads.
-    pub fn new(limits: &NativeLimits) -> Self {
-        let mut mariadb = TRACKERS.to_owned();
-        let mut mysql = TRACKERS.to_owned();
-        if let Some(statement) = limits.statement {
-            mariadb.push_str(&format!(",max_statement_time={:.3}", statement.as_secs_f64()));
-            mysql.push_str(&format!(",max_execution_time={}", statement.as_millis()));
-        }
-        if let Some(lock_wait) = limits.lock_wait {
-            let seconds = whole_seconds(lock_wait);
-            let both = format!(",innodb_lock_wait_timeout={seconds},lock_wait_timeout={seconds}");
-            mariadb.push_str(&both);
-            mysql.push_str(&both);
-        }
-        let statement = limits.statement;
-        Self { statement, mariadb: mariadb.into_bytes().into(), mysql: mysql.into_bytes().into() }
-    }
-}
-
-/// A lock wait limit as the servers take it: whole seconds, at least one.
-pub fn whole_seconds(limit: Duration) -> u64 {
-    let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
-    seconds.max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_set_up_statement_carries_the_nets() {
-        let limits = NativeLimits {
-            statement: Some(Duration::from_millis(2500)),
-            lock_wait: Some(Duration::from_millis(2100)),
-        };
-        let nets = Nets::new(&limits);
-        let lock_wait = "innodb_lock_wait_timeout=3,lock_wait_timeout=3";
-        let text = String::from_utf8_lossy(&nets.mariadb);
-        assert_eq!(text, format!("{TRACKERS},max_statement_time=2.500,{lock_wait}"));
-        let text = String::from_utf8_lossy(&nets.mysql);
-        assert_eq!(text, format!("{TRACKERS},max_execution_time=2500,{lock_wait}"));
-    }
-
-    #[test]
-    fn without_limits_the_server_is_left_alone() {
-        let nets = Nets::new(&NativeLimits::default());
-        assert_eq!(&*nets.mariadb, TRACKERS.as_bytes());
-    }
 }

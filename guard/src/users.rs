@@ -10,111 +10,35 @@ mod file;
 mod verify;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::time::Instant;
 use wire::mysql::auth::{Plugin, Scramble, caching_sha2, native};
 use zeroize::Zeroizing;
 
-use self::failures::Failures;
+pub(crate) use self::failures::Failures;
 pub use self::file::{PasswordFileError, read_password_file};
 pub use self::verify::{Verifier, VerifierOptions};
+pub use crate::account::Account;
 use crate::secret::Secret;
 use crate::upstream::connect::{ConnectError, ServerError};
 
-/// What proves an account to the database.
-pub struct Account {
-    /// Its name.
-    pub user: Arc<str>,
-    credential: Credential,
-    fingerprint: u64,
-}
-
-enum Credential {
-    Password(Secret),
-    /// SHA1(password), as good as the password for `mysql_native_password` and for nothing else.
-    Stage1(Zeroizing<[u8; native::LEN]>),
-}
-
-impl Account {
-    /// An account whose password is known.
-    pub fn new(user: impl Into<Arc<str>>, password: Secret) -> Self {
-        Self::with(user.into(), Credential::Password(password))
+/// Whether `reply` proves that account's password.
+fn is_proved_by(account: &Account, plugin: Plugin, reply: &[u8], scramble: &Scramble) -> bool {
+    if is_empty_reply(plugin, reply) {
+        return account.has_no_password();
     }
-
-    /// An account of which only SHA1(password) is known.
-    pub fn from_native_stage1(user: impl Into<Arc<str>>, stage1: [u8; native::LEN]) -> Self {
-        Self::with(user.into(), Credential::Stage1(Zeroizing::new(stage1)))
-    }
-
-    /// The password, if it is known.
-    pub fn password(&self) -> Option<&Secret> {
-        match &self.credential {
-            Credential::Password(password) => Some(password),
-            Credential::Stage1(_) => None,
-        }
-    }
-
-    /// SHA1(password).
-    pub fn native_stage1(&self) -> Zeroizing<[u8; native::LEN]> {
-        match &self.credential {
-            Credential::Password(password) => Zeroizing::new(native::stage1(password.expose())),
-            Credential::Stage1(stage1) => stage1.clone(),
-        }
-    }
-
-    /// Whether the account is known to have an empty password.
-    pub fn has_no_password(&self) -> bool {
-        self.password().is_some_and(Secret::is_empty)
-    }
-
-    /// Differs between accounts, and between the passwords of one account: a key for connections
-    /// that may be shared.
-    pub const fn fingerprint(&self) -> u64 {
-        self.fingerprint
-    }
-
-    fn with(user: Arc<str>, credential: Credential) -> Self {
-        let (kind, secret) = match &credential {
-            Credential::Password(password) => (b"\0p", password.expose()),
-            Credential::Stage1(stage1) => (b"\0s", &stage1[..]),
-        };
-        let hash: [u8; 32] = Sha256::new()
-            .chain_update(user.as_bytes())
-            .chain_update(kind)
-            .chain_update(secret)
-            .finalize()
-            .into();
-        let [a, b, c, d, e, f, g, h, ..] = hash;
-        Self { user, credential, fingerprint: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
-    }
-
-    /// Whether `reply` proves this account's password.
-    fn is_proved_by(&self, plugin: Plugin, reply: &[u8], scramble: &Scramble) -> bool {
-        if is_empty_reply(plugin, reply) {
-            return self.has_no_password();
-        }
-        match (plugin, self.password()) {
-            (Plugin::NativePassword, _) => {
-                let stage2 = native::stage2(&self.native_stage1());
-                native::verify(reply, scramble, &stage2).is_some()
-            }
-            (Plugin::CachingSha2Password, Some(password)) => {
-                caching_sha2::verify(reply, scramble, &caching_sha2::digest(password.expose()))
-            }
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("user", &self.user).finish_non_exhaustive()
+    match plugin {
+        Plugin::NativePassword => account.native_stage1().is_some_and(|stage1| {
+            native::verify(reply, scramble, &native::stage2(&stage1)).is_some()
+        }),
+        Plugin::CachingSha2Password => account.password().is_some_and(|password| {
+            caching_sha2::verify(reply, scramble, &caching_sha2::digest(password.expose()))
+        }),
+        _ => false,
     }
 }
 
@@ -217,19 +141,19 @@ impl Users {
                     .map_or(wrong, Verdict::Right)
             }
             Some(Listed::Hashed(_)) => Verdict::Unclear,
-            Some(Listed::Known(account)) if account.is_proved_by(plugin, reply, scramble) => {
+            Some(Listed::Known(account)) if is_proved_by(account, plugin, reply, scramble) => {
                 Verdict::Right(Arc::clone(account))
             }
             Some(Listed::Known(_)) => wrong,
             None => {
                 let remembered = self.verifier.as_ref().map(|verifier| verifier.recall(user));
                 match remembered {
-                    Some(Some(account)) if account.is_proved_by(plugin, reply, scramble) => {
+                    Some(Some(account)) if is_proved_by(&account, plugin, reply, scramble) => {
                         Verdict::Right(account)
                     }
                     Some(_) => Verdict::Unclear,
                     None => {
-                        self.decoy.is_proved_by(plugin, reply, scramble);
+                        is_proved_by(&self.decoy, plugin, reply, scramble);
                         wrong
                     }
                 }

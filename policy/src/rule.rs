@@ -167,14 +167,14 @@ impl RuleSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::{LexMode, Statements};
+    use crate::sql::{Dialect, Statements};
 
     const SQL: &[u8] = b"/*job='mail'*/ UPDATE orders o JOIN shop.items SET o.a = 1 WHERE o.id = 5";
 
     /// The class that one rule gives the statement of a client at 10.1.2.3.
     fn classify(matcher: Match) -> bool {
         let mut scratch = Scratch::default();
-        let shape = Statements::new(1).judge(SQL, LexMode::default(), &mut scratch);
+        let shape = Statements::new(1).judge(SQL, Dialect::default(), &mut scratch);
         let facts = Facts {
             shape: &shape,
             sql: SQL,
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn the_first_rule_that_fits_decides() {
         let mut scratch = Scratch::default();
-        let shape = Statements::new(1).judge(b"SELECT 1", LexMode::default(), &mut scratch);
+        let shape = Statements::new(1).judge(b"SELECT 1", Dialect::default(), &mut scratch);
         let facts = Facts {
             shape: &shape,
             sql: b"SELECT 1",

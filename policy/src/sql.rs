@@ -5,8 +5,9 @@
 //! first seen and shared from then on. The bytes may be anything: nothing here panics, recurses or
 //! takes more than linear time, and a text longer than [`TEXT_BYTES_MAX`] says so in its effects.
 //!
-//! The dialect is that of MySQL and MariaDB. Deliberately absent: a grammar. A server decides what
-//! a statement means; this decides what a guard must assume.
+//! Both dialects, that of MySQL and MariaDB and that of PostgreSQL, take the same way; they part at
+//! the bytes and words that they read otherwise. Deliberately absent: a grammar. A server decides
+//! what a statement means; this decides what a guard must assume.
 
 mod keyword;
 mod lexer;
@@ -34,7 +35,42 @@ pub use statements::{Statements, TEXT_BYTES_MAX};
 
 use crate::tag::{self, Tag};
 
-/// How the server reads quotes and backslashes; from the status flags of its replies.
+/// Whose SQL a text is, and how its server reads quotes and backslashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// MySQL and MariaDB.
+    MySql(LexMode),
+    /// PostgreSQL.
+    Postgres {
+        /// A backslash in a string without a mark (`E'…'`) stands for itself: the parameter of this
+        /// name, which servers report.
+        standard_conforming_strings: bool,
+    },
+}
+
+impl Dialect {
+    const fn is_postgres(self) -> bool {
+        matches!(self, Self::Postgres { .. })
+    }
+
+    /// A name as the server knows it: PostgreSQL folds what is not quoted. Doubled quotes and escapes
+    /// inside quotes stay; bytes that are not UTF-8 are replaced.
+    fn name(self, written: &[u8]) -> Box<str> {
+        let mut name = String::from_utf8_lossy(digest::unquote(written)).into_owned();
+        if self.is_postgres() && !written.ends_with(b"\"") {
+            name.make_ascii_lowercase();
+        }
+        name.into()
+    }
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self::MySql(LexMode::default())
+    }
+}
+
+/// How a server of MySQL reads quotes and backslashes; from the status flags of its replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct LexMode {
     /// A backslash in a string stands for itself (`NO_BACKSLASH_ESCAPES`).
@@ -98,7 +134,12 @@ impl Shape {
     /// The one name that the statement is about: the lock of GET_LOCK and RELEASE_LOCK, the
     /// prepared statement of PREPARE, EXECUTE and DEALLOCATE, the table of HANDLER and of CREATE or
     /// DROP TEMPORARY TABLE. Without quotes, escapes as they are written. `None` when there is no
-    /// such name, more than one, or it is computed.
+    /// such name, more than one (ALL is more than one), or it is computed.
+    ///
+    /// PostgreSQL: also the parameter of SET, RESET and `set_config`, whose case does not matter
+    /// (lower where it is not a value); the cursor of DECLARE and CLOSE; the channel of LISTEN,
+    /// UNLISTEN and NOTIFY. An advisory lock has one only when its key is one unsigned literal and
+    /// it is not shared.
     #[must_use]
     pub fn subject<'a>(&'a self, sql: &'a [u8], scratch: &Scratch) -> Option<&'a [u8]> {
         match self.subject.as_ref()? {

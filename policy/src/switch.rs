@@ -157,7 +157,7 @@ impl std::fmt::Display for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::{LexMode, Scratch, Statements};
+    use crate::sql::{Dialect, Scratch, Statements};
 
     const SQL: &[u8] = b"/*job='mail'*/ DELETE FROM orders WHERE id = 1";
 
@@ -188,7 +188,7 @@ mod tests {
         dice: f64,
     ) -> Option<(Mode, Refusal)> {
         let mut scratch = Scratch::default();
-        let shape = Statements::new(1).judge(SQL, LexMode::default(), &mut scratch);
+        let shape = Statements::new(1).judge(SQL, Dialect::default(), &mut scratch);
         let facts = Facts {
             shape: &shape,
             sql: SQL,

@@ -124,11 +124,13 @@ fn a_value_of_the_wrong_form_is_told_with_the_accepted_one() {
         (
             "[[rule]]\nname = \"a\"\nclass = \"default\"\nkind = [\"select\", \"updaet\"]",
             "t.toml:11: rule[1].kind = [\"select\", \"updaet\"]: unknown value \"updaet\", did you mean \"update\"?; \
-             expected one of \"empty\", \"use\", \"show\", \"explain\", \"set\", \"do\", \
-             \"deallocate\", \"begin\", \"savepoint\", \"commit\", \"rollback\", \"unlock_tables\", \
-             \"select\", \"handler\", \"prepare\", \"locking_select\", \"insert\", \"replace\", \
-             \"update\", \"delete\", \"load\", \"execute\", \"call\", \"xa\", \"other\", \
-             \"lock_tables\", \"kill\", \"admin\", \"ddl\"",
+             expected one of \"empty\", \"use\", \"show\", \"explain\", \"set\", \"reset\", \
+             \"discard\", \"do\", \"listen\", \"unlisten\", \"notify\", \"deallocate\", \
+             \"close\", \"begin\", \"savepoint\", \"commit\", \"rollback\", \"unlock_tables\", \
+             \"select\", \"copy_to\", \"declare\", \"fetch\", \"handler\", \"prepare\", \
+             \"locking_select\", \"insert\", \"replace\", \"update\", \"delete\", \"merge\", \
+             \"copy_from\", \"load\", \"execute\", \"call\", \"xa\", \"other\", \"lock_tables\", \
+             \"kill\", \"admin\", \"ddl\"",
         ),
         (
             "[[rule]]\nname = \"a\"\nclass = \"default\"\ndigest = \"12\"",

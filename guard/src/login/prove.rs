@@ -71,8 +71,9 @@ impl Proved {
         if self.challenge.plugin != Plugin::NativePassword || self.account.has_no_password() {
             return Vec::new();
         }
+        let Some(stage1) = self.account.native_stage1() else { return Vec::new() };
         let digest = Sha256::new()
-            .chain_update(native::stage2(&self.account.native_stage1()))
+            .chain_update(native::stage2(&stage1))
             .chain_update(self.challenge.scramble)
             .chain_update(fingerprint)
             .finalize();

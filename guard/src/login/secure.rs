@@ -1,26 +1,13 @@
-use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
 
-use rustls::server::Acceptor;
 use tokio::sync::Semaphore;
-use tokio_rustls::LazyConfigAcceptor;
 
 use super::LoginError;
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
-use crate::tls::ServerTls;
-
-/// The first byte of TLS: a record of the handshake.
-const HANDSHAKE_RECORD: u8 = 0x16;
+use crate::tls::{HANDSHAKE_RECORD, ServerTls};
 
 /// Goes on by TLS. Nothing may have been read behind the request.
-///
-/// The signature is the work that costs: it is done in the first step after the client's hello has
-/// come, so that only this step needs a place. A client that is slow before or behind it keeps
-/// nobody waiting.
 pub(super) async fn secure(
     packets: Packets<Stream>,
     tls: &ServerTls,
@@ -35,16 +22,8 @@ pub(super) async fn secure(
     {
         return Err(LoginError::PlainTextBeforeTls);
     }
-    let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await.map_err(failed)?;
-    let mut handshake = pin!(hello.into_stream(Arc::clone(&tls.config)));
-    let place = pacing.acquire().await.expect("the semaphore is never closed");
-    let signed = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
-    drop(place);
-    let stream = match signed {
-        Poll::Ready(done) => done,
-        Poll::Pending => handshake.await,
-    };
-    Ok(Packets::new(stream.map_err(failed)?.into(), seq))
+    let stream = tls.accept(tcp, pacing).await.map_err(failed)?;
+    Ok(Packets::new(stream.into(), seq))
 }
 
 /// Tells a client that hung up from one whose TLS is wrong.

@@ -233,7 +233,7 @@ async fn what_is_learnt_from_a_client_is_enough_for_the_database() {
         Client::connect(addr).await.log_in("hashed", "secret").await;
         let account = outcome.await.unwrap().unwrap().account;
         assert_eq!(account.password(), expect.map(Secret::from).as_ref());
-        assert_eq!(*account.native_stage1(), native::stage1(b"secret"));
+        assert_eq!(*account.native_stage1().unwrap(), native::stage1(b"secret"));
     };
     check(Plugin::NativePassword, None).await;
     check(Plugin::CachingSha2Password, Some("secret")).await;

@@ -1,9 +1,6 @@
 //! Getting ready to run: a permit from the gate, and a connection in the session's own state.
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering, time::Instant};
 
 use policy::{
     admission::Arrival,
@@ -15,19 +12,15 @@ use policy::{
 use super::{
     End, Session,
     client::{Client, ClientError},
-    look_back::{HOLD_PATIENCE, asks},
+    look_back::asks,
     refuse,
     task::Task,
+    turn::{Turn, take_turn},
 };
 use crate::{
-    gate::{Entry, Permit, Ticket},
-    metrics::ClientState,
-    shared::Shared,
-    upstream::{
-        handover::{HandoverError, Incoming, Net, hand_over},
-        pool::Lease,
-        whole_seconds,
-    },
+    mysql::{Lease, whole_seconds},
+    shared::{observed_times, times},
+    upstream::handover::{HandoverError, Incoming, Net, hand_over},
 };
 
 /// Connections that are tried for one statement before it is given up. More than one is needed
@@ -36,9 +29,6 @@ const LEASE_TRIES: usize = 64;
 
 /// MariaDB's own limit for statements. A client that sets it has its way.
 const NET: &[u8] = b"max_statement_time";
-
-/// The pause between the ends of two holds for one that waits: the first may have been enough.
-const HOLD_STEP: Duration = Duration::from_millis(10);
 
 impl Session {
     /// Asks the gate. Returns whether the statement may run; if not, the client has been told.
@@ -53,8 +43,8 @@ impl Session {
             Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
         }
         let policy = self.shared.policy.load();
-        let times = Shared::times(&policy, task.class);
-        let observed = Shared::observed_times(&policy, task.class);
+        let times = times(&policy, task.class);
+        let observed = observed_times(&policy, task.class);
         let arrival = Arrival {
             class: task.class,
             database: policy.database(self.database()),
@@ -62,28 +52,10 @@ impl Session {
             may_hold_locks,
         };
         drop(policy);
-        let entered = loop {
-            let entered = match self.shared.gate.enter(self.now, arrival) {
-                Entry::Permit(permit) => Ok(permit),
-                Entry::Refused(_) | Entry::Wait(_) if ends_nothing => {
-                    return Ok(self.end_nothing(task));
-                }
-                Entry::Refused(refusal) => Err(refusal),
-                Entry::Wait(ticket) => match self.wait(ticket, task).await? {
-                    Some(entered) => entered,
-                    None => return Ok(false),
-                },
-            };
-            // Nobody is refused for a question that may never come.
-            match entered {
-                Err(refusal) if wants_room(&refusal) && self.end_one_hold() => {
-                    self.now = Instant::now();
-                }
-                entered => break entered,
-            }
-        };
-        match entered {
-            Ok(permit) => {
+        let (card, timer) = (&self.entry.card, &mut self.timer);
+        let (asked, gone) = ((arrival, !ends_nothing), gone(&mut self.client));
+        match take_turn(&self.shared, card, timer, now, asked, gone).await {
+            Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
                 self.shared.metrics.class(task.class).queue_wait.record(waited);
@@ -94,38 +66,15 @@ impl Session {
                 self.show();
                 Ok(true)
             }
-            Err(refusal) => self.shed(task, &refusal).await,
-        }
-    }
-
-    /// Waits for its turn; holds end that stand in its way. `None`: it was killed meanwhile, and the
-    /// client has been told.
-    async fn wait(
-        &mut self,
-        mut ticket: Ticket,
-        task: &Task,
-    ) -> Result<Option<Result<Permit, Refusal>>, End> {
-        let mut patience = Some(ticket.since + HOLD_PATIENCE);
-        self.entry.card.set_state(ClientState::Waiting);
-        loop {
-            tokio::select! {
-                biased;
-                entered = &mut ticket => return Ok(Some(entered)),
-                error = gone(&mut self.client) => return Err(End::Client(error)),
-                () = self.entry.card.interrupt.wait() => {
-                    self.decline(task.first, refuse::interrupted()).await?;
-                    self.show();
-                    return Ok(None);
-                }
-                () = self.timer.until(patience) => {
-                    patience = self.end_one_hold().then(|| Instant::now() + HOLD_STEP);
-                }
+            Turn::Refused(refusal) => self.shed(task, &refusal).await,
+            Turn::Busy => Ok(self.end_nothing(task)),
+            Turn::Gone(error) => Err(End::Client(error)),
+            Turn::Interrupted => {
+                self.decline(task.first, refuse::interrupted()).await?;
+                self.show();
+                Ok(false)
             }
         }
-    }
-
-    fn end_one_hold(&self) -> bool {
-        self.shared.upstream.lingering.end_one_hold()
     }
 
     /// COMMIT and ROLLBACK always pass (invariant 4), also where nothing is open: pools of
@@ -166,7 +115,7 @@ impl Session {
             let effects = task.shape.effects;
             // Of an account that asks, an insert must not leave another session's value standing.
             let asks_last_insert = effects.contains(Effects::LAST_INSERT_ID)
-                || self.pool.habits.last_insert.load(Ordering::Relaxed);
+                || self.pool.memory.habits.last_insert.load(Ordering::Relaxed);
             let incoming = Incoming {
                 session: self.identity(),
                 settings: &self.settings,
@@ -231,11 +180,6 @@ impl Session {
         self.now = Instant::now();
         Ok(leased.map_err(|error| refuse::not_leased(&error)))
     }
-}
-
-/// Whether room at the gate would have helped.
-fn wants_room(refusal: &Refusal) -> bool {
-    matches!(refusal.reason, Reason::Connections | Reason::QueueFull | Reason::QueueTime)
 }
 
 /// Waits until the client is gone; what it pipelines meanwhile is taken in, up to a bound.

@@ -41,10 +41,11 @@ use super::{
     task::Task,
 };
 use crate::{
+    engine,
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     upstream::{
         connection::{Answer, Lost},
-        control::{Ask, ControlError, Thread, Told},
+        control::{Ask, ControlError, Told},
         handover,
         reclaim::reclaim,
     },
@@ -100,15 +101,20 @@ impl Session {
             (Stop::Killed, _) => Cause::Killed,
             _ => Cause::ClientGone,
         };
-        let Some(thread) = self.lease.as_deref().map(Thread::of) else {
+        let Some(backend) = self.lease.as_deref().map(engine::Connection::backend) else {
             return Err(End::UpstreamLost);
         };
-        debug!(session = self.entry.card.id, thread = thread.id, ?cause, "cancelling a statement");
+        debug!(
+            session = self.entry.card.id,
+            backend = backend.id,
+            ?cause,
+            "cancelling a statement"
+        );
         if open.tracker.awaits_file() {
             return Err(self.give_up_file(&task, &cause));
         }
         let control = self.shared.upstream.control().clone();
-        let order = tokio::spawn(async move { control.ask(Ask::KillQuery(thread)).await });
+        let order = tokio::spawn(async move { control.ask(Ask::Cancel(backend)).await });
         let reply = match self.read_out(&task, open, &cause, began).await {
             Ok(reply) => {
                 self.client.has_partial_reply = false;
@@ -346,7 +352,7 @@ impl Session {
         self.look_back.forget();
         if let Some(lease) = self.lease.take() {
             let kept = (self.permit.take(), self.pinned.take());
-            reclaim(&self.pool, lease.detach(), kept);
+            reclaim(&self.pool, lease, kept);
         }
         self.show();
     }

@@ -100,13 +100,13 @@ impl Session {
     }
 
     async fn query(&mut self, first: First) -> Result<(), End> {
-        let mode = self.lex_mode();
+        let dialect = self.dialect();
         let payload = &self.client.inbuf[HEADER_LEN..first.packet];
         let text = match command::query_text(payload, self.client.capabilities) {
             Ok(text) => text,
             Err(malformed) => return self.decline(first, refuse::malformed(malformed)).await,
         };
-        let shape = self.shared.statements.judge(text.sql, mode, &mut self.scratch);
+        let shape = self.shared.statements.judge(text.sql, dialect, &mut self.scratch);
         if shape.kind == Kind::Kill
             && let Some((id, is_query)) = kill_target(text.sql)
             && let Some(card) = self.shared.sessions.find(id)
@@ -135,7 +135,8 @@ impl Session {
                 Dynamic::Nothing => false,
                 Dynamic::Hidden => true,
                 Dynamic::Text(inner) => {
-                    let inner = self.shared.statements.judge(inner, mode, &mut Scratch::default());
+                    let inner =
+                        self.shared.statements.judge(inner, dialect, &mut Scratch::default());
                     !leaves_nothing(&inner)
                 }
             };
@@ -149,9 +150,9 @@ impl Session {
         if self.statements.is_full(max) {
             return self.decline(first, refuse::too_many_statements(max)).await;
         }
-        let mode = self.lex_mode();
+        let dialect = self.dialect();
         let sql: Arc<[u8]> = self.client.inbuf[HEADER_LEN + 1..first.packet].into();
-        let shape = self.shared.statements.judge(&sql, mode, &mut self.scratch);
+        let shape = self.shared.statements.judge(&sql, dialect, &mut self.scratch);
         let (class, switch) = self.judge(&shape, &sql);
         // What a statement does to its session happens when it is executed.
         let prepared = Some(Arc::clone(&shape));

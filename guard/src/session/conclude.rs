@@ -65,7 +65,7 @@ impl Session {
             return self.lose_quietly(&lost).await;
         }
         self.client.flush().await?;
-        self.look_back.note(now, &task.shape, &reply, &self.pool.habits);
+        self.look_back.note(now, &task.shape, &reply, &self.pool.memory.habits);
         if self.is_in_transaction() {
             // It stays for the transaction anyway.
             self.look_back.forget();

@@ -8,7 +8,7 @@
 //!   same one anyway (`upstream::linger`).
 //! - **Held.** After a statement that is likely to be asked about (it had warnings, or
 //!   `SQL_CALC_FOUND_ROWS`), the connection lingers on hold until the next statement, at most
-//!   [`HOLD_MAX`], and no longer once somebody has waited for [`HOLD_PATIENCE`].
+//!   [`HOLD_MAX`], and no longer once somebody has waited for [`HOLD_PATIENCE`](super::turn::HOLD_PATIENCE).
 //! - **Learnt.** An account that was once seen to ask has its connections held after every
 //!   statement.
 //! - **Set.** `LAST_INSERT_ID()` can be set on another connection, so it is: the value is the one
@@ -28,18 +28,13 @@ use policy::{
 };
 
 use super::{answered::Answered, refuse::Error, relay::Reply};
-use crate::upstream::{
-    connection::{Connection, Lost},
-    pool::{Habits, Pool},
+use crate::{
+    mysql::{Habits, Pool},
+    upstream::connection::{Connection, Lost},
 };
 
 /// How long a connection is kept for a question that may never come.
 pub const HOLD_MAX: Duration = Duration::from_secs(1);
-
-/// How long others wait at the gate before holds end for them. A client that asks does so at once;
-/// so with more busy clients than connections the answer is still there, and what waits any longer
-/// waits for something else.
-pub const HOLD_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Questions whose answer cannot be brought to another connection.
 const UNMOVABLE: [(Effects, &str); 3] = [
@@ -203,7 +198,7 @@ pub async fn save(
     connection: &mut Connection,
     pool: &Pool,
 ) -> Result<(), Lost> {
-    let is_asked = pool.habits.last_insert.load(Ordering::Relaxed);
+    let is_asked = pool.memory.habits.last_insert.load(Ordering::Relaxed);
     let is_untold = std::mem::take(&mut look_back.is_untold);
     if !std::mem::take(&mut look_back.is_unsaved) || !(is_asked || is_untold) {
         return Ok(());

@@ -11,14 +11,10 @@
 //!     pool ◄─────────┘
 //! ```
 
-use super::{
-    Session,
-    look_back::{self, HOLD_PATIENCE},
-    task::Task,
-};
+use super::{Session, look_back, task::Task, turn::HOLD_PATIENCE};
 use crate::{
     gate::{Permit, Pinned},
-    upstream::pool::Lease,
+    mysql::Lease,
 };
 
 impl Session {

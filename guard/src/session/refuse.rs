@@ -12,7 +12,7 @@ use policy::{
     refusal::{Reason, Refusal},
 };
 
-use crate::upstream::{connect::ServerError, pool::LeaseError};
+use crate::{engine::OpenError, mysql::LeaseError, upstream::connect::ServerError};
 
 /// `ER_SERVER_ISNT_AVAILABLE`: the guard sheds.
 const SHED: u16 = 3168;
@@ -105,7 +105,7 @@ pub fn unavailable(why: &str) -> Error {
 /// No connection could be lent.
 pub fn not_leased(error: &LeaseError) -> Error {
     match error {
-        LeaseError::Connect(connect) => match connect.server_error() {
+        LeaseError::Open(OpenError::Connect(connect)) => match connect.server_error() {
             Some(server) => passed_on(server),
             None => unavailable(&error.to_string()),
         },

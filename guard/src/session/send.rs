@@ -25,7 +25,7 @@ use super::{
     task::{Execution, Task},
 };
 use crate::{
-    shared::Shared,
+    mysql::Shared,
     upstream::{
         connection::{Answer, Connection, Lost},
         handover::change_scene,

@@ -58,7 +58,8 @@ impl Transaction {
 /// The statement that begins a transaction as the client asked for it.
 pub fn begin_sql(begin: Begin) -> &'static [u8] {
     match begin {
-        Begin::Plain => b"BEGIN",
+        // No text of MySQL has modes.
+        Begin::Plain | Begin::Modes => b"BEGIN",
         Begin::ReadOnly => b"START TRANSACTION READ ONLY",
         Begin::ReadWrite => b"START TRANSACTION READ WRITE",
     }

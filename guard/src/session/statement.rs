@@ -24,7 +24,7 @@ use super::{
     state::Transaction,
     task::{Execution, Task},
 };
-use crate::{shared::Shared, upstream::connection::Lost};
+use crate::{shared, upstream::connection::Lost};
 
 /// What a statement can ask about the one before it. The server answers from its session, so
 /// nothing may come between.
@@ -53,7 +53,7 @@ impl Session {
         }
         self.resume();
         if let Err(what) =
-            self.look_back.ask(task.shape.effects, &self.pool.habits, self.lease.is_some())
+            self.look_back.ask(task.shape.effects, &self.pool.memory.habits, self.lease.is_some())
         {
             self.permit = None;
             return self.decline(task.first, refuse::looked_back_too_late(what)).await;
@@ -81,7 +81,7 @@ impl Session {
         let Some(lease) = &mut self.lease else { return Ok(()) };
         let answered = &mut self.look_back.answered;
         // Of an account that asks for warnings, the question may come later.
-        if answered.is_error() && self.pool.habits.warnings.load(Ordering::Relaxed) {
+        if answered.is_error() && self.pool.memory.habits.warnings.load(Ordering::Relaxed) {
             return answered.repeat(lease, effects | Effects::WARNINGS).await;
         }
         // PREPARE counts no rows.
@@ -213,7 +213,7 @@ impl Session {
     fn deadline(&self, task: &Task, sent: Instant) -> Option<Deadline> {
         let mut times = self.times;
         if task.class != self.class {
-            times.statement = Shared::times(&self.shared.policy.load(), task.class).statement;
+            times.statement = shared::times(&self.shared.policy.load(), task.class).statement;
         }
         let transaction = self.transaction.since().or(Some(sent));
         times.next(Since { statement: Some(sent), transaction, idle: None })
@@ -232,7 +232,7 @@ impl Session {
     pub(super) fn may_send_file(&self, task: &Task) -> bool {
         asks_for_file(&task.shape)
             && self.client.capabilities.contains(Capabilities::LOCAL_FILES)
-            && self.shared.options.local_infile.is_allowed(&self.user)
+            && self.shared.engine.local_infile.is_allowed(&self.user)
     }
 
     /// Ends the turn of a statement of which nothing reached the database.

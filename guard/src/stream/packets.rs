@@ -106,16 +106,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Packets<S> {
         sent.map_err(closed)
     }
 
-    /// Hangs up so that the peer can still read what was sent last: if unread bytes were left
-    /// behind, closing would reset the connection and throw that away.
-    pub async fn part(mut self) {
-        let farewell = async {
-            self.stream.shutdown().await?;
-            let mut rest = (&mut self.stream).take(FAREWELL_LEN_MAX as u64);
-            tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
-        };
-        // The peer is refused already: however it takes that changes nothing.
-        drop(tokio::time::timeout(FAREWELL, farewell).await);
+    /// Hangs up so that the peer can still read what was sent last.
+    pub async fn part(self) {
+        hang_up(self.stream).await;
     }
 
     /// Checks the header at the front of the buffer, and counts it.
@@ -141,6 +134,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Packets<S> {
         }
         Ok(())
     }
+}
+
+/// Hangs up so that the peer can still read what was sent last: if unread bytes were left behind,
+/// closing would reset the connection and throw that away.
+pub async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let farewell = async {
+        stream.shutdown().await?;
+        let mut rest = stream.take(FAREWELL_LEN_MAX as u64);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // The peer is refused already: however it takes that changes nothing.
+    drop(tokio::time::timeout(FAREWELL, farewell).await);
 }
 
 async fn read_exact<S: AsyncRead + Unpin>(

@@ -7,6 +7,7 @@
 mod auth;
 mod error;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,8 +73,24 @@ pub struct Target {
     pub tls: Option<ClientTls>,
     /// How long connecting and logging in may take, all steps together.
     pub connect_timeout: Duration,
-    /// Whether the password may be sent as it is (`mysql_clear_password`).
+    /// Whether the password may be sent as it is (MySQL's `mysql_clear_password`,
+    /// PostgreSQL's `password`).
     pub clear_password: ClearPassword,
+}
+
+impl Target {
+    /// Opens a socket to it, which finds out by itself when the server's machine has vanished.
+    ///
+    /// # Errors
+    /// When nobody is there. Dropping the future gives it up.
+    pub async fn dial(&self) -> io::Result<TcpStream> {
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        tcp.set_nodelay(true)?;
+        let keepalive =
+            TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_AFTER / 3);
+        SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
+        Ok(tcp)
+    }
 }
 
 /// Whether a password may be sent as it is. Never over plain text.
@@ -224,15 +241,9 @@ async fn within<T>(
 
 /// Connects and reads the greeting.
 async fn reach(target: &Target) -> Result<(Packets<Stream>, Greeting), ConnectError> {
-    let host = target.host.as_str();
     let unreachable =
-        |source| ConnectError::Unreachable { host: host.to_owned(), port: target.port, source };
-    let tcp = TcpStream::connect((host, target.port)).await.map_err(unreachable)?;
-    tcp.set_nodelay(true).map_err(unreachable)?;
-    let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_AFTER / 3);
-    SockRef::from(&tcp).set_tcp_keepalive(&keepalive).map_err(unreachable)?;
-
+        |source| ConnectError::Unreachable { host: target.host.clone(), port: target.port, source };
+    let tcp = target.dial().await.map_err(unreachable)?;
     let mut packets = Packets::new(Stream::Plain(tcp), 0);
     // Nothing behind it is read: between greeting and TLS somebody could slip in what then seems to
     // come by TLS (CVE-2021-3935 and its like). This way TLS meets it, and fails.

@@ -21,10 +21,7 @@ use wire::{
     },
 };
 
-use super::{
-    connect::{Connected, ServerError},
-    pool::OpenSlot,
-};
+use super::connect::{Connected, ServerError};
 use crate::{
     session::{prepared::ServerStatements, settings::Settings},
     stream::Stream,
@@ -91,7 +88,7 @@ pub struct Connection {
     pub charset: u8,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
-    /// When its server started, in Unix seconds; see [`Thread`](super::control::Thread).
+    /// When its server started, in Unix seconds; see [`Backend`](super::control::Backend).
     pub server_started: u64,
     /// The status flags the server sent last.
     pub status: Status,
@@ -105,16 +102,11 @@ pub struct Connection {
     pub statements: ServerStatements,
     /// The session whose `LAST_INSERT_ID()` it carries.
     pub last_insert_of: Option<u64>,
-    /// Whether it was given back in a known state. False while it is leased, so that a connection
-    /// whose session died in the middle is never lent again.
-    pub settled: bool,
     /// The session whose statement may have changed its state without a reply that told so; see
     /// `session::untold`. It is reset before it serves another.
     pub untold_of: Option<u64>,
     /// The payload of the last OK to a command of the guard's own, where it told of changes.
     pub told: BytesMut,
-    /// Its place among the open connections; control connections have none.
-    pub slot: Option<OpenSlot>,
 }
 
 impl Connection {
@@ -136,10 +128,8 @@ impl Connection {
             is_net_lifted: false,
             statements: ServerStatements::default(),
             last_insert_of: None,
-            settled: true,
             untold_of: None,
             told: BytesMut::new(),
-            slot: None,
         }
     }
 

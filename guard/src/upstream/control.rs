@@ -9,6 +9,7 @@
 //! Invariant 6: nothing else in the guard cancels anything.
 
 use std::{
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -19,13 +20,8 @@ use std::{
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
-use wire::mysql::command::{self, Command};
 
-use super::{
-    connect::{self, ConnectError, Target, Wishes},
-    connection::{Answer, Connection, Lost},
-};
-use crate::{herd::backoff, session::settings::Settings, users::Account};
+use crate::herd::backoff;
 
 /// Requests that may wait. At the bound, asking waits: the asker holds its permit meanwhile, so
 /// nothing new is admitted in its place.
@@ -37,53 +33,32 @@ const BATCH_LEN: usize = 64;
 /// How long the database may take to answer a batch before the connection is given up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Errors of the database that mean "no such thread": it has ended by itself.
-const NO_SUCH_THREAD: u16 = 1094;
-
-/// A thread of one run of the server. Ids begin anew when a server starts again: alone, one may
-/// name somebody else's connection by the time it is used.
+/// What serves one connection at the database: a thread of MySQL, a process of PostgreSQL. Their
+/// ids are used again: alone, one may name somebody else's connection by the time it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Thread {
+pub struct Backend {
     /// Its id.
     pub id: u32,
-    /// When its server started, in Unix seconds.
-    pub server_started: u64,
-}
-
-impl Thread {
-    /// The thread that serves a connection.
-    pub fn of(connection: &Connection) -> Self {
-        Self { id: connection.thread_id, server_started: connection.server_started }
-    }
+    /// When it began, or the server that counts its threads: whatever the engine tells it by.
+    pub since: u64,
 }
 
 /// What a reserved connection can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// Stop the statement that this thread runs.
-    KillQuery(Thread),
-    /// End this thread.
-    KillConnection(Thread),
-    /// Is this thread still there?
-    IsAlive(Thread),
+    /// Stop the statement that this backend runs.
+    Cancel(Backend),
+    /// End this backend.
+    End(Backend),
+    /// Is this backend still there?
+    IsAlive(Backend),
 }
 
 impl Ask {
-    fn thread(self) -> Thread {
+    /// Whom it is about.
+    pub fn backend(self) -> Backend {
         match self {
-            Self::KillQuery(thread) | Self::KillConnection(thread) | Self::IsAlive(thread) => {
-                thread
-            }
-        }
-    }
-
-    fn sql(self) -> String {
-        match self {
-            Self::KillQuery(Thread { id, .. }) => format!("KILL QUERY {id}"),
-            Self::KillConnection(Thread { id, .. }) => format!("KILL CONNECTION {id}"),
-            Self::IsAlive(Thread { id, .. }) => {
-                format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID={id}")
-            }
+            Self::Cancel(backend) | Self::End(backend) | Self::IsAlive(backend) => backend,
         }
     }
 }
@@ -91,9 +66,9 @@ impl Ask {
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// The database took the order, or the thread is there.
+    /// The database took the order, or the backend is there.
     Done,
-    /// There is no such thread.
+    /// There is no such backend.
     Gone,
 }
 
@@ -108,36 +83,70 @@ pub enum ControlError {
     Unavailable,
 }
 
-type Reply = oneshot::Sender<Result<Told, ControlError>>;
+/// One request, and who waits for what comes of it.
+#[derive(Debug)]
+pub struct Order {
+    /// What is asked.
+    pub ask: Ask,
+    reply: oneshot::Sender<Result<Told, ControlError>>,
+}
+
+impl Order {
+    /// Tells what came of it. The asker may have gone; then nobody wants to know.
+    pub fn answer(self, told: Result<Told, ControlError>) {
+        let _gone = self.reply.send(told);
+    }
+}
+
+/// Opens reserved connections and carries orders to the database: what an engine brings.
+pub trait Courier: Send + Sync + 'static {
+    /// A reserved connection.
+    type Link: Send + 'static;
+    /// Why there is none, or none any more.
+    type Error: Display + Send;
+
+    /// Logs in, and asks which server this is: a text that differs between servers, empty when the
+    /// server does not tell.
+    fn connect(&self) -> impl Future<Output = Result<(Self::Link, String), Self::Error>> + Send;
+
+    /// Writes all orders at once, and answers each as its reply comes: those that are answered are
+    /// taken out of `batch`.
+    fn carry(
+        link: &mut Self::Link,
+        batch: &mut Vec<Order>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Returns when the server has ended a connection that waits. Cancel-safe.
+    fn ended(link: &mut Self::Link) -> impl Future<Output = ()> + Send;
+}
 
 /// The way to the reserved connections. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Control {
-    requests: mpsc::Sender<(Ask, Reply)>,
+    requests: mpsc::Sender<Order>,
     working: Arc<AtomicU32>,
 }
 
 impl Control {
-    /// Opens `connections` reserved connections. They reconnect by themselves for as long as the
-    /// returned value, or a clone, lives.
+    /// Opens `connections` reserved connections, and tells which server they lead to. They reconnect
+    /// by themselves for as long as the returned value, or a clone, lives.
     ///
     /// # Errors
     /// When the first of them cannot be opened: the guard should not start without.
-    pub async fn open(
-        target: Arc<Target>,
-        account: Arc<Account>,
+    pub async fn open<C: Courier>(
+        courier: C,
         connections: u32,
-    ) -> Result<(Self, Arc<str>), OpenError> {
+    ) -> Result<(Self, Arc<str>), C::Error> {
         let (requests, queue) = mpsc::channel(QUEUE_LEN);
         let queue = Arc::new(tokio::sync::Mutex::new(queue));
-        let first = connect_control(&target, &account).await?;
-        let identity: Arc<str> = first.1.into();
+        let (first, identity) = courier.connect().await?;
+        let identity: Arc<str> = identity.into();
+        let courier = Arc::new(courier);
         let working = Arc::new(AtomicU32::new(0));
-        let mut opened = Some(first.0);
+        let mut opened = Some(first);
         for _ in 0..connections.max(1) {
             let worker = Worker {
-                target: Arc::clone(&target),
-                account: Arc::clone(&account),
+                courier: Arc::clone(&courier),
                 queue: Arc::clone(&queue),
                 identity: Arc::clone(&identity),
                 working: Arc::clone(&working),
@@ -160,83 +169,26 @@ impl Control {
     /// [`ControlError`].
     pub async fn ask(&self, ask: Ask) -> Result<Told, ControlError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send((ask, reply)).await.map_err(|_| ControlError::Unavailable)?;
+        self.requests.send(Order { ask, reply }).await.map_err(|_| ControlError::Unavailable)?;
         answer.await.map_err(|_| ControlError::Unavailable)?
     }
 }
 
-/// Why the reserved connections could not be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// The login failed.
-    #[error("control connection: {0}")]
-    Connect(#[from] ConnectError),
-    /// The connection failed behind the login.
-    #[error("control connection: {0}")]
-    Lost(#[from] Lost),
-}
-
-/// What tells one server from another, and when it started, to be asked on every connection.
-///
-/// A name or an address may lead to several servers; a thread id means nothing on another one, nor
-/// after a restart. The server counts its uptime from the start of the statement that asks, so the
-/// difference is the same each time.
-fn identity_sql(mariadb: bool) -> String {
-    let status = match mariadb {
-        true => "information_schema.GLOBAL_STATUS",
-        false => "performance_schema.global_status",
-    };
-    format!(
-        "SELECT CONCAT_WS('|',@@hostname,@@port,@@server_id,@@datadir,@@pid_file),\
-         CAST(UNIX_TIMESTAMP()-(SELECT VARIABLE_VALUE FROM {status} \
-         WHERE VARIABLE_NAME='UPTIME') AS UNSIGNED)"
-    )
-}
-
-/// Logs in and asks which server this is.
-async fn connect_control(
-    target: &Target,
-    account: &Account,
-) -> Result<(Connection, String), OpenError> {
-    let wishes = Wishes::control();
-    let connected = connect::connect(target, account, &wishes).await?;
-    let mut connection = Connection::new(connected, Arc::new(Settings::default()));
-    let identity = read_identity(&mut connection).await?;
-    Ok((connection, identity))
-}
-
-/// Reads which server a connection leads to, empty when the server does not tell, and notes when it
-/// started.
-///
-/// # Errors
-/// [`Lost`] when the connection failed.
-pub async fn read_identity(connection: &mut Connection) -> Result<String, Lost> {
-    let sql = identity_sql(connection.mariadb);
-    let rows = connection.query(sql.as_bytes()).await?.unwrap_or_default();
-    let text = |column: usize| {
-        let value = rows.first().and_then(|row| row.get(column)).and_then(Option::as_ref);
-        value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
-    };
-    connection.server_started = text(1).parse().unwrap_or_default();
-    Ok(text(0))
-}
-
 /// One reserved connection and the task that serves it.
-struct Worker {
-    target: Arc<Target>,
-    account: Arc<Account>,
-    queue: Arc<tokio::sync::Mutex<mpsc::Receiver<(Ask, Reply)>>>,
+struct Worker<C: Courier> {
+    courier: Arc<C>,
+    queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Order>>>,
     identity: Arc<str>,
     working: Arc<AtomicU32>,
 }
 
-impl Worker {
+impl<C: Courier> Worker<C> {
     /// Serves requests until nobody can ask any more.
-    async fn run(self, mut connection: Option<Connection>) {
+    async fn run(self, mut link: Option<C::Link>) {
         let mut failures = 0;
         let mut batch = Vec::with_capacity(BATCH_LEN);
         loop {
-            let mut working = match connection.take() {
+            let mut working = match link.take() {
                 Some(working) => working,
                 None => match self.reconnect(&mut failures).await {
                     Some(working) => working,
@@ -254,28 +206,27 @@ impl Worker {
             if batch.is_empty() {
                 return;
             }
-            let served = tokio::time::timeout(ANSWER_TIMEOUT, serve(&mut working, &mut batch));
-            match served.await {
-                Ok(Ok(())) => connection = Some(working),
-                Ok(Err(lost)) => warn!(error = %lost, "control connection lost"),
+            let carried = C::carry(&mut working, &mut batch);
+            match tokio::time::timeout(ANSWER_TIMEOUT, carried).await {
+                Ok(Ok(())) => link = Some(working),
+                Ok(Err(error)) => warn!(%error, "control connection lost"),
                 Err(_) => warn!("the database does not answer the control connection"),
             }
-            for (_, reply) in batch.drain(..) {
-                // The asker may have gone; then nobody wants to know.
-                let _gone = reply.send(Err(ControlError::Unavailable));
+            for order in batch.drain(..) {
+                order.answer(Err(ControlError::Unavailable));
             }
         }
     }
 
     /// Waits for requests. Returns false when the connection broke meanwhile; an empty batch when
     /// nobody can ask any more.
-    async fn next_batch(&self, connection: &mut Connection, batch: &mut Vec<(Ask, Reply)>) -> bool {
+    async fn next_batch(&self, link: &mut C::Link, batch: &mut Vec<Order>) -> bool {
         let receive = async { self.queue.lock().await.recv_many(batch, BATCH_LEN).await };
         tokio::select! {
             biased;
             _count = receive => true,
             // The server says nothing unasked, except that it ends.
-            _ended = connection.fill() => {
+            () = C::ended(link) => {
                 warn!("control connection lost");
                 false
             }
@@ -283,18 +234,18 @@ impl Worker {
     }
 
     /// Logs in again, for as long as it takes; `None` when nobody can ask any more.
-    async fn reconnect(&self, failures: &mut u32) -> Option<Connection> {
+    async fn reconnect(&self, failures: &mut u32) -> Option<C::Link> {
         loop {
             if self.queue.try_lock().is_ok_and(|queue| queue.is_closed() && queue.is_empty()) {
                 return None;
             }
-            match connect_control(&self.target, &self.account).await {
-                Ok((connection, identity)) if *identity == *self.identity => {
+            match self.courier.connect().await {
+                Ok((link, identity)) if *identity == *self.identity => {
                     if *failures > 0 {
                         info!("control connection restored");
                     }
                     *failures = 0;
-                    return Some(connection);
+                    return Some(link);
                 }
                 Ok((_, identity)) => {
                     warn!(%identity, expected = %self.identity, "control connection leads to another server");
@@ -305,41 +256,4 @@ impl Worker {
             tokio::time::sleep(backoff(*failures, fastrand::f64())).await;
         }
     }
-}
-
-/// Writes all requests at once and answers each as its reply comes.
-async fn serve(connection: &mut Connection, batch: &mut Vec<(Ask, Reply)>) -> Result<(), Lost> {
-    let started = connection.server_started;
-    for (_, reply) in batch.extract_if(.., |(ask, _)| ask.thread().server_started < started) {
-        // Its server has ended since, and all threads with it. The asker may have gone, too.
-        let _gone = reply.send(Ok(Told::Gone));
-    }
-    for (ask, _) in batch.iter() {
-        let sql = ask.sql();
-        command::put_query_with(&mut connection.outbuf, connection.capabilities, sql.as_bytes());
-    }
-    connection.flush().await?;
-    while let Some((ask, _)) = batch.first() {
-        let told = match ask {
-            Ask::IsAlive(_) => match connection.read_rows().await? {
-                Ok(rows) => Ok(presence(&rows)),
-                Err(error) => Err(ControlError::Refused(error.to_string())),
-            },
-            _ => match connection.read_answer(Command::Query).await? {
-                Answer::Ok(_) => Ok(Told::Done),
-                Answer::Err(error) if error.code == NO_SUCH_THREAD => Ok(Told::Gone),
-                Answer::Err(error) => Err(ControlError::Refused(error.to_string())),
-            },
-        };
-        let (_, reply) = batch.remove(0);
-        // The asker may have gone; then nobody wants to know.
-        let _gone = reply.send(told);
-    }
-    Ok(())
-}
-
-/// Reads the count of threads with the id that was asked for.
-fn presence(rows: &super::connection::Rows) -> Told {
-    let count = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
-    if count.is_some_and(|count| count.as_ref() != b"0") { Told::Done } else { Told::Gone }
 }

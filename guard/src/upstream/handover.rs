@@ -21,12 +21,11 @@ use thiserror::Error;
 use wire::mysql::command::{self, Command, SetOption};
 
 use super::{
-    Upstream,
     chosen::Chosen,
     connect::ServerError,
     connection::{Answer, Connection, Lost},
 };
-use crate::session::settings::Settings;
+use crate::{mysql::Upstream, session::settings::Settings};
 
 /// What the next session expects of a connection.
 #[derive(Debug, Clone, Copy)]

@@ -23,20 +23,20 @@ use std::{
 use parking_lot::Mutex;
 
 use super::pool::{Lease, OpenSlot};
-use crate::gate::Pinned;
+use crate::{engine::Engine, gate::Pinned};
 
 /// Where one session's connection lingers.
-#[derive(Debug, Default)]
-pub struct Slot {
-    kept: Mutex<Option<Kept>>,
+#[derive(Debug)]
+pub struct Slot<E: Engine> {
+    kept: Mutex<Option<Kept<E>>>,
     /// Whether the slot is in the queue. An empty slot may be, and is passed over.
     is_queued: AtomicBool,
 }
 
 /// A connection that lingers.
 #[derive(Debug)]
-struct Kept {
-    lease: Lease,
+struct Kept<E: Engine> {
+    lease: Lease<E>,
     hold: Option<Hold>,
     /// Its share in [`Lingering::len`].
     _counted: Option<OpenSlot>,
@@ -49,7 +49,13 @@ struct Hold {
     place: Pinned,
 }
 
-impl Slot {
+impl<E: Engine> Default for Slot<E> {
+    fn default() -> Self {
+        Self { kept: Mutex::new(None), is_queued: AtomicBool::new(false) }
+    }
+}
+
+impl<E: Engine> Slot<E> {
     fn is_empty(&self) -> bool {
         self.kept.lock().is_none()
     }
@@ -60,24 +66,31 @@ const PRUNED: usize = 2;
 
 /// The slots of all sessions, longest in the queue first. Slots of sessions that ended leave it as
 /// others join, so there are hardly more than sessions that run statements.
-#[derive(Debug, Default)]
-pub struct Lingering {
-    queue: Mutex<VecDeque<Arc<Slot>>>,
-    held: Mutex<Held>,
+#[derive(Debug)]
+pub struct Lingering<E: Engine> {
+    queue: Mutex<VecDeque<Arc<Slot<E>>>>,
+    held: Mutex<Held<E>>,
     count: Arc<AtomicU32>,
 }
 
 /// The slots on hold, by number: as many as there are connections, at most.
-#[derive(Debug, Default)]
-struct Held {
+#[derive(Debug)]
+struct Held<E: Engine> {
     next: u64,
-    slots: BTreeMap<u64, Arc<Slot>>,
+    slots: BTreeMap<u64, Arc<Slot<E>>>,
 }
 
-impl Lingering {
+impl<E: Engine> Default for Lingering<E> {
+    fn default() -> Self {
+        let held = Held { next: 0, slots: BTreeMap::new() };
+        Self { queue: Mutex::default(), held: Mutex::new(held), count: Arc::default() }
+    }
+}
+
+impl<E: Engine> Lingering<E> {
     /// Leaves a clean connection in the session's slot; on hold if it comes with its place at the
     /// gate.
-    pub fn put(&self, slot: &Arc<Slot>, lease: Lease, place: Option<Pinned>) {
+    pub fn put(&self, slot: &Arc<Slot<E>>, lease: Lease<E>, place: Option<Pinned>) {
         let _counted = OpenSlot::take(&self.count, u32::MAX);
         let Some(place) = place else {
             *slot.kept.lock() = Some(Kept { lease, hold: None, _counted });
@@ -102,13 +115,13 @@ impl Lingering {
     }
 
     /// Takes the session's connection back, if nobody else has, and its place if it is on hold.
-    pub fn take(&self, slot: &Slot) -> Option<(Lease, Option<Pinned>)> {
+    pub fn take(&self, slot: &Slot<E>) -> Option<(Lease<E>, Option<Pinned>)> {
         let kept = slot.kept.lock().take()?;
         Some(self.split(kept))
     }
 
     /// As [`Self::take`], where it is on hold.
-    pub fn take_held(&self, slot: &Slot) -> Option<(Lease, Option<Pinned>)> {
+    pub fn take_held(&self, slot: &Slot<E>) -> Option<(Lease<E>, Option<Pinned>)> {
         let kept = slot.kept.lock().take_if(|kept| kept.hold.is_some())?;
         Some(self.split(kept))
     }
@@ -143,7 +156,7 @@ impl Lingering {
         }
     }
 
-    fn split(&self, kept: Kept) -> (Lease, Option<Pinned>) {
+    fn split(&self, kept: Kept<E>) -> (Lease<E>, Option<Pinned>) {
         let place = kept.hold.map(|hold| {
             self.held.lock().slots.remove(&hold.number);
             hold.place
@@ -151,7 +164,7 @@ impl Lingering {
         (kept.lease, place)
     }
 
-    fn queue_up(&self, slot: &Arc<Slot>) {
+    fn queue_up(&self, slot: &Arc<Slot<E>>) {
         if !slot.is_queued.swap(true, Ordering::AcqRel) {
             let mut queue = self.queue.lock();
             prune(&mut queue);
@@ -161,7 +174,7 @@ impl Lingering {
 }
 
 /// Drops empty slots from the front of the queue.
-fn prune(queue: &mut VecDeque<Arc<Slot>>) {
+fn prune<E: Engine>(queue: &mut VecDeque<Arc<Slot<E>>>) {
     for _ in 0..PRUNED {
         let Some(slot) = queue.pop_front_if(|slot| slot.is_empty()) else { return };
         slot.is_queued.store(false, Ordering::Release);
@@ -178,7 +191,7 @@ mod tests {
 
     #[test]
     fn slots_of_ended_sessions_do_not_pile_up() {
-        let mut queue = VecDeque::new();
+        let mut queue = VecDeque::<Arc<Slot<crate::mysql::MySql>>>::new();
         for _ in 0..1000 {
             prune(&mut queue);
             queue.push_back(Arc::new(Slot::default()));

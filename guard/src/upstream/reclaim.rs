@@ -13,11 +13,11 @@ use policy::admission::Outcome;
 use tracing::{debug, warn};
 
 use super::{
-    connection::Connection,
-    control::{Ask, ControlError, Thread, Told},
-    pool::Pool,
+    control::{Ask, Backend, ControlError, Told},
+    pool::{Lease, Pool},
 };
 use crate::{
+    engine::{Connection as _, Engine},
     gate::{Permit, Pinned},
     herd::backoff,
 };
@@ -25,18 +25,23 @@ use crate::{
 /// The longest pause between two looks at the server's thread list.
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Ends the connection's thread in the background, and settles the permit when it is gone.
+/// Ends the connection's backend in the background, and settles the permit when it is gone.
 ///
 /// `kept` is what the session held: its permit, and its count as a pinned session.
-pub fn reclaim(pool: &Arc<Pool>, connection: Connection, kept: (Option<Permit>, Option<Pinned>)) {
+pub fn reclaim<E: Engine>(
+    pool: &Arc<Pool<E>>,
+    lease: Lease<E>,
+    kept: (Option<Permit>, Option<Pinned>),
+) {
+    let member = lease.detach();
     let pool = Arc::clone(pool);
     tokio::spawn(async move {
-        let thread = Thread::of(&connection);
+        let backend = member.connection.backend();
         let counted = pool.upstream().map(|upstream| upstream.count_reclaiming());
-        see_off(&pool, thread).await;
+        see_off(&pool, backend).await;
         drop(counted);
         // The place among the open connections is free from here on.
-        drop(connection);
+        drop(member);
         let (permit, pinned) = kept;
         drop(pinned);
         if let Some(permit) = permit {
@@ -45,17 +50,17 @@ pub fn reclaim(pool: &Arc<Pool>, connection: Connection, kept: (Option<Permit>, 
     });
 }
 
-/// Returns when the thread is not on the server any more.
-async fn see_off(pool: &Pool, thread: Thread) {
+/// Returns when the backend is not on the server any more.
+async fn see_off<E: Engine>(pool: &Pool<E>, backend: Backend) {
     let mut attempts = 0;
     loop {
-        match ask_and_look(pool, thread).await {
+        match ask_and_look(pool, backend).await {
             Ok(Told::Gone) => return,
             Ok(Told::Done) => {}
-            Err(error) => warn!(thread = thread.id, %error, "cannot see a connection off yet"),
+            Err(error) => warn!(backend = backend.id, %error, "cannot see a connection off yet"),
         }
         attempts += 1;
-        debug!(thread = thread.id, attempts, "waiting for a thread to leave the server");
+        debug!(backend = backend.id, attempts, "waiting for a backend to leave the server");
         tokio::time::sleep(backoff(attempts, fastrand::f64()).min(LOOK_PAUSE_MAX)).await;
         if pool.upstream().is_none() {
             return;
@@ -63,13 +68,13 @@ async fn see_off(pool: &Pool, thread: Thread) {
     }
 }
 
-async fn ask_and_look(pool: &Pool, thread: Thread) -> Result<Told, ControlError> {
+async fn ask_and_look<E: Engine>(pool: &Pool<E>, backend: Backend) -> Result<Told, ControlError> {
     let upstream = pool.upstream().ok_or(ControlError::Unavailable)?;
     let control = upstream.control();
-    match control.ask(Ask::KillConnection(thread)).await {
+    match control.ask(Ask::End(backend)).await {
         Ok(Told::Gone) => return Ok(Told::Gone),
         Ok(Told::Done) | Err(ControlError::Refused(_)) => {}
         Err(error) => return Err(error),
     }
-    control.ask(Ask::IsAlive(thread)).await
+    control.ask(Ask::IsAlive(backend)).await
 }

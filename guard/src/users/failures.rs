@@ -18,21 +18,21 @@ const ADDRESSES_MAX: usize = 4096;
 /// Wrong passwords by address, as a leaky bucket. Only failures fill it: however many log in
 /// rightly, they are never held up.
 #[derive(Debug, Default)]
-pub(super) struct Failures(
+pub(crate) struct Failures(
     /// For each address, when its bucket will be empty.
     Mutex<HashMap<IpAddr, Instant>>,
 );
 
 impl Failures {
     /// Whether another attempt of `from` is looked at, or how long it has to wait.
-    pub(super) fn check(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn check(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
         let empty_at = self.0.lock().get(&from).copied().unwrap_or(now);
         let over = empty_at.saturating_duration_since(now).saturating_sub(INTERVAL * BURST);
         if over.is_zero() { Ok(()) } else { Err(over) }
     }
 
     /// Counts a wrong password.
-    pub(super) fn note(&self, from: IpAddr, now: Instant) {
+    pub(crate) fn note(&self, from: IpAddr, now: Instant) {
         let mut buckets = self.0.lock();
         if buckets.len() >= ADDRESSES_MAX && !buckets.contains_key(&from) {
             buckets.retain(|_, empty_at| *empty_at > now);

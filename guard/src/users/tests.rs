@@ -3,30 +3,6 @@ use super::*;
 const SCRAMBLE: &Scramble = b"0123456789abcdefghij";
 
 #[test]
-fn fingerprints_differ_by_user_and_by_password() {
-    let fingerprint =
-        |user: &str, password: &str| Account::new(user, Secret::from(password)).fingerprint();
-    assert_eq!(fingerprint("app", "secret"), fingerprint("app", "secret"));
-    let mut all = vec![
-        fingerprint("app", "secret"),
-        fingerprint("app", "secret2"),
-        fingerprint("app", ""),
-        fingerprint("report", "secret"),
-        fingerprint("", "secret"),
-        Account::from_native_stage1("app", native::stage1(b"secret")).fingerprint(),
-    ];
-    all.sort_unstable();
-    all.dedup();
-    assert_eq!(all.len(), 6);
-}
-
-#[test]
-fn an_account_shows_its_name_only() {
-    let account = Account::new("app", "hunter2".into());
-    assert_eq!(format!("{account:?}"), "Account { user: \"app\", .. }");
-}
-
-#[test]
 fn only_the_right_proof_proves() {
     let entry = |user: &str, secret: &str| Entry { user: user.into(), secret: secret.into() };
     let users = Users::new([entry("app", "secret"), entry("empty", "")], None);

@@ -3,14 +3,14 @@
 //! This is no parser. It reads the head of each statement, and from the rest only the words that
 //! decide something. Where it cannot know it errs towards the more dangerous answer.
 
-mod head;
+mod mysql;
+mod postgres;
 
 use super::cursor::Cursor;
-use super::function::is_built_in;
 use super::keyword::Keyword::{self, *};
 use super::lexer::{Lexer, Token, TokenKind};
 use super::table::Tables;
-use super::{Begin, Effects, Kind, LexMode, Subject, Table};
+use super::{Begin, Dialect, Effects, Kind, Subject, Table};
 
 /// What was found.
 #[derive(Debug)]
@@ -35,28 +35,28 @@ enum Head {
 }
 
 /// Reads all statements of a text.
-pub(super) fn classify(sql: &[u8], mode: LexMode) -> Classified {
+pub(super) fn classify(sql: &[u8], dialect: Dialect) -> Classified {
     let mut reader = Reader {
         sql,
-        cursor: Cursor::new(Lexer::new(sql, mode)),
-        tables: Tables::new(sql),
+        dialect,
+        cursor: Cursor::new(Lexer::new(sql, dialect)),
+        tables: Tables::new(sql, dialect),
         effects: Effects::NONE,
         begin: None,
         subject: Subjects::None,
         before: None,
+        schema: None,
         values: 0,
-        locking: false,
-        calls: false,
-        arms_on: false,
+        seen: Seen::default(),
     };
     let mut kind = Kind::Empty;
     let mut statements = 0;
     while reader.skip_separators() {
         let next = reader.statement();
-        if matches!(next, Kind::LockTables | Kind::Handler | Kind::Xa | Kind::Prepare) {
-            reader.effects |= Effects::HOLDS;
+        if reader.seen.creates_temporary && !reader.seen.drops_on_commit {
+            reader.effects |= Effects::CREATES_TEMPORARY;
         }
-        if reader.calls && may_return_rows(next) {
+        if reader.seen.calls && may_return_rows(next) {
             reader.effects |= Effects::CALLS;
         }
         kind = kind.max(next);
@@ -87,6 +87,7 @@ enum Subjects {
 
 struct Reader<'a> {
     sql: &'a [u8],
+    dialect: Dialect,
     cursor: Cursor<'a>,
     tables: Tables<'a>,
     effects: Effects,
@@ -94,14 +95,32 @@ struct Reader<'a> {
     subject: Subjects,
     /// The token before.
     before: Option<Token>,
+    /// The schema of the name that follows, if its dot was just read.
+    schema: Option<Token>,
     /// What a digest may fold to `?`, so far.
     values: usize,
+    seen: Seen,
+}
+
+/// What was seen of one statement so far.
+#[derive(Debug, Default)]
+struct Seen {
     /// The query locks what it reads.
-    locking: bool,
+    locks: bool,
     /// A name stands before a parenthesis that is not known to be the server's.
     calls: bool,
     /// The next ON names a table (CREATE INDEX … ON, GRANT … ON).
     arms_on: bool,
+    /// The query makes a table of its rows (SELECT INTO).
+    makes_table: bool,
+    /// It creates a temporary table.
+    creates_temporary: bool,
+    /// That vanishes with its transaction (ON COMMIT DROP).
+    drops_on_commit: bool,
+    /// USING names tables (DELETE, MERGE).
+    using_names_tables: bool,
+    /// A statement in parentheses writes (WITH … AS (DELETE …)).
+    writes: Option<Kind>,
 }
 
 impl Reader<'_> {
@@ -115,7 +134,7 @@ impl Reader<'_> {
 
     fn statement(&mut self) -> Kind {
         self.tables.begin();
-        (self.locking, self.calls, self.arms_on) = (false, false, false);
+        self.seen = Seen::default();
         loop {
             while self.cursor.at_sign(b'(') {
                 self.take();
@@ -129,10 +148,47 @@ impl Reader<'_> {
                 }
                 Head::Is(kind) => {
                     self.rest();
-                    let locks = kind == Kind::Select && self.locking;
-                    return if locks { Kind::LockingSelect } else { kind };
+                    return self.kind_after_all(kind);
                 }
             }
+        }
+    }
+
+    /// What stands behind the first word of a statement that reads or writes rows.
+    fn data(&mut self, first: Keyword) {
+        self.seen.using_names_tables |= matches!(first, Delete | Merge);
+        match first {
+            Update => {
+                self.tables.expect_references();
+                if self.dialect.is_postgres() {
+                    self.tables.expect_from();
+                }
+            }
+            Insert | Replace | Merge | Table => self.tables.expect_target(false),
+            Delete => self.tables.expect_from(),
+            _ => {}
+        }
+    }
+
+    fn head(&mut self) -> Head {
+        match self.dialect {
+            Dialect::MySql(_) => self.mysql_head(),
+            Dialect::Postgres { .. } => self.postgres_head(),
+        }
+    }
+
+    /// The kind that the head told, with what the rest of the statement showed.
+    fn kind_after_all(&self, kind: Kind) -> Kind {
+        match kind {
+            Kind::Select if self.seen.makes_table => Kind::Ddl,
+            Kind::Select if self.seen.locks => self.seen.writes.unwrap_or(Kind::LockingSelect),
+            Kind::Select
+            | Kind::CopyTo
+            | Kind::Insert
+            | Kind::Update
+            | Kind::Delete
+            | Kind::Merge => self.seen.writes.map_or(kind, |writes| kind.max(writes)),
+            _ => kind,
         }
     }
 
@@ -163,8 +219,7 @@ impl Reader<'_> {
             if kind.is_some() {
                 let Head::Is(kind) = self.head() else { return Kind::Other };
                 self.rest();
-                let locks = kind == Kind::Select && self.locking;
-                return if locks { Kind::LockingSelect } else { kind };
+                return self.kind_after_all(kind);
             }
             match self.cursor.peek(0) {
                 Some(TokenKind::Sign(b'(')) => depth += 1,
@@ -196,107 +251,66 @@ impl Reader<'_> {
             TokenKind::Literal | TokenKind::Parameter => self.values += 1,
             _ => {}
         }
-        self.calls |= next == Some(TokenKind::Sign(b'(')) && self.is_named_by_user(token);
+        if next == Some(TokenKind::Sign(b'(')) {
+            match self.dialect {
+                Dialect::MySql(_) => self.seen.calls |= self.is_named_by_user(token),
+                Dialect::Postgres { .. } => self.postgres_call(token),
+            }
+        }
+        self.schema = self.before.filter(|_| token.kind == TokenKind::Sign(b'.'));
         self.before = Some(token);
         Some(token)
     }
 
-    /// Whether what has this name before a parenthesis may be a function of the user's own.
-    fn is_named_by_user(&self, token: Token) -> bool {
-        let is_qualified = self.before.is_some_and(|before| before.kind == TokenKind::Sign(b'.'));
-        match token.kind {
-            TokenKind::Quoted => true,
-            TokenKind::Word | TokenKind::Keyword(_) => {
-                is_qualified || !is_built_in(token.span.of(self.sql))
-            }
-            _ => false,
-        }
-    }
-
     fn word(&mut self, keyword: Keyword, next: Option<TokenKind>) {
-        let called = next == Some(TokenKind::Sign(b'('));
-        let effect = match keyword {
-            GetLock if called => self.lock_function(Effects::GET_LOCK),
-            ReleaseLock if called => self.lock_function(Effects::RELEASE_LOCK),
-            ReleaseAllLocks if called => Effects::RELEASE_ALL_LOCKS,
-            LastInsertId | Lastval if called => Effects::LAST_INSERT_ID,
-            RowCount if called => Effects::ROW_COUNT,
-            FoundRows if called => Effects::FOUND_ROWS,
-            ConnectionId if called => Effects::CONNECTION_ID,
-            SqlCalcFoundRows => Effects::CALC_FOUND_ROWS,
-            Snapshot => Effects::SERIAL_SNAPSHOT,
-            _ => Effects::NONE,
-        };
-        self.effects |= effect;
         match (keyword, next) {
             (For, Some(TokenKind::Keyword(Update | Share)))
-            | (In, Some(TokenKind::Keyword(Share))) => self.locking = true,
-            (On, _) if std::mem::take(&mut self.arms_on) => self.tables.expect_target(false),
+            | (In, Some(TokenKind::Keyword(Share))) => self.seen.locks = true,
+            (On, _) if std::mem::take(&mut self.seen.arms_on) => self.tables.expect_target(false),
             (References, _) => self.tables.expect_target(false),
-            (Using, Some(TokenKind::Word | TokenKind::Quoted)) => self.tables.using(),
-            (Into, Some(TokenKind::UserVariable)) => {
-                self.effects |= Effects::INTO_VARIABLE | Effects::ASSIGNS_USER_VARIABLE;
-            }
-            _ => {}
+            _ => match self.dialect {
+                Dialect::MySql(_) => self.mysql_word(keyword, next),
+                Dialect::Postgres { .. } => self.postgres_word(keyword, next),
+            },
         }
     }
 
-    /// The name of the lock counts when it is the first value: only then it is the first in every
-    /// text of this digest.
-    fn lock_function(&mut self, effect: Effects) -> Effects {
-        let value = match self.cursor.peek(1) {
-            Some(TokenKind::Literal | TokenKind::Parameter) => true,
-            Some(TokenKind::Keyword(keyword)) => matches!(keyword, Null | True | False),
-            _ => false,
+    /// The schema and name of the table that stands next, after IF [NOT] EXISTS.
+    fn table_ahead(&mut self) -> Option<(Option<Box<str>>, Box<str>)> {
+        while self.cursor.at(&[If, Not, Exists]) {
+            self.take();
+        }
+        let name = |token: Token, reader: &Self| match token.kind {
+            TokenKind::Word | TokenKind::Quoted => {
+                Some(reader.dialect.name(token.span.of(reader.sql)))
+            }
+            _ => None,
         };
-        let alone = matches!(self.cursor.peek(2), Some(TokenKind::Sign(b',' | b')')));
-        if value && alone && self.values == 0 {
-            self.is_about(Subject::FirstValue);
-        } else {
-            self.subject = Subjects::Many;
+        let first = self.cursor.peek_token(0)?;
+        let first = name(first, self)?;
+        if self.cursor.peek(1) != Some(TokenKind::Sign(b'.')) {
+            return Some((None, first));
         }
-        effect
+        let second = self.cursor.peek_token(2)?;
+        Some((Some(first), name(second, self)?))
     }
 
-    fn user_variable(&mut self, token: Token) {
-        let account = self.before.is_some_and(|before| {
-            before.span.end == token.span.start
-                && matches!(before.kind, TokenKind::Literal | TokenKind::Word | TokenKind::Quoted)
-        });
-        if account {
-            return;
-        }
-        self.effects |= Effects::USER_VARIABLE;
-        if self.cursor.at_sign(b':') && self.cursor.peek(1) == Some(TokenKind::Sign(b'=')) {
-            self.effects |= Effects::ASSIGNS_USER_VARIABLE;
-        }
+    /// Takes a name: not read for tables, and no call when a `(` follows.
+    fn take_name(&mut self) -> Option<Box<str>> {
+        let is_name = matches!(
+            self.cursor.peek(0),
+            Some(TokenKind::Word | TokenKind::Quoted | TokenKind::Keyword(_))
+        );
+        let token = self.cursor.next().filter(|_| is_name)?;
+        Some(self.dialect.name(token.span.of(self.sql)))
     }
-
-    fn system_variable(&mut self, token: Token) {
-        let name = token.span.of(self.sql).to_ascii_lowercase();
-        self.effects |= match last_part(&name).trim_ascii_start() {
-            b"last_insert_id" | b"identity" | b"@@last_insert_id" | b"@@identity" => {
-                Effects::LAST_INSERT_ID
-            }
-            b"warning_count" | b"error_count" | b"@@warning_count" | b"@@error_count" => {
-                Effects::WARNINGS
-            }
-            b"pseudo_thread_id" | b"@@pseudo_thread_id" => Effects::CONNECTION_ID,
-            _ => Effects::NONE,
-        };
-    }
-}
-
-/// `@@session.x` to `x`, `@@x` to itself.
-fn last_part(name: &[u8]) -> &[u8] {
-    name.rsplit(|byte| *byte == b'.').next().unwrap_or(name)
 }
 
 /// Whether a statement of this kind may be answered with rows. In those that change rows and
 /// tables, a `(` stands behind the name of a table as well.
 const fn may_return_rows(kind: Kind) -> bool {
-    use Kind::{Ddl, Delete, Insert, Replace, Update};
-    !matches!(kind, Insert | Replace | Update | Delete | Ddl)
+    use Kind::{CopyFrom, Ddl, Delete, Insert, Merge, Replace, Update};
+    !matches!(kind, Insert | Replace | Update | Delete | Merge | CopyFrom | Ddl)
 }
 
 /// The kind of statements that read and write rows.
@@ -307,6 +321,7 @@ const fn data_kind(first: Keyword) -> Option<Kind> {
         Replace => Some(Kind::Replace),
         Update => Some(Kind::Update),
         Delete => Some(Kind::Delete),
+        Merge => Some(Kind::Merge),
         _ => None,
     }
 }

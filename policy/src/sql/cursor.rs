@@ -37,11 +37,16 @@ impl<'a> Cursor<'a> {
 
     /// The token `ahead` places after the next.
     pub(super) fn peek(&mut self, ahead: usize) -> Option<TokenKind> {
+        self.peek_token(ahead).map(|token| token.kind)
+    }
+
+    /// As [`peek`](Self::peek), with its place.
+    pub(super) fn peek_token(&mut self, ahead: usize) -> Option<Token> {
         while self.ahead.len() <= ahead {
             let token = self.read()?;
             self.ahead.push_back(token);
         }
-        self.ahead.get(ahead).map(|token| token.kind)
+        self.ahead.get(ahead).copied()
     }
 
     /// Whether the next token is one of these keywords.

@@ -6,9 +6,12 @@
 //! - a literal, a parameter, a signed number, and NULL, TRUE or FALSE as a value, to `?`;
 //! - a list of those in parentheses to one `?`;
 //! - the rows of VALUES, and the tuples of IN, that look the same to one of them;
-//! - keywords to one case, quotes of identifiers to none, comments and a last `;` to nothing.
+//! - keywords to one case, quotes of identifiers to none, comments and a last `;` to nothing;
+//! - in PostgreSQL also names without quotes to lower case, and the items of an array as those of IN.
 //!
 //! Digests are the same in every process and release: people write them into rules.
+
+mod text;
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +19,7 @@ use std::str::FromStr;
 use super::keyword::Keyword;
 use super::lexer::{Token, TokenKind};
 use super::{Scratch, Span};
+use text::Text;
 
 /// A statement with its literals, spelling and layout taken away, as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,14 +104,17 @@ enum Rows {
     In,
     /// The next `(` at this depth begins a row.
     Next { depth: u32 },
-    /// In a row that began at this depth; `outer` is the hash up to the list's last new row.
-    Inside { depth: u32, outer: Hashes, text: usize },
+    /// In a row that began at this depth, or in an item that stands for itself (`$1::int`); `outer` is
+    /// the hash up to the list's last new row.
+    Inside { depth: u32, item: bool, outer: Hashes, text: usize },
 }
 
-/// The digest so far.
+/// The digest so far. The dialect is known to the compiler, so that each has a loop of its own.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct Folder<const POSTGRES: bool> {
     hashes: Hashes,
+    /// TRUE and FALSE are kept: whom a `set_config` concerns depends on them.
+    keeps_booleans: bool,
     before: Before,
     depth: u32,
     /// A `;` that counts only when something follows.
@@ -122,11 +129,16 @@ pub(super) struct Folder {
     text: Option<Text>,
 }
 
-impl Folder {
+impl<const POSTGRES: bool> Folder<POSTGRES> {
     /// With `text`, the normalised text is written too.
     pub(super) fn new(text: bool) -> Self {
+        let mut hashes = Hashes::START;
+        if POSTGRES {
+            hashes.mix(tag::POSTGRES);
+        }
         Self {
-            hashes: Hashes::START,
+            hashes,
+            keeps_booleans: false,
             before: Before::Other,
             depth: 0,
             semicolon: false,
@@ -161,7 +173,7 @@ impl Folder {
                 self.literal();
             }
             TokenKind::Keyword(Keyword::Null | Keyword::True | Keyword::False)
-                if matches!(self.before, Before::Opening) =>
+                if matches!(self.before, Before::Opening) && !(POSTGRES && self.keeps_booleans) =>
             {
                 scratch.note_other_value();
                 self.literal();
@@ -197,11 +209,15 @@ impl Folder {
     }
 
     fn literal(&mut self) {
-        let continues = self.comma || self.before == Before::Literal;
-        (self.comma, self.sign) = (false, None);
-        if matches!(self.rows, Rows::Next { .. } | Rows::In) {
-            self.rows = Rows::No;
+        let in_list = POSTGRES && matches!(self.rows, Rows::Next { .. });
+        let continues = !in_list && (self.comma || self.before == Before::Literal);
+        self.sign = None;
+        match self.rows {
+            Rows::Next { depth } if POSTGRES && self.depth == depth => self.enter_row(true),
+            Rows::Next { .. } | Rows::In => self.rows = Rows::No,
+            _ => {}
         }
+        self.comma = false;
         if !continues {
             self.begin();
             self.hashes.mix(tag::LITERAL);
@@ -211,14 +227,18 @@ impl Folder {
     }
 
     fn other(&mut self, sql: &[u8], token: Token) {
+        if POSTGRES {
+            self.leave_item(sql, token);
+        }
         let opens_row = match (self.rows, token.kind) {
-            (Rows::Next { depth }, TokenKind::Sign(b'(') | TokenKind::Keyword(Keyword::Row)) => {
-                self.depth == depth
-            }
+            (
+                Rows::Next { depth },
+                TokenKind::Sign(b'(' | b'[') | TokenKind::Keyword(Keyword::Row),
+            ) => self.depth == depth,
             _ => false,
         };
         if opens_row {
-            self.enter_row();
+            self.enter_row(false);
         } else if let Rows::Next { depth } = self.rows
             && !(token.kind == TokenKind::Sign(b',') && self.depth == depth)
         {
@@ -237,8 +257,8 @@ impl Folder {
     /// Depth, rows and what came before, after a token was taken in.
     fn follow(&mut self, token: Token) {
         self.before = match token.kind {
-            TokenKind::Sign(b'(' | b',' | b'=') => Before::Opening,
-            TokenKind::Sign(b')')
+            TokenKind::Sign(b'(' | b'[' | b',' | b'=') => Before::Opening,
+            TokenKind::Sign(b')' | b']')
             | TokenKind::Word
             | TokenKind::Quoted
             | TokenKind::UserVariable
@@ -250,16 +270,16 @@ impl Folder {
             TokenKind::Keyword(Keyword::Values | Keyword::Value) if !inside => {
                 self.list(self.depth);
             }
-            TokenKind::Keyword(Keyword::In) if !inside => self.rows = Rows::In,
-            TokenKind::Sign(b'(') => {
+            TokenKind::Keyword(Keyword::In | Keyword::Array) if !inside => self.rows = Rows::In,
+            TokenKind::Sign(b'(' | b'[') => {
                 self.depth += 1;
                 if self.rows == Rows::In {
                     self.list(self.depth);
                 }
             }
-            TokenKind::Sign(b')') => {
+            TokenKind::Sign(b')' | b']') => {
                 self.depth = self.depth.saturating_sub(1);
-                if let Rows::Inside { depth, outer, text } = self.rows
+                if let Rows::Inside { depth, item: false, outer, text } = self.rows
                     && self.depth == depth
                 {
                     self.end_row(depth, outer, text);
@@ -276,16 +296,27 @@ impl Folder {
     }
 
     /// A row is hashed by itself. The comma before it is settled when it ends.
-    fn enter_row(&mut self) {
+    fn enter_row(&mut self, item: bool) {
         if !self.comma {
             self.begin();
         }
         let text = self.text.as_ref().map_or(0, Text::len);
-        self.rows = Rows::Inside { depth: self.depth, outer: self.hashes, text };
+        self.rows = Rows::Inside { depth: self.depth, item, outer: self.hashes, text };
         if std::mem::take(&mut self.comma) {
             self.write(b",");
         }
         self.hashes = Hashes::START;
+    }
+
+    /// Ends the item that the token is behind.
+    fn leave_item(&mut self, sql: &[u8], token: Token) {
+        if let Rows::Inside { depth, item: true, outer, text } = self.rows
+            && self.depth == depth
+            && matches!(token.kind, TokenKind::Sign(b',' | b')' | b']'))
+        {
+            self.flush(sql);
+            self.end_row(depth, outer, text);
+        }
     }
 
     /// A row that was seen in this list leaves no trace.
@@ -307,7 +338,7 @@ impl Folder {
 
     /// The text or the statement ends in the middle of a row.
     fn close_row(&mut self) {
-        if let Rows::Inside { depth, outer, text } = self.rows {
+        if let Rows::Inside { depth, outer, text, .. } = self.rows {
             self.end_row(depth, outer, text);
         }
     }
@@ -349,8 +380,11 @@ impl Folder {
                 self.hashes.mix(tag::KEYWORD ^ keyword.hash());
                 self.write(keyword.as_str().as_bytes());
             }
+            TokenKind::Word if POSTGRES => self.folded_name(bytes),
             TokenKind::Word | TokenKind::Quoted => {
-                let name = unquote(bytes);
+                let is_bare = token.kind == TokenKind::Word;
+                let name = if is_bare { bytes } else { unquote(bytes) };
+                self.keeps_booleans |= POSTGRES && name == SET_CONFIG;
                 self.hashes.mix_bytes(tag::NAME, name, false);
                 self.write(name);
             }
@@ -376,12 +410,23 @@ impl Folder {
         }
     }
 
+    fn folded_name(&mut self, name: &[u8]) {
+        self.keeps_booleans |= name.eq_ignore_ascii_case(SET_CONFIG);
+        self.hashes.mix_bytes(tag::NAME, name, true);
+        if self.text.is_some() {
+            self.write(&name.to_ascii_lowercase());
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         if let Some(text) = &mut self.text {
             text.put(bytes);
         }
     }
 }
+
+/// The function of PostgreSQL that sets a parameter.
+const SET_CONFIG: &[u8] = b"set_config";
 
 /// What keeps tokens of different kinds apart in the hash.
 mod tag {
@@ -393,53 +438,18 @@ mod tag {
     pub(super) const EXECUTABLE: u64 = 0x0600_0000_0000_0000;
     pub(super) const ROW: u64 = 0x0700_0000_0000_0001;
     pub(super) const TRUNCATED: u64 = 0x0800_0000_0000_0000;
+    pub(super) const POSTGRES: u64 = 0x0900_0000_0000_0000;
 }
 
-/// The name without the quotes around it; doubled quotes inside stay.
+/// The name or string without the quotes around it; doubled quotes and escapes inside stay.
 pub(super) fn unquote(bytes: &[u8]) -> &[u8] {
+    let bytes = match bytes {
+        [b'u' | b'U', b'&', quoted @ ..] => quoted,
+        [b'e' | b'E', quoted @ ..] if quoted.starts_with(b"'") => quoted,
+        _ => bytes,
+    };
     match bytes {
         [open @ (b'`' | b'"' | b'\''), inner @ ..] => inner.strip_suffix(&[*open]).unwrap_or(inner),
         _ => bytes,
-    }
-}
-
-/// The longest normalised text that is kept, in bytes; more is cut off.
-const NORMALISED_BYTES_MAX: usize = 1024;
-
-/// The normalised text, written token by token.
-#[derive(Debug, Default)]
-struct Text {
-    bytes: Vec<u8>,
-}
-
-impl Text {
-    fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn cut(&mut self, len: usize) {
-        self.bytes.truncate(len);
-    }
-
-    /// Words stand apart; signs stand as in prose.
-    fn put(&mut self, bytes: &[u8]) {
-        if self.bytes.len() >= NORMALISED_BYTES_MAX {
-            return;
-        }
-        let tight_after = matches!(self.bytes.last(), None | Some(b'(' | b'.'));
-        let tight_before = matches!(bytes, b")" | b"," | b"." | b";");
-        let operator = |byte: u8| b"<>=!:|&-+".contains(&byte);
-        let one_operator = matches!((self.bytes.last(), bytes), (Some(&last), [next])
-            if operator(last) && operator(*next));
-        if !tight_after && !tight_before && !one_operator {
-            self.bytes.push(b' ');
-        }
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn into_boxed_str(self) -> Box<str> {
-        let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
-        text.truncate(text.floor_char_boundary(NORMALISED_BYTES_MAX));
-        text.into()
     }
 }

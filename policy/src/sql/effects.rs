@@ -5,7 +5,7 @@ use std::ops::{BitOr, BitOrAssign};
 
 /// A set of effects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Effects(u32);
+pub struct Effects(u64);
 
 macro_rules! effects {
     ($($(#[$doc:meta])* $name:ident = $bit:literal,)*) => {
@@ -24,17 +24,18 @@ effects! {
     USER_VARIABLE = 1,
     /// Assigns a user variable.
     ASSIGNS_USER_VARIABLE = 2,
-    /// Creates a temporary table.
+    /// Creates a temporary table; in PostgreSQL also a view or sequence, and not one that vanishes
+    /// with its transaction (ON COMMIT DROP).
     CREATES_TEMPORARY = 3,
-    /// Drops a temporary table.
+    /// Drops a temporary table, as far as the text tells.
     DROPS_TEMPORARY = 4,
-    /// Calls `GET_LOCK`.
+    /// Calls `GET_LOCK`, or a function of PostgreSQL that takes an advisory lock for the session.
     GET_LOCK = 5,
-    /// Calls `RELEASE_LOCK`.
+    /// Calls `RELEASE_LOCK`, `pg_advisory_unlock`.
     RELEASE_LOCK = 6,
-    /// Calls `RELEASE_ALL_LOCKS`.
+    /// Calls `RELEASE_ALL_LOCKS`, `pg_advisory_unlock_all`.
     RELEASE_ALL_LOCKS = 7,
-    /// Reads `LAST_INSERT_ID()`, `@@last_insert_id` or `@@identity`.
+    /// Reads `LAST_INSERT_ID()`, `@@last_insert_id` or `@@identity`; `currval` or `lastval`.
     LAST_INSERT_ID = 8,
     /// Reads `ROW_COUNT()`.
     ROW_COUNT = 9,
@@ -45,11 +46,11 @@ effects! {
     /// Reads the warnings of the statement before: SHOW WARNINGS or ERRORS, GET DIAGNOSTICS,
     /// `@@warning_count`, `@@error_count`.
     WARNINGS = 12,
-    /// Reads `CONNECTION_ID()` or `@@pseudo_thread_id`.
+    /// Reads `CONNECTION_ID()` or `@@pseudo_thread_id`; `pg_backend_pid()`.
     CONNECTION_ID = 13,
     /// Sets characteristics of the next transaction only.
     NEXT_TRANSACTION = 14,
-    /// Commits the transaction it runs in (DDL and others).
+    /// Commits the transaction it runs in (DDL and others of MySQL).
     IMPLICIT_COMMIT = 15,
     /// Selects into variables.
     INTO_VARIABLE = 16,
@@ -65,7 +66,7 @@ effects! {
     SERIAL_SNAPSHOT = 21,
     /// The text is longer than is read; the rest may do anything.
     TRUNCATED = 22,
-    /// Runs or prepares SQL that it carries as a value (PREPARE, EXECUTE); see
+    /// Runs SQL that was prepared before, or prepares or runs SQL that it carries as a value; see
     /// [`Shape::dynamic`](super::Shape::dynamic).
     DYNAMIC = 23,
     /// A statement takes something that stays with its session: LOCK TABLES, HANDLER, XA, PREPARE,
@@ -73,8 +74,29 @@ effects! {
     HOLDS = 24,
     /// Sets variables for the statement that follows in the same text (SET STATEMENT … FOR).
     FOR_STATEMENT = 25,
-    /// May call a function of the user's own in a statement that is answered with rows.
+    /// May call a function of the user's own in a statement that is answered with rows. PostgreSQL:
+    /// also CALL and DO, whose code is not read.
     CALLS = 26,
+    /// LISTEN.
+    LISTENS = 27,
+    /// UNLISTEN.
+    UNLISTENS = 28,
+    /// Declares a cursor that outlives its transaction (DECLARE … WITH HOLD).
+    HOLDS_CURSOR = 29,
+    /// Prepares a statement under a name (PREPARE … AS). The other effects are what it will do when
+    /// it is executed.
+    PREPARES = 30,
+    /// Sets a parameter for the session: SET, RESET, `set_config(…, false)`.
+    SETS_SESSION = 31,
+    /// Sets a parameter for the transaction: SET LOCAL, SET TRANSACTION, `set_config(…, true)`. With
+    /// [`SETS_SESSION`](Self::SETS_SESSION) it may be either.
+    SETS_LOCAL = 32,
+    /// Sets the role or the session's user: SET ROLE, SET SESSION AUTHORIZATION and their RESET.
+    SETS_ROLE = 33,
+    /// Ends everything that the session holds (DISCARD ALL).
+    DISCARDS_ALL = 34,
+    /// Loads a library into the session's server process (LOAD of PostgreSQL).
+    LOADS_LIBRARY = 35,
 }
 
 impl Effects {

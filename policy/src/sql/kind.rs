@@ -34,27 +34,45 @@ kinds! {
     Explain = "explain",
     /// SET.
     Set = "set",
-    /// DO.
+    /// RESET of PostgreSQL's parameters.
+    Reset = "reset",
+    /// DISCARD.
+    Discard = "discard",
+    /// DO of MySQL.
     Do = "do",
-    /// DEALLOCATE PREPARE, DROP PREPARE.
+    /// LISTEN.
+    Listen = "listen",
+    /// UNLISTEN.
+    Unlisten = "unlisten",
+    /// NOTIFY.
+    Notify = "notify",
+    /// DEALLOCATE, DEALLOCATE PREPARE, DROP PREPARE.
     Deallocate = "deallocate",
+    /// CLOSE.
+    Close = "close",
     /// BEGIN, START TRANSACTION.
     Begin = "begin",
     /// SAVEPOINT, RELEASE SAVEPOINT, ROLLBACK TO.
     Savepoint = "savepoint",
-    /// COMMIT.
+    /// COMMIT, END.
     Commit = "commit",
-    /// ROLLBACK.
+    /// ROLLBACK, ABORT.
     Rollback = "rollback",
     /// UNLOCK TABLES.
     UnlockTables = "unlock_tables",
     /// SELECT, TABLE, VALUES, WITH … SELECT without locking.
     Select = "select",
+    /// COPY … TO.
+    CopyTo = "copy_to",
+    /// DECLARE of a cursor.
+    Declare = "declare",
+    /// FETCH, MOVE.
+    Fetch = "fetch",
     /// HANDLER.
     Handler = "handler",
     /// PREPARE.
     Prepare = "prepare",
-    /// SELECT … FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE.
+    /// SELECT … FOR UPDATE, FOR NO KEY UPDATE, FOR SHARE, FOR KEY SHARE, LOCK IN SHARE MODE.
     LockingSelect = "locking_select",
     /// INSERT.
     Insert = "insert",
@@ -64,23 +82,29 @@ kinds! {
     Update = "update",
     /// DELETE.
     Delete = "delete",
+    /// MERGE.
+    Merge = "merge",
+    /// COPY … FROM.
+    CopyFrom = "copy_from",
     /// LOAD DATA, LOAD XML.
     Load = "load",
     /// EXECUTE, EXECUTE IMMEDIATE.
     Execute = "execute",
-    /// CALL.
+    /// CALL; DO of PostgreSQL, which runs any code.
     Call = "call",
-    /// XA.
+    /// XA; PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED.
     Xa = "xa",
     /// Everything that is not known.
     Other = "other",
-    /// LOCK TABLES, FLUSH TABLES WITH READ LOCK.
+    /// LOCK TABLES, LOCK, FLUSH TABLES WITH READ LOCK.
     LockTables = "lock_tables",
     /// KILL.
     Kill = "kill",
-    /// ANALYZE, CHECK, OPTIMIZE, REPAIR, FLUSH, RESET, replication and server control.
+    /// ANALYZE, CHECK, OPTIMIZE, REPAIR, VACUUM, CLUSTER, REINDEX, CHECKPOINT, FLUSH, RESET of MySQL,
+    /// LOAD of PostgreSQL, replication and server control.
     Admin = "admin",
-    /// CREATE, ALTER, DROP, RENAME, TRUNCATE, GRANT, REVOKE.
+    /// CREATE, ALTER, DROP, RENAME, TRUNCATE, GRANT, REVOKE, COMMENT, SECURITY LABEL, REFRESH, IMPORT,
+    /// SELECT INTO of PostgreSQL.
     Ddl = "ddl",
 }
 
@@ -105,7 +129,7 @@ impl FromStr for Kind {
 
 /// How a transaction begins that may be answered without the server.
 ///
-/// WITH CONSISTENT SNAPSHOT and combinations are absent: they do something at once.
+/// MySQL: WITH CONSISTENT SNAPSHOT and combinations are absent: they do something at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Begin {
     /// BEGIN, BEGIN WORK, START TRANSACTION.
@@ -114,4 +138,7 @@ pub enum Begin {
     ReadOnly,
     /// START TRANSACTION READ WRITE.
     ReadWrite,
+    /// PostgreSQL's BEGIN or START TRANSACTION with modes (ISOLATION LEVEL, READ ONLY, READ WRITE,
+    /// DEFERRABLE): to be carried out later as the client wrote it.
+    Modes,
 }

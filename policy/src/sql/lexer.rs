@@ -1,4 +1,7 @@
-//! The words, literals and signs of MySQL and MariaDB, over bytes.
+//! The words, literals and signs of a text, over bytes.
+//!
+//! What is here is the dialect of MySQL and MariaDB and all that both share; words and signs of
+//! PostgreSQL that are read otherwise stand in `postgres`.
 //!
 //! One forward pass without recursion or look-behind beyond the token before, so its time is linear
 //! whatever the bytes are. It cannot fail: what is unterminated ends with the text, and a byte that
@@ -7,8 +10,10 @@
 
 use memchr::{memchr, memchr2, memmem};
 
-use super::keyword::Keyword;
-use super::{LexMode, Span};
+use super::keyword::{self, Keyword};
+use super::{Dialect, Span};
+
+mod postgres;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +25,7 @@ pub(super) enum TokenKind {
     Quoted,
     /// A string or number, with its introducer (`_utf8mb4'x'`, `x'00'`).
     Literal,
-    /// The `?` of a prepared statement.
+    /// The `?` of a prepared statement; `$1` in PostgreSQL.
     Parameter,
     /// `@name`, also with the name in quotes.
     UserVariable,
@@ -47,7 +52,11 @@ pub(super) struct Token {
 #[derive(Debug, Clone)]
 pub(super) struct Lexer<'a> {
     sql: &'a [u8],
-    mode: LexMode,
+    postgres: bool,
+    /// A backslash escapes in a string without a mark of its own.
+    escapes: bool,
+    /// Double quotes enclose identifiers.
+    ansi_quotes: bool,
     at: usize,
     executable: bool,
     /// The token before was a `.` or an operand a `.` may follow: then `.1` is no number.
@@ -63,8 +72,15 @@ enum Before {
 
 impl<'a> Lexer<'a> {
     /// `sql` must be shorter than 4 GiB, which [`super::TEXT_BYTES_MAX`] sees to.
-    pub(super) fn new(sql: &'a [u8], mode: LexMode) -> Self {
-        Self { sql, mode, at: 0, executable: false, before: Before::Other }
+    pub(super) fn new(sql: &'a [u8], dialect: Dialect) -> Self {
+        let (postgres, escapes, ansi_quotes) = match dialect {
+            Dialect::MySql(mode) => (false, !mode.no_backslash_escapes, mode.ansi_quotes),
+            Dialect::Postgres { standard_conforming_strings } => {
+                (true, !standard_conforming_strings, true)
+            }
+        };
+        let before = Before::Other;
+        Self { sql, postgres, escapes, ansi_quotes, at: 0, executable: false, before }
     }
 
     fn peek(&self, ahead: usize) -> u8 {
@@ -77,16 +93,20 @@ impl<'a> Lexer<'a> {
     }
 
     fn word(&mut self) -> TokenKind {
-        let start = self.at;
-        self.at += self.sql[start..].iter().take_while(|&&byte| is_word(byte)).count();
-        let word = &self.sql[start..self.at];
+        let word = self.skip_word();
         if self.before == Before::Dot {
             return TokenKind::Word;
         }
         if self.introduces(word) {
             return self.literal_after_introducer();
         }
-        Keyword::of(word).map_or(TokenKind::Word, TokenKind::Keyword)
+        keyword::MYSQL.find(word).map_or(TokenKind::Word, TokenKind::Keyword)
+    }
+
+    fn skip_word(&mut self) -> &'a [u8] {
+        let start = self.at;
+        self.at += self.sql[start..].iter().take_while(|&&byte| is_word(byte)).count();
+        &self.sql[start..self.at]
     }
 
     /// Whether the string that follows belongs to this word: `N'…'`, `x'…'`, `b'…'` at once,
@@ -115,30 +135,27 @@ impl<'a> Lexer<'a> {
             self.at += self.sql[self.at..].iter().take_while(|&&byte| is_word(byte)).count();
         }
         if self.opens_string(self.peek(0)) {
-            self.string();
+            self.string(self.escapes);
         }
         TokenKind::Literal
     }
 
     fn opens_string(&self, byte: u8) -> bool {
-        byte == b'\'' || (byte == b'"' && !self.mode.ansi_quotes)
+        byte == b'\'' || (byte == b'"' && !self.ansi_quotes)
     }
 
-    /// A string in the quotes it begins with; a doubled quote stands for one.
-    fn string(&mut self) {
+    /// A string in the quotes it begins with; a doubled quote stands for one, and with `escapes` a
+    /// backslash and a byte for another.
+    fn string(&mut self, escapes: bool) {
         let quote = self.sql[self.at];
         self.at += 1;
         loop {
             let rest = &self.sql[self.at..];
-            let found = if self.mode.no_backslash_escapes {
-                memchr(quote, rest)
-            } else {
-                memchr2(quote, b'\\', rest)
-            };
+            let found = if escapes { memchr2(quote, b'\\', rest) } else { memchr(quote, rest) };
             self.skip_to(self.at, found);
             match self.sql.get(self.at) {
                 None => return,
-                Some(b'\\') if !self.mode.no_backslash_escapes => {
+                Some(b'\\') if escapes => {
                     self.at = (self.at + 2).min(self.sql.len());
                 }
                 Some(_) if self.peek(1) == quote && self.at + 1 < self.sql.len() => self.at += 2,
@@ -211,6 +228,18 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Whether the `.` here is that of `.5`.
+    fn begins_fraction(&self) -> bool {
+        self.peek(1).is_ascii_digit() && self.before != Before::Name
+    }
+
+    fn fraction(&mut self) -> TokenKind {
+        self.at += 1;
+        self.at += self.sql[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.exponent();
+        TokenKind::Literal
+    }
+
     fn variable(&mut self) -> TokenKind {
         let kind = if self.peek(1) == b'@' {
             self.at += 2;
@@ -256,24 +285,26 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         TokenKind::Sign(byte)
     }
-}
 
-impl Iterator for Lexer<'_> {
-    type Item = Token;
-
-    fn next(&mut self) -> Option<Token> {
+    /// The next token, in the dialect it was made for: known to the compiler, so that each has a loop
+    /// of its own.
+    pub(super) fn token<const POSTGRES: bool>(&mut self) -> Option<Token> {
+        debug_assert_eq!(POSTGRES, self.postgres, "the dialect it was made for");
         self.at += self.gap();
         let start = self.at;
         let kind = match *self.sql.get(start)? {
             byte if is_word(byte) => {
-                if byte.is_ascii_digit() && self.before != Before::Dot {
+                if POSTGRES {
+                    self.postgres_word(byte)
+                } else if byte.is_ascii_digit() && self.before != Before::Dot {
                     self.number()
                 } else {
                     self.word()
                 }
             }
+            byte if POSTGRES => self.postgres_sign(byte),
             byte if self.opens_string(byte) => {
-                self.string();
+                self.string(self.escapes);
                 TokenKind::Literal
             }
             b'`' | b'"' => {
@@ -284,12 +315,7 @@ impl Iterator for Lexer<'_> {
                 self.at += 1;
                 TokenKind::Parameter
             }
-            b'.' if self.peek(1).is_ascii_digit() && self.before != Before::Name => {
-                self.at += 1;
-                self.at += self.sql[self.at..].iter().take_while(|b| b.is_ascii_digit()).count();
-                self.exponent();
-                TokenKind::Literal
-            }
+            b'.' if self.begins_fraction() => self.fraction(),
             b'@' => self.variable(),
             b'/' if self.peek(1) == b'*' => self.block_comment(),
             b'*' if self.executable && self.peek(1) == b'/' => {
@@ -316,6 +342,14 @@ impl Iterator for Lexer<'_> {
     }
 }
 
+impl Iterator for Lexer<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        if self.postgres { self.token::<true>() } else { self.token::<false>() }
+    }
+}
+
 const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
@@ -339,80 +373,4 @@ static WORD: [bool; 256] = {
 };
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The tokens as `kind:text`, without marks for keywords and signs.
-    fn lex(sql: &str, mode: LexMode) -> String {
-        let tokens = Lexer::new(sql.as_bytes(), mode).map(|token| {
-            let text = String::from_utf8_lossy(token.span.of(sql.as_bytes())).into_owned();
-            match token.kind {
-                TokenKind::Keyword(keyword) => keyword.as_str().to_owned(),
-                TokenKind::Sign(_) => text,
-                TokenKind::Word => format!("w:{text}"),
-                TokenKind::Quoted => format!("q:{text}"),
-                TokenKind::Literal => format!("l:{text}"),
-                TokenKind::Parameter => "p".to_owned(),
-                TokenKind::UserVariable => format!("u:{text}"),
-                TokenKind::SystemVariable => format!("s:{text}"),
-                TokenKind::ExecutableOpen => "{".to_owned(),
-                TokenKind::ExecutableClose => "}".to_owned(),
-                TokenKind::Comment => format!("c:{text}"),
-            }
-        });
-        tokens.collect::<Vec<_>>().join("|")
-    }
-
-    fn check(sql: &str, expect: &str) {
-        assert_eq!(lex(sql, LexMode::default()), expect, "{sql}");
-    }
-
-    #[test]
-    fn words_and_signs() {
-        check("sElEcT a,b FROM t1", "SELECT|w:a|,|w:b|FROM|w:t1");
-        check("`a``b`.`c`", "q:`a``b`|.|q:`c`");
-        check("db.select", "w:db|.|w:select");
-        check("2fa.1st", "w:2fa|.|w:1st");
-        check("caf\u{e9}=?", "w:caf\u{e9}|=|p");
-        check("", "");
-    }
-
-    #[test]
-    fn numbers() {
-        check("1 1.5 .5 1. 1e5 1.e-5 2E+3 1ex", "l:1|l:1.5|l:.5|l:1.|l:1e5|l:1.e-5|l:2E+3|w:1ex");
-        check("0x1F 0b01 0xZZ 0X1F", "l:0x1F|l:0b01|w:0xZZ|w:0X1F");
-        check("x'1F' b'01' N'a' X'' xy", "l:x'1F'|l:b'01'|l:N'a'|l:X''|w:xy");
-        check(
-            "_utf8mb4 'a' _latin1\"b\" _foo _bin 0x1F",
-            "l:_utf8mb4 'a'|l:_latin1\"b\"|w:_foo|l:_bin 0x1F",
-        );
-    }
-
-    #[test]
-    fn strings() {
-        check("'a''b' \"c\"", "l:'a''b'|l:\"c\"");
-        check(r"'a\'b' c", r"l:'a\'b'|w:c");
-        check("'never ends", "l:'never ends");
-        check("'ends in a backslash\\", "l:'ends in a backslash\\");
-        check("`never", "q:`never");
-        let raw = LexMode { no_backslash_escapes: true, ansi_quotes: true };
-        assert_eq!(lex(r#"'a\' "b""c" @"d""#, raw), r#"l:'a\'|q:"b""c"|u:@"d""#);
-    }
-
-    #[test]
-    fn variables() {
-        check("@a @`b c` @'d' @@e @@session.f", "u:@a|u:@`b c`|u:@'d'|s:@@e|s:@@session.f");
-        check("@a:=1", "u:@a|:|=|l:1");
-    }
-
-    #[test]
-    fn comments() {
-        check("a -- b\nc # d\ne/*f*/g", "w:a|c:-- b|w:c|c:# d|w:e|c:/*f*/|w:g");
-        check("1--1", "l:1|-|-|l:1");
-        check("--", "c:--");
-        check("/*+ hint */ /* never ends", "c:/*+ hint */|c:/* never ends");
-        check("/*!40001 SQL_NO_CACHE */ * /*M!100100 a*/", "{|SQL_NO_CACHE|}|*|{|w:a|}");
-        check("/*! a /* b */ c */", "{|w:a|c:/* b */|w:c|}");
-        check("2*/*c*/3 */", "l:2|*|c:/*c*/|l:3|*|/");
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use quick_cache::sync::Cache;
 use super::classify::classify;
 use super::digest::{Digest, Folder, Hashes};
 use super::lexer::{Lexer, TokenKind};
-use super::{Effects, LexMode, Scratch, Shape};
+use super::{Dialect, Effects, Scratch, Shape};
 
 /// The longest prefix of a text that is read, in bytes. A longer text has
 /// [`Effects::TRUNCATED`]: what is behind may do anything.
@@ -36,15 +36,16 @@ impl Statements {
         Self { shapes: Cache::new(capacity.max(1)) }
     }
 
-    /// Reads a statement: its shape, and its literals and tags into `scratch`.
-    pub fn judge(&self, sql: &[u8], mode: LexMode, scratch: &mut Scratch) -> Arc<Shape> {
-        let (hashes, _) = digest(sql, mode, scratch, false);
+    /// Reads a statement: its shape, and its literals and tags into `scratch`. The same words in the
+    /// other dialect are another digest.
+    pub fn judge(&self, sql: &[u8], dialect: Dialect, scratch: &mut Scratch) -> Arc<Shape> {
+        let (hashes, _) = digest(sql, dialect, scratch, false);
         if let Some(known) = self.shapes.get(&hashes.digest)
             && known.check == hashes.check
         {
             return known.shape;
         }
-        let shape = Arc::new(shape(sql, mode));
+        let shape = Arc::new(shape(sql, dialect));
         // Of two texts that collide the later stays: neither is ever given the other's shape.
         self.shapes.insert(hashes.digest, Known { check: hashes.check, shape: Arc::clone(&shape) });
         shape
@@ -69,17 +70,30 @@ impl Statements {
     }
 }
 
-/// The one pass over the text.
+/// The one pass over the text; with `text`, the normalised text is written too.
 fn digest(
     sql: &[u8],
-    mode: LexMode,
+    dialect: Dialect,
+    scratch: &mut Scratch,
+    text: bool,
+) -> (Hashes, Option<Box<str>>) {
+    match dialect {
+        Dialect::MySql(_) => fold::<false>(sql, dialect, scratch, text),
+        Dialect::Postgres { .. } => fold::<true>(sql, dialect, scratch, text),
+    }
+}
+
+fn fold<const POSTGRES: bool>(
+    sql: &[u8],
+    dialect: Dialect,
     scratch: &mut Scratch,
     text: bool,
 ) -> (Hashes, Option<Box<str>>) {
     scratch.clear();
     let read = &sql[..sql.len().min(TEXT_BYTES_MAX)];
-    let mut folder = Folder::new(text);
-    for token in Lexer::new(read, mode) {
+    let mut folder = Folder::<POSTGRES>::new(text);
+    let mut lexer = Lexer::new(read, dialect);
+    while let Some(token) = lexer.token::<POSTGRES>() {
         if token.kind == TokenKind::Comment {
             scratch.note_comment(read, token.span);
         } else {
@@ -92,10 +106,10 @@ fn digest(
     folder.finish()
 }
 
-fn shape(sql: &[u8], mode: LexMode) -> Shape {
-    let (hashes, text) = digest(sql, mode, &mut Scratch::default(), true);
+fn shape(sql: &[u8], dialect: Dialect) -> Shape {
+    let (hashes, text) = digest(sql, dialect, &mut Scratch::default(), true);
     let read = &sql[..sql.len().min(TEXT_BYTES_MAX)];
-    let mut classified = classify(read, mode);
+    let mut classified = classify(read, dialect);
     if read.len() < sql.len() {
         classified.effects |= Effects::TRUNCATED;
         classified.begin = None;

@@ -1,9 +1,8 @@
 //! The tables a statement names, found from where names stand, without a grammar.
 
-use super::digest::unquote;
 use super::keyword::Keyword::{self, *};
 use super::lexer::{Token, TokenKind};
-use super::{Span, Table};
+use super::{Dialect, Span, Table};
 
 /// Most tables that are kept of one text; more are ignored.
 pub(super) const TABLES_MAX: usize = 64;
@@ -37,6 +36,7 @@ struct Frame {
 #[derive(Debug)]
 pub(super) struct Tables<'a> {
     sql: &'a [u8],
+    dialect: Dialect,
     frames: Vec<Frame>,
     deeper: usize,
     expect: Expect,
@@ -45,14 +45,15 @@ pub(super) struct Tables<'a> {
     last_name: Option<Span>,
     distinct: bool,
     with: bool,
-    ctes: Vec<&'a [u8]>,
+    ctes: Vec<Box<str>>,
     found: Vec<Table>,
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(sql: &'a [u8]) -> Self {
+    pub(super) fn new(sql: &'a [u8], dialect: Dialect) -> Self {
         Self {
             sql,
+            dialect,
             frames: vec![Frame::default()],
             deeper: 0,
             expect: Expect::Nothing,
@@ -68,14 +69,8 @@ impl<'a> Tables<'a> {
     pub(super) fn finish(mut self) -> Box<[Table]> {
         self.end_name();
         let ctes = self.ctes;
-        self.found.retain(|table| table.schema.is_some() || !ctes.contains(&table.name.as_bytes()));
+        self.found.retain(|table| table.schema.is_some() || !ctes.contains(&table.name));
         self.found.into()
-    }
-
-    /// The first table so far, the one that DDL is about.
-    pub(super) fn first(&mut self) -> Option<&Table> {
-        self.end_name();
-        self.found.first()
     }
 
     /// A new statement begins.
@@ -127,11 +122,14 @@ impl<'a> Tables<'a> {
                 self.expect = if list { Expect::Reference } else { Expect::Nothing };
             }
             TokenKind::Keyword(As) => {
-                let opens = next == Some(TokenKind::Sign(b'('));
+                let opens = matches!(
+                    next,
+                    Some(TokenKind::Sign(b'(') | TokenKind::Keyword(Not | Materialized))
+                );
                 if let (true, true, Some(name)) = (self.with, opens, last_name)
                     && self.ctes.len() < CTES_MAX
                 {
-                    self.ctes.push(unquote(name.of(self.sql)));
+                    self.ctes.push(self.dialect.name(name.of(self.sql)));
                 }
             }
             TokenKind::Keyword(keyword) => self.keyword(keyword, token),
@@ -166,7 +164,8 @@ impl<'a> Tables<'a> {
                 self.expect = Expect::Nothing;
             }
             LowPriority | HighPriority | Delayed | Quick | Ignore | Into | Temporary | If | Not
-            | Exists | Online | Table | Tables | Concurrent | Local | View | Only | Lateral => {}
+            | Exists | Online | Table | Tables | Concurrent | Local | View | Only | Lateral
+            | Concurrently | Materialized | Verbose => {}
             Dual | On | Using | Like | Read | Write | Then => self.expect = Expect::Nothing,
             _ => self.begin_name(token),
         }
@@ -199,7 +198,7 @@ impl<'a> Tables<'a> {
 
     fn end_name(&mut self) {
         let Some((schema, Some(name), _)) = self.name.take() else { return };
-        let text = |span: Span| String::from_utf8_lossy(unquote(span.of(self.sql))).into();
+        let text = |span: Span| self.dialect.name(span.of(self.sql));
         let table = Table { schema: schema.map(text), name: text(name) };
         if self.found.len() < TABLES_MAX && !self.found.contains(&table) {
             self.found.push(table);

@@ -3,10 +3,11 @@
 
 use super::*;
 
+mod postgres;
 mod properties;
 
 fn judge(sql: &str) -> std::sync::Arc<Shape> {
-    Statements::new(16).judge(sql.as_bytes(), LexMode::default(), &mut Scratch::default())
+    Statements::new(16).judge(sql.as_bytes(), Dialect::default(), &mut Scratch::default())
 }
 
 fn check_text(sql: &str, expect: &str) {
@@ -121,14 +122,14 @@ fn digests_are_stable() {
 #[test]
 fn quotes_follow_the_mode() {
     let scratch = &mut Scratch::default();
-    let ansi = LexMode { ansi_quotes: true, ..LexMode::default() };
-    let raw = LexMode { no_backslash_escapes: true, ..LexMode::default() };
+    let ansi = Dialect::MySql(LexMode { ansi_quotes: true, ..LexMode::default() });
+    let raw = Dialect::MySql(LexMode { no_backslash_escapes: true, ..LexMode::default() });
     let statements = Statements::new(16);
     let sql = br#"SELECT "a" FROM t"#;
-    assert_eq!(&*statements.judge(sql, LexMode::default(), scratch).text, "SELECT ? FROM t");
+    assert_eq!(&*statements.judge(sql, Dialect::default(), scratch).text, "SELECT ? FROM t");
     assert_eq!(&*statements.judge(sql, ansi, scratch).text, "SELECT a FROM t");
     let sql = br"SELECT 'a\' FROM t -- '";
-    assert_eq!(&*statements.judge(sql, LexMode::default(), scratch).text, "SELECT ?");
+    assert_eq!(&*statements.judge(sql, Dialect::default(), scratch).text, "SELECT ?");
     assert_eq!(&*statements.judge(sql, raw, scratch).text, "SELECT ? FROM t");
 }
 
@@ -136,7 +137,7 @@ fn quotes_follow_the_mode() {
 fn literals_and_tags_are_where_they_are() {
     let sql = b"/*job='a%20b',x='y'*/ SELECT -1, 'two' /*app:shop*/ WHERE a=?";
     let mut scratch = Scratch::default();
-    Statements::new(1).judge(sql, LexMode::default(), &mut scratch);
+    Statements::new(1).judge(sql, Dialect::default(), &mut scratch);
     let literals: Vec<&[u8]> = scratch.literals().iter().map(|span| span.of(sql)).collect();
     assert_eq!(literals, [&b"-1"[..], b"'two'"]);
     let tags: Vec<_> = scratch.tags(sql).map(|(key, value)| (key, value.into_owned())).collect();
@@ -376,7 +377,7 @@ fn the_subject_is_the_name_a_statement_is_about() {
         ("SELECT 1", None),
     ] {
         let mut scratch = Scratch::default();
-        let shape = Statements::new(1).judge(sql.as_bytes(), LexMode::default(), &mut scratch);
+        let shape = Statements::new(1).judge(sql.as_bytes(), Dialect::default(), &mut scratch);
         let subject = shape.subject(sql.as_bytes(), &scratch);
         assert_eq!(subject, expect.map(str::as_bytes), "{sql}");
     }
@@ -398,7 +399,7 @@ fn sql_in_a_value_is_found_where_it_is_a_literal() {
         ("PREPARE a FROM 'SELECT 1'; EXECUTE a", Dynamic::Hidden),
     ] {
         let mut scratch = Scratch::default();
-        let shape = Statements::new(1).judge(sql.as_bytes(), LexMode::default(), &mut scratch);
+        let shape = Statements::new(1).judge(sql.as_bytes(), Dialect::default(), &mut scratch);
         assert!(shape.effects.contains(Effects::DYNAMIC), "{sql}");
         assert_eq!(shape.dynamic(sql.as_bytes(), &scratch), expect, "{sql}");
     }
@@ -415,16 +416,16 @@ fn a_subject_is_that_of_its_text_whichever_text_came_first() {
     ];
     for first in 0..texts.len() {
         let (statements, mut scratch) = (Statements::new(4), Scratch::default());
-        statements.judge(texts[first].0, LexMode::default(), &mut scratch);
+        statements.judge(texts[first].0, Dialect::default(), &mut scratch);
         for (sql, expect) in texts {
-            let shape = statements.judge(sql, LexMode::default(), &mut scratch);
+            let shape = statements.judge(sql, Dialect::default(), &mut scratch);
             assert_eq!(shape.subject(sql, &scratch), expect);
         }
         assert_eq!(statements.len(), 1);
     }
     let (statements, mut scratch) = (Statements::new(4), Scratch::default());
     for sql in [&b"SELECT f(NULL), GET_LOCK('a', 1)"[..], b"SELECT f('x'), GET_LOCK('a', 1)"] {
-        let shape = statements.judge(sql, LexMode::default(), &mut scratch);
+        let shape = statements.judge(sql, Dialect::default(), &mut scratch);
         assert_eq!(shape.subject(sql, &scratch), None);
     }
 }
@@ -432,12 +433,12 @@ fn a_subject_is_that_of_its_text_whichever_text_came_first() {
 #[test]
 fn shapes_are_shared_and_their_number_is_bounded() {
     let (statements, scratch) = (Statements::new(64), &mut Scratch::default());
-    let first = statements.judge(b"SELECT 1", LexMode::default(), scratch);
-    let second = statements.judge(b"select 2", LexMode::default(), scratch);
+    let first = statements.judge(b"SELECT 1", Dialect::default(), scratch);
+    let second = statements.judge(b"select 2", Dialect::default(), scratch);
     assert!(std::sync::Arc::ptr_eq(&first, &second));
     assert!(statements.find(first.digest).is_some());
     for column in 0..10_000 {
-        statements.judge(format!("SELECT c{column}").as_bytes(), LexMode::default(), scratch);
+        statements.judge(format!("SELECT c{column}").as_bytes(), Dialect::default(), scratch);
     }
     assert!(statements.len() <= 128, "{}", statements.len());
 }

@@ -34,6 +34,10 @@
 //! the COPY's end without waiting for the next Sync to be answered, that more may have been skipped
 //! or not; then the connection is lost, for no later reply could be told from another.
 //!
+//! What the guard answers itself (a Parse of what the server has already, a Close of what others
+//! need) is pushed as *given*: when its turn comes between the replies of the server, an event
+//! without bytes says so, and the answer can be put there.
+//!
 //! Deliberately absent: the login, which is a dialogue, and the client's side of COPY BOTH. The
 //! tracker starts behind the first ReadyForQuery.
 
@@ -120,12 +124,13 @@ impl Tracker {
         match (&mut self.state, request) {
             (State::Skipping, Request::Sync) => self.state = State::Between,
             (State::Skipping, _) => {
-                if self.doubts > 0 && request != Request::CopyEnd {
+                if self.doubts > 0 && !request.is_answerless() {
                     self.state = State::Lost;
                 }
                 self.current += 1;
                 return Ok(number);
             }
+            (_, request) if request.given().is_some() => {}
             (State::Within(Reply::CopyIn { open, .. }, _), Request::Sync) if *open => {
                 self.ignored += 1;
                 self.taken += 1;
@@ -165,6 +170,9 @@ impl Tracker {
             at += came;
             if self.passing > 0 {
                 return Ok(self.wait(at, 1));
+            }
+            if let Some(event) = self.give() {
+                return Ok(Scan { len: at, event: Some(event) });
             }
             let rest = &buf[at..];
             let Some(header) = Header::peek(rest)? else { return Ok(self.wait(at, HEADER_LEN)) };
@@ -223,6 +231,20 @@ impl Tracker {
     /// before another scan can get further. At least 1, at most [`HEAD_MAX`].
     pub const fn needs(&self) -> usize {
         self.needs
+    }
+
+    /// Takes a request off the queue that the guard answers itself, if it is its turn.
+    #[inline]
+    fn give(&mut self) -> Option<Event> {
+        if self.state != State::Between {
+            return None;
+        }
+        let kind = self.queue.front()?.request.given()?;
+        let answers = Some(Answer { request: self.current, asker: Asker::Guard });
+        self.queue.pop_front();
+        self.current += 1;
+        self.drop_answerless();
+        Some(Event { kind, part: Part::Head, bytes: 0, rest: 0, answers })
     }
 
     fn next_number(&self) -> u64 {

@@ -156,7 +156,9 @@ fn answer(
         },
         Plugin::NativePassword => {
             let scramble = challenge.try_into().map_err(odd)?;
-            native::reply(&account.native_stage1(), scramble).to_vec()
+            let stage1 = account.native_stage1();
+            let stage1 = stage1.ok_or(ConnectError::NeedsPassword(plugin.name()))?;
+            native::reply(&stage1, scramble).to_vec()
         }
         Plugin::CachingSha2Password => {
             let scramble = challenge.try_into().map_err(odd)?;

@@ -21,7 +21,7 @@ mod message;
 mod secret;
 mod server;
 
-pub use client::{Answer, Client, Credential};
+pub use client::{Answer, Client, Credential, Derivation};
 pub use keys::{ITERATIONS_MAX, KEY_LEN, Keys, prepared};
 pub use secret::{SALT_LEN, Secret};
 pub use server::{Proven, Server, Start};

@@ -63,7 +63,7 @@ impl Reply {
             Request::Execute => Self::Execute,
             Request::Close => Self::Close,
             Request::Sync => Self::Sync,
-            Request::CopyEnd => return None,
+            Request::CopyEnd | Request::GivenParse | Request::GivenClose => return None,
         })
     }
 

@@ -1,7 +1,7 @@
 use thiserror::Error;
 
 use super::QUEUE_MAX;
-use crate::postgres::frontend::Kind;
+use crate::postgres::{backend, frontend::Kind};
 
 /// A message that the server answers, or that changes what it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,9 +26,27 @@ pub enum Request {
     Sync,
     /// A CopyDone or a CopyFail. It has no reply of its own; where no COPY is, none at all.
     CopyEnd,
+    /// A Parse that is not sent: the guard says ParseComplete when its turn comes.
+    GivenParse,
+    /// A Close that is not sent: the guard says CloseComplete when its turn comes.
+    GivenClose,
 }
 
 impl Request {
+    /// What the guard says in the server's place. `None` if the server answers it.
+    pub(super) const fn given(self) -> Option<backend::Kind> {
+        match self {
+            Self::GivenParse => Some(backend::Kind::ParseComplete),
+            Self::GivenClose => Some(backend::Kind::CloseComplete),
+            _ => None,
+        }
+    }
+
+    /// Whether it is nothing that the server answers.
+    pub(super) const fn is_answerless(self) -> bool {
+        matches!(self, Self::CopyEnd | Self::GivenParse | Self::GivenClose)
+    }
+
     /// What a client's message is to be pushed as. `first` is the first byte of its body, which
     /// tells what a Describe is for. `None` for those that are never answered: Flush, CopyData,
     /// Terminate; and for Password, which belongs to the login.

@@ -311,3 +311,32 @@ fn bare_messages_of_a_server_are_passed() {
     put_ready_for_query(&mut reply, TransactionStatus::Idle);
     assert_eq!(scan(&mut sent(&[Query]), &reply), Ok("Z".into()));
 }
+
+#[test]
+fn what_the_guard_gives_has_its_place_between_the_replies() {
+    let mut tracker = sent(&[Bind, Request::GivenParse, Execute, Request::GivenClose, Sync]);
+    assert_eq!(tracker.scan(b"").unwrap().event, None);
+    let reply = messages("2DCZ");
+    let first = tracker.scan(&reply).unwrap();
+    let given = first.event.unwrap();
+    assert_eq!((first.len, given.kind, given.bytes), (5, Kind::ParseComplete, 0));
+    assert_eq!(given.answers, Some(Answer { request: 1, asker: Asker::Guard }));
+    assert_eq!(scan(&mut tracker, &reply[5..]), Ok("C3Z".into()));
+    assert!(tracker.is_over());
+}
+
+#[test]
+fn nothing_is_given_behind_an_error() {
+    let mut tracker = sent(&[Parse, Request::GivenParse, Sync, Request::GivenClose, Sync]);
+    assert_eq!(scan(&mut tracker, &messages("EZ")), Ok("EZ3".into()));
+    assert_eq!(scan(&mut tracker, &messages("Z")), Ok("Z".into()));
+    assert!(tracker.is_over());
+}
+
+#[test]
+fn what_is_first_is_given_at_once() {
+    let mut tracker = sent(&[Request::GivenParse, Bind, Sync]);
+    let given = tracker.scan(b"").unwrap();
+    assert_eq!((given.len, given.event.unwrap().kind), (0, Kind::ParseComplete));
+    assert_eq!(scan(&mut tracker, &messages("2Z")), Ok("Z".into()));
+}

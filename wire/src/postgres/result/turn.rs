@@ -128,7 +128,7 @@ impl Tracker {
                     self.state = State::Between;
                     return;
                 }
-                Request::CopyEnd => {}
+                request if request.is_answerless() => {}
                 // If a Sync before it ended the skipping, it is answered.
                 _ if self.doubts > 0 => {
                     self.state = State::Lost;
@@ -160,9 +160,12 @@ impl Tracker {
     fn entered(&mut self, reply: Reply) -> Reply {
         let Reply::CopyIn { extended, .. } = reply else { return reply };
         while let Some(expected) = self.queue.front() {
+            let expected_is_sync = expected.request == Request::Sync;
             let open = match expected.request {
                 Request::Sync => true,
                 Request::CopyEnd => false,
+                // The server has not seen it; it would have made the COPY fail.
+                request if request.is_answerless() => true,
                 // This cannot be in the middle of a COPY: it fails, if it has not failed already.
                 _ => return Reply::CopyIn { open: false, extended },
             };
@@ -171,7 +174,7 @@ impl Tracker {
             if !open {
                 return Reply::CopyIn { open, extended };
             }
-            self.ignored += 1;
+            self.ignored += u32::from(expected_is_sync);
         }
         Reply::CopyIn { open: true, extended }
     }

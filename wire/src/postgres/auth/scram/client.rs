@@ -5,6 +5,15 @@ use super::message::{attribute, decoded, decoded_key, encoded, is_nonce, number}
 use super::{Binding, Failure, Mechanism, NONCE_LEN};
 use crate::Reader;
 
+/// What a server's first message asks the keys for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derivation {
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// How many iterations: at least 1, at most [`ITERATIONS_MAX`].
+    pub iterations: u32,
+}
+
 /// What a client proves itself with.
 #[derive(Debug, Clone, Copy)]
 pub enum Credential<'a> {
@@ -53,6 +62,15 @@ impl Client {
         self.first.as_bytes()
     }
 
+    /// For which salt the server's first message asks the keys: who keeps them, or computes them
+    /// elsewhere, looks here before the [`Client::answer`].
+    ///
+    /// # Errors
+    /// As [`Client::answer`].
+    pub fn derivation(&self, server_first: &[u8]) -> Result<Derivation, Failure> {
+        self.read(server_first).map(|(_, derivation)| derivation)
+    }
+
     /// Answers the server's first message.
     ///
     /// # Errors
@@ -62,6 +80,21 @@ impl Client {
         server_first: &[u8],
         credential: Credential<'_>,
     ) -> Result<Answer, Failure> {
+        let (nonce, Derivation { salt, iterations }) = self.read(server_first)?;
+        let keys = match credential {
+            Credential::Password(password) => &Keys::derive(password, &salt, iterations),
+            Credential::Keys(keys) => keys,
+        };
+        let bare = &self.first.as_bytes()[self.bare..];
+        let unproved = [b"c=", self.covered.as_bytes(), b",r=", nonce].concat();
+        let said: [&[u8]; 5] = [bare, b",", server_first, b",", &unproved];
+        let proof = xor(keys.client, &hmac(&keys.stored(), &said));
+        let message = [&unproved, &b",p="[..], encoded(&proof).as_bytes()].concat();
+        Ok(Answer { message, signature: hmac(&keys.server, &said) })
+    }
+
+    /// The server's nonce, and what it wants.
+    fn read<'m>(&self, server_first: &'m [u8]) -> Result<(&'m [u8], Derivation), Failure> {
         const NAME: &str = "first message of a SCRAM server";
         let mut reader = Reader::new(NAME, server_first);
         if reader.peek_u8() == Some(b'm') {
@@ -78,16 +111,7 @@ impl Client {
         if !(1..=ITERATIONS_MAX).contains(&iterations) {
             return Err(Failure::Iterations(iterations));
         }
-        let keys = match credential {
-            Credential::Password(password) => &Keys::derive(password, &salt, iterations),
-            Credential::Keys(keys) => keys,
-        };
-        let bare = &self.first.as_bytes()[self.bare..];
-        let unproved = [b"c=", self.covered.as_bytes(), b",r=", nonce].concat();
-        let said: [&[u8]; 5] = [bare, b",", server_first, b",", &unproved];
-        let proof = xor(keys.client, &hmac(&keys.stored(), &said));
-        let message = [&unproved, &b",p="[..], encoded(&proof).as_bytes()].concat();
-        Ok(Answer { message, signature: hmac(&keys.server, &said) })
+        Ok((nonce, Derivation { salt, iterations }))
     }
 }
 

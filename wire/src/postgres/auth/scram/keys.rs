@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 /// Bytes of a key and of all that is computed from keys.
 pub const KEY_LEN: usize = 32;
@@ -15,7 +16,7 @@ pub const ITERATIONS_MAX: u32 = 1_000_000;
 pub(super) type Key = [u8; KEY_LEN];
 
 /// What proves a password without it: for one salt and one number of iterations. It does not show
-/// itself in logs.
+/// itself in logs, and is overwritten when dropped.
 #[derive(Clone)]
 pub struct Keys {
     /// Proves the client to the server.
@@ -34,6 +35,13 @@ impl Keys {
     /// What a server keeps of the client's key.
     pub(super) fn stored(&self) -> Key {
         hash(&self.client)
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.client.zeroize();
+        self.server.zeroize();
     }
 }
 

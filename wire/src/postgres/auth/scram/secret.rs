@@ -1,5 +1,6 @@
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
+use super::client::Derivation;
 use super::keys::{KEY_LEN, Key, Keys, hash};
 use super::message::{decoded, decoded_key, encoded, number};
 use crate::{Malformed, Reader};
@@ -74,6 +75,19 @@ impl Secret {
             server: decoded_key(NAME, server)?,
             owner: Owner::User,
         })
+    }
+
+    /// For which salt its keys are derived. The iterations are as many as the secret says, which
+    /// may be more than [`ITERATIONS_MAX`](super::ITERATIONS_MAX).
+    pub fn derivation(&self) -> Derivation {
+        Derivation { salt: self.salt.clone(), iterations: self.iterations }
+    }
+
+    /// Whether `keys` are its keys; of nobody's secret none are.
+    pub fn is_of(&self, keys: &Keys) -> bool {
+        let known = Choice::from(u8::from(self.owner == Owner::User));
+        let stored = keys.stored().ct_eq(&self.stored) & keys.server.ct_eq(&self.server);
+        (stored & known).into()
     }
 
     /// The text that [`Secret::parse`] reads.

@@ -1,14 +1,16 @@
-//! The first words of a statement: they tell its kind and where its tables stand.
+//! MySQL and MariaDB: the first words of a statement, which tell its kind and where its tables
+//! stand, and the words inside that do something to the session.
 
-use super::{Head, Reader, data_kind, last_part};
+use super::{Head, Reader, Subjects, data_kind};
 use crate::sql::digest::unquote;
+use crate::sql::function::mysql;
 use crate::sql::keyword::Keyword::{self, *};
 use crate::sql::lexer::{Token, TokenKind};
 use crate::sql::{Begin, Effects, Kind, Subject};
 
 impl Reader<'_> {
     /// The first words of a statement.
-    pub(super) fn head(&mut self) -> Head {
+    pub(super) fn mysql_head(&mut self) -> Head {
         let Some(TokenKind::Keyword(first)) = self.cursor.peek(0) else {
             return Head::Is(Kind::Other);
         };
@@ -34,7 +36,7 @@ impl Reader<'_> {
             Call => Head::Is(Kind::Call),
             Load => self.load(),
             Prepare | Execute | Deallocate | Handler => self.named(first),
-            Xa => Head::Is(Kind::Xa),
+            Xa => self.holds(Kind::Xa),
             Kill => Head::Is(Kind::Kill),
             Check | Checksum | Optimize | Repair => {
                 self.tables.expect_target(true);
@@ -44,15 +46,6 @@ impl Reader<'_> {
                 self.admin()
             }
             _ => Head::Is(Kind::Other),
-        }
-    }
-
-    fn data(&mut self, first: Keyword) {
-        match first {
-            Update => self.tables.expect_references(),
-            Insert | Replace | Table => self.tables.expect_target(false),
-            Delete => self.tables.expect_from(),
-            _ => {}
         }
     }
 
@@ -198,7 +191,7 @@ impl Reader<'_> {
             }
         };
         match first {
-            Create if temporary => self.effects |= Effects::CREATES_TEMPORARY,
+            Create if temporary => self.seen.creates_temporary = true,
             Drop if temporary => self.effects |= Effects::DROPS_TEMPORARY,
             Drop if self.cursor.take(&[Prepare]) => return self.named(Deallocate),
             _ => self.effects |= Effects::IMPLICIT_COMMIT,
@@ -211,7 +204,7 @@ impl Reader<'_> {
                 break;
             }
             if self.cursor.at(&[Index, Trigger, Select, Insert, Update, Delete, All]) {
-                self.arms_on = true;
+                self.seen.arms_on = true;
             }
             if self.cursor.at(&stored) && matches!(first, Create | Alter) {
                 return Head::Block(Kind::Ddl);
@@ -226,28 +219,10 @@ impl Reader<'_> {
         {
             self.tables.expect_target(false);
         }
-        if temporary {
-            self.subject_table();
+        if temporary && let Some((_, name)) = self.table_ahead() {
+            self.is_about(Subject::Name(name));
         }
         Head::Is(Kind::Ddl)
-    }
-
-    /// The temporary table: the next name, after IF [NOT] EXISTS.
-    fn subject_table(&mut self) {
-        while self.cursor.at(&[If, Not, Exists]) {
-            self.take();
-        }
-        if matches!(self.cursor.peek(0), Some(TokenKind::Word | TokenKind::Quoted)) {
-            self.take();
-            if self.cursor.at_sign(b'.') {
-                self.take();
-                self.take();
-            }
-            if let Some(table) = self.tables.first() {
-                let name = table.name.clone();
-                self.is_about(Subject::Name(name));
-            }
-        }
     }
 
     fn explain(&mut self, first: Keyword) -> Head {
@@ -308,13 +283,13 @@ impl Reader<'_> {
             Lock => {
                 self.effects |= Effects::IMPLICIT_COMMIT;
                 self.tables.expect_target(true);
-                Head::Is(Kind::LockTables)
+                self.holds(Kind::LockTables)
             }
             Unlock => {
                 self.effects |= Effects::IMPLICIT_COMMIT;
                 Head::Is(Kind::UnlockTables)
             }
-            Backup => Head::Is(Kind::LockTables),
+            Backup => self.holds(Kind::LockTables),
             _ => {
                 let mut tables = false;
                 let mut locks = false;
@@ -324,7 +299,7 @@ impl Reader<'_> {
                     self.take();
                 }
                 self.effects |= Effects::IMPLICIT_COMMIT;
-                Head::Is(if locks { Kind::LockTables } else { Kind::Admin })
+                if locks { self.holds(Kind::LockTables) } else { Head::Is(Kind::Admin) }
             }
         }
     }
@@ -361,9 +336,101 @@ impl Reader<'_> {
         if matches!(self.cursor.peek(0), Some(TokenKind::Word | TokenKind::Quoted))
             && let Some(token) = self.take()
         {
-            let name = String::from_utf8_lossy(unquote(token.span.of(self.sql)));
-            self.is_about(Subject::Name(name.into()));
+            self.is_about(Subject::Name(self.dialect.name(token.span.of(self.sql))));
         }
+        match kind {
+            Kind::Prepare | Kind::Handler => self.holds(kind),
+            _ => Head::Is(kind),
+        }
+    }
+
+    fn holds(&mut self, kind: Kind) -> Head {
+        self.effects |= Effects::HOLDS;
         Head::Is(kind)
     }
+
+    /// Whether what has this name before a parenthesis may be a function of the user's own.
+    pub(super) fn is_named_by_user(&self, token: Token) -> bool {
+        let is_qualified = self.before.is_some_and(|before| before.kind == TokenKind::Sign(b'.'));
+        match token.kind {
+            TokenKind::Quoted => true,
+            TokenKind::Word | TokenKind::Keyword(_) => {
+                is_qualified || !mysql::is_built_in(token.span.of(self.sql))
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn mysql_word(&mut self, keyword: Keyword, next: Option<TokenKind>) {
+        let called = next == Some(TokenKind::Sign(b'('));
+        let effect = match keyword {
+            GetLock if called => self.lock_function(Effects::GET_LOCK),
+            ReleaseLock if called => self.lock_function(Effects::RELEASE_LOCK),
+            ReleaseAllLocks if called => Effects::RELEASE_ALL_LOCKS,
+            LastInsertId | Lastval if called => Effects::LAST_INSERT_ID,
+            RowCount if called => Effects::ROW_COUNT,
+            FoundRows if called => Effects::FOUND_ROWS,
+            ConnectionId if called => Effects::CONNECTION_ID,
+            SqlCalcFoundRows => Effects::CALC_FOUND_ROWS,
+            Snapshot => Effects::SERIAL_SNAPSHOT,
+            Into if next == Some(TokenKind::UserVariable) => {
+                Effects::INTO_VARIABLE | Effects::ASSIGNS_USER_VARIABLE
+            }
+            _ => Effects::NONE,
+        };
+        self.effects |= effect;
+        if let (Using, Some(TokenKind::Word | TokenKind::Quoted)) = (keyword, next) {
+            self.tables.using();
+        }
+    }
+
+    /// The name of the lock counts when it is the first value: only then it is the first in every
+    /// text of this digest.
+    fn lock_function(&mut self, effect: Effects) -> Effects {
+        let value = match self.cursor.peek(1) {
+            Some(TokenKind::Literal | TokenKind::Parameter) => true,
+            Some(TokenKind::Keyword(keyword)) => matches!(keyword, Null | True | False),
+            _ => false,
+        };
+        let alone = matches!(self.cursor.peek(2), Some(TokenKind::Sign(b',' | b')')));
+        if value && alone && self.values == 0 {
+            self.is_about(Subject::FirstValue);
+        } else {
+            self.subject = Subjects::Many;
+        }
+        effect
+    }
+
+    pub(super) fn user_variable(&mut self, token: Token) {
+        let account = self.before.is_some_and(|before| {
+            before.span.end == token.span.start
+                && matches!(before.kind, TokenKind::Literal | TokenKind::Word | TokenKind::Quoted)
+        });
+        if account {
+            return;
+        }
+        self.effects |= Effects::USER_VARIABLE;
+        if self.cursor.at_sign(b':') && self.cursor.peek(1) == Some(TokenKind::Sign(b'=')) {
+            self.effects |= Effects::ASSIGNS_USER_VARIABLE;
+        }
+    }
+
+    pub(super) fn system_variable(&mut self, token: Token) {
+        let name = token.span.of(self.sql).to_ascii_lowercase();
+        self.effects |= match last_part(&name).trim_ascii_start() {
+            b"last_insert_id" | b"identity" | b"@@last_insert_id" | b"@@identity" => {
+                Effects::LAST_INSERT_ID
+            }
+            b"warning_count" | b"error_count" | b"@@warning_count" | b"@@error_count" => {
+                Effects::WARNINGS
+            }
+            b"pseudo_thread_id" | b"@@pseudo_thread_id" => Effects::CONNECTION_ID,
+            _ => Effects::NONE,
+        };
+    }
+}
+
+/// `@@session.x` to `x`, `@@x` to itself.
+fn last_part(name: &[u8]) -> &[u8] {
+    name.rsplit(|byte| *byte == b'.').next().unwrap_or(name)
 }

@@ -1,0 +1,85 @@
+//! What a connection is cancelled by: a number and a secret. Databases give the guard such keys, and
+//! the guard gives clients its own.
+//!
+//! ```text
+//! version 3.0   process id: the session's   secret: 4 random bytes
+//! version 3.2   process id: the session's   secret: the instance (4 bytes), 28 random bytes
+//! ```
+//!
+//! Four bytes leave no room for more: a client of version 3.0 reaches its session only through the
+//! instance that it is connected to.
+
+use wire::postgres::backend::BackendKeyData;
+use wire::postgres::startup::{CANCEL_KEY_MIN, CancelKey, CancelRequest, Version};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// How long a secret for clients of version 3.2 is, in bytes; as PostgreSQL's own.
+const LONG_LEN: usize = 32;
+
+/// The number of a connection, and the secret that proves that one may cancel it. Keys are compared
+/// in constant time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendKey {
+    /// The number: a server's process id, unless a proxy made it up; a client's session.
+    pub process_id: u32,
+    secret: Secret,
+}
+
+impl BackendKey {
+    /// A new key for the client of a session. `instance` tells guards apart that clients reach
+    /// under one address.
+    pub fn of_session(id: u32, instance: u32, version: Version) -> Self {
+        let long = version >= Version::V3_2;
+        let mut secret = Zeroizing::new(vec![0; if long { LONG_LEN } else { CANCEL_KEY_MIN }]);
+        aws_lc_rs::rand::fill(&mut secret)
+            .expect("aws-lc aborts rather than run out of randomness");
+        if long {
+            secret[..size_of::<u32>()].copy_from_slice(&instance.to_be_bytes());
+        }
+        Self { process_id: id, secret: secret.into() }
+    }
+
+    /// Which instance gave this key to a client; `None` if it does not say.
+    pub fn instance(&self) -> Option<u32> {
+        let secret = self.secret.expose();
+        let instance = secret.first_chunk().filter(|_| secret.len() == LONG_LEN)?;
+        Some(u32::from_be_bytes(*instance))
+    }
+
+    /// The secret as it is sent.
+    pub fn secret(&self) -> CancelKey<'_> {
+        CancelKey::new(self.secret.expose()).expect("it was one when it was kept")
+    }
+}
+
+/// Keeps what a server has sent.
+impl From<BackendKeyData<'_>> for BackendKey {
+    fn from(data: BackendKeyData<'_>) -> Self {
+        Self { process_id: data.process, secret: data.key.as_bytes().into() }
+    }
+}
+
+/// Keeps what a client has sent.
+impl From<CancelRequest<'_>> for BackendKey {
+    fn from(request: CancelRequest<'_>) -> Self {
+        Self { process_id: request.process, secret: request.key.as_bytes().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_as_long_as_its_version_has_it_and_new_each_time() {
+        let short = BackendKey::of_session(1 << 30, 7, Version::V3_0);
+        assert_eq!((short.secret().as_bytes().len(), short.instance()), (4, None));
+        let long = BackendKey::of_session(1 << 30, 7, Version::V3_2);
+        assert_eq!((long.secret().as_bytes().len(), long.instance()), (32, Some(7)));
+        assert_ne!(long, BackendKey::of_session(1 << 30, 7, Version::V3_2));
+        assert_eq!(long, BackendKey::from(CancelRequest { process: 1 << 30, key: long.secret() }));
+        assert_ne!(long, BackendKey::from(CancelRequest { process: 1, key: long.secret() }));
+    }
+}

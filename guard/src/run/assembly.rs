@@ -1,0 +1,231 @@
+//! A guard of any engine, put together: it serves, and drains.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use policy::{sql::Statements, switch::Switches};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use tracing::{info, warn};
+
+use super::{CANCEL_GRACE, StartError, listen, whole};
+use crate::{
+    admin,
+    config::{Config, Pooling},
+    control::Operations,
+    engine::Engine,
+    gate::Gate,
+    herd::Handshakes,
+    listener::Listener,
+    metrics::Metrics,
+    notify::{Condition, Notifier},
+    operations::Operator,
+    session::{client::Buffers, registry::Sessions},
+    shared::{SessionOptions, Shared},
+    upstream::{Upstream, UpstreamOptions, connect::Target, control::Control},
+};
+
+/// How many digests are remembered. At about 1 KiB each, no more than 16 MiB.
+const DIGESTS_MAX: usize = 16 * 1024;
+
+/// How often gauges are set and histograms folded.
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// A guard that listens.
+#[derive(Debug)]
+pub(super) struct Assembly<E: Engine> {
+    shared: Arc<Shared<E>>,
+    listeners: Vec<Listener<E>>,
+    admin: TcpListener,
+    metrics: Option<TcpListener>,
+    operator: Arc<Operator<E>>,
+    drain: Arc<Notify>,
+    drain_timeout: Duration,
+    notifier: Arc<Notifier>,
+}
+
+/// What an engine brings to an assembly.
+pub(super) struct Parts<E: Engine> {
+    pub engine: E,
+    pub target: Arc<Target>,
+    pub control: Control,
+    pub identity: Arc<str>,
+    pub listeners: Vec<Listener<E>>,
+}
+
+impl<E: Engine> Assembly<E> {
+    /// Puts the parts together. `source` is the file that a reload reads again.
+    pub(super) fn new(
+        config: &Config,
+        source: Option<PathBuf>,
+        parts: Parts<E>,
+    ) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new(&config.class_names()));
+        metrics.upstream.limit.set(f64::from(config.upstream.connections));
+        let upstream = Upstream::new(UpstreamOptions {
+            target: parts.target,
+            connections: config.upstream.connections,
+            statements_per_connection: whole(config.upstream.statements_per_connection),
+            idle_timeout: config.upstream.idle_timeout,
+            handshakes: Handshakes::new(
+                config.upstream.handshakes_at_once,
+                config.upstream.handshakes_per_second,
+            ),
+            control: parts.control,
+            identity: parts.identity,
+            nets: E::nets(&config.native_limits()),
+            metrics: Arc::clone(&metrics),
+        });
+        let shared = share(config, upstream, parts.engine, metrics);
+        let drain = Arc::new(Notify::new());
+        let admin = listen(config.admin.address)?;
+        let metrics = config.admin.metrics_address.map(listen).transpose()?;
+        let notifier = Arc::new(Notifier::from_env());
+        let told = Arc::clone(&notifier);
+        let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source, told);
+        Ok(Self {
+            shared,
+            listeners: parts.listeners,
+            admin,
+            metrics,
+            operator: Arc::new(operator),
+            drain,
+            drain_timeout: config.guard.drain_timeout,
+            notifier,
+        })
+    }
+
+    /// Where clients connect: the addresses that were configured, with the ports the system chose
+    /// where the configuration says 0.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|l| l.socket.local_addr().ok()).collect()
+    }
+
+    /// Where the HTTP side is.
+    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.local_addr().ok()
+    }
+
+    /// What an operator may ask.
+    pub(super) fn operator(&self) -> Arc<dyn Operations> {
+        Arc::clone(&self.operator) as _
+    }
+
+    /// Serves until it is asked to drain ([`Operator`], or `stop`), and has drained: no new
+    /// clients, sessions end between transactions, and what is open after `drain_timeout` is ended.
+    pub(super) async fn run(self, stop: impl Future<Output = ()>) {
+        let mut tasks = JoinSet::new();
+        let mut listening = JoinSet::new();
+        for listener in self.listeners {
+            listening.spawn(listener.run(Arc::clone(&self.shared)));
+        }
+        let shared = Arc::clone(&self.shared);
+        tasks.spawn(async move { shared.gate.run_timer().await });
+        let shared = Arc::clone(&self.shared);
+        tasks.spawn(async move { shared.upstream.run_idle_reaper().await });
+        let operator = Arc::clone(&self.operator);
+        tasks.spawn(async move { upkeep(&operator).await });
+        let operations: Arc<dyn Operations> = Arc::clone(&self.operator) as _;
+        tasks.spawn(serve(self.admin, admin::router(Arc::clone(&operations))));
+        if let Some(listener) = self.metrics {
+            tasks.spawn(serve(listener, admin::metrics_router(operations)));
+        }
+        let notifier = Arc::clone(&self.notifier);
+        tasks.spawn(async move { notifier.run_watchdog().await });
+        self.notifier.tell(Condition::Ready);
+        tokio::select! {
+            () = stop => {}
+            () = self.drain.notified() => {}
+        }
+        self.notifier.tell(Condition::Stopping);
+        info!(timeout = ?self.drain_timeout, "draining");
+        listening.shutdown().await;
+        drain(&self.shared, self.drain_timeout).await;
+        tasks.shutdown().await;
+    }
+}
+
+async fn serve(listener: TcpListener, router: axum::Router) {
+    if let Err(error) = admin::serve(listener, router, std::future::pending()).await {
+        warn!(%error, "the admin side ended");
+    }
+}
+
+async fn upkeep<E: Engine>(operator: &Operator<E>) {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        operator.observe();
+    }
+}
+
+/// How often the end of the last session is looked for while draining.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Lets sessions end between transactions, and ends those that do not.
+async fn drain<E: Engine>(shared: &Shared<E>, patience: Duration) {
+    shared.draining.store(true, std::sync::atomic::Ordering::Release);
+    shared.metrics.guard.draining.set(1.0);
+    for card in shared.sessions.all() {
+        // It looks up from waiting for a command, sees that the guard drains, and says goodbye.
+        card.kill_query_when_idle();
+    }
+    let deadline = Instant::now() + patience;
+    while !shared.sessions.is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+    }
+    let left = shared.sessions.all();
+    if !left.is_empty() {
+        warn!(sessions = left.len(), "ending sessions that did not end by themselves");
+    }
+    for card in left {
+        card.kill_connection();
+    }
+    let deadline = Instant::now() + CANCEL_GRACE;
+    // Also what was left behind is ended first: closing its socket would end nothing.
+    let is_busy = || !shared.sessions.is_empty() || shared.upstream.reclaiming() > 0;
+    while is_busy() && Instant::now() < deadline {
+        tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+    }
+}
+
+fn share<E: Engine>(
+    config: &Config,
+    upstream: Arc<Upstream<E>>,
+    engine: E,
+    metrics: Arc<Metrics>,
+) -> Arc<Shared<E>> {
+    let now = Instant::now();
+    let policy = Arc::new(config.policy());
+    let mut switches = Switches::default();
+    for switch in config.initial_switches() {
+        if let Err(error) = switches.set(now, switch) {
+            warn!(%error, "a configured switch was not set");
+        }
+    }
+    let options = SessionOptions {
+        session_pooling: config.upstream.pooling == Pooling::Session,
+        statements_per_client: whole(config.upstream.statements_per_client),
+        max_packet: usize::try_from(config.upstream.max_packet.0).unwrap_or(usize::MAX),
+        lease_timeout: config.upstream.connect_timeout * 2,
+        linger: config.upstream.linger,
+        cancel_grace: CANCEL_GRACE,
+    };
+    Arc::new(Shared {
+        gate: Gate::new(now, Arc::clone(&policy)),
+        policy: ArcSwap::new(policy),
+        switches: ArcSwap::from_pointee(switches),
+        statements: Statements::new(DIGESTS_MAX),
+        upstream,
+        buffers: Arc::new(Buffers::default()),
+        sessions: Arc::new(Sessions::default()),
+        engine,
+        options,
+        metrics,
+        draining: AtomicBool::new(false),
+    })
+}
