@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 from drivers.mysqlclient import MySqlClient
+from expect import expect
 from report import Report
 from settings import Settings
-from world import World, expect
+from world import World
 
 WORKLOADS = ("oltp_point_select", "oltp_read_write")
 THREADS = 8

@@ -1,4 +1,4 @@
-"""A small shop on Django's MySQL back end: migrations, models and transactions."""
+"""A small shop on Django's back ends: migrations, models and transactions."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection, connections, transaction
 from django.db.models import Avg, Count, F, Sum
 
-from world import Checks, expect
+from expect import Checks, expect
 
 check = CHECKS = Checks()
 
@@ -20,11 +20,11 @@ NAMES = ("pen", "ink", "paper")
 MOMENT = datetime(2024, 7, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 
 
-def shops(settings, account, database):
+def shops(dialect, host, port, account, database):
     here = {
-        "ENGINE": "django.db.backends.mysql",
-        "HOST": settings.host,
-        "PORT": account.port,
+        "ENGINE": dialect.backend,
+        "HOST": host,
+        "PORT": port,
         "USER": account.user,
         "PASSWORD": account.password,
         "NAME": database,
@@ -38,16 +38,17 @@ def shops(settings, account, database):
         USE_TZ=True,
     )
     django.setup()
-    yield "django", Shop()
+    yield "django", Shop(dialect)
 
 
 class Shop:
     """The application. Its models can be imported only once Django is set up."""
 
-    def __init__(self):
+    def __init__(self, dialect):
         from apps.django_shop.models import Item, Line, Order
 
         self.items, self.lines, self.orders = Item.objects, Line.objects, Order.objects
+        self.dialect = dialect
         self.migrate()
 
     def migrate(self, *target):
@@ -110,7 +111,7 @@ def an_atomic_block_is_undone_as_a_whole(shop):
             shop.items.create(name="brush")
             shop.items.create(name="pen")
     except IntegrityError as error:
-        expect(error.args[0], 1062)
+        expect(shop.dialect.code(error.__cause__), shop.dialect.duplicate)
     expect(shop.items.count(), len(NAMES))
 
 
@@ -159,16 +160,17 @@ def each_database_connection_has_its_own_zone(shop):
     for _ in range(5):
         expect(shop.orders.get(pk=order.pk).placed, MOMENT)
         shown = shop.orders.using("warsaw").get(pk=order.pk).placed
-        expect((shown.hour, shown.microsecond, str(shown.tzinfo)), (12, 123456, "Europe/Warsaw"))
+        wanted = (shop.dialect.noon_in_warsaw, 123456, "Europe/Warsaw")
+        expect((shown.hour, shown.microsecond, str(shown.tzinfo)), wanted)
 
 
 @check
 def a_killed_connection_is_replaced_at_the_next_request(shop):
     with connection.cursor() as cursor:
-        cursor.execute("SELECT CONNECTION_ID()")
+        cursor.execute(shop.dialect.identity)
         (identity,) = cursor.fetchone()
     with connections["warsaw"].cursor() as killer:
-        killer.execute(f"KILL {identity}")
+        killer.execute(shop.dialect.kill.format(identity))
     try:
         shop.items.count()
     except OperationalError:

@@ -6,7 +6,7 @@ from sqlalchemy import URL, ForeignKey, String, create_engine, func, select, tex
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
 
-from world import Checks, expect
+from expect import Checks, expect
 
 check = CHECKS = Checks()
 
@@ -47,17 +47,17 @@ class Line(Base):
     item: Mapped[Item] = relationship()
 
 
-def shops(settings, account, database):
-    for driver in ("pymysql", "mysqldb", "mysqlconnector"):
-        user, password = account.user, account.password
-        url = URL.create(f"mysql+{driver}", user, password, settings.host, account.port, database)
-        yield f"sqlalchemy over {driver}", Shop(url)
+def shops(dialect, host, port, account, database):
+    for driver in dialect.drivers:
+        url = URL.create(f"{dialect.name}+{driver}", account.user, account.password, host, port, database)
+        yield f"sqlalchemy over {driver}", Shop(dialect, url)
 
 
 class Shop:
     """The application: an engine with a pool of connections, and the tables."""
 
-    def __init__(self, url):
+    def __init__(self, dialect, url):
+        self.dialect = dialect
         self.engine = create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=THREADS)
 
     def restock(self):
@@ -115,7 +115,7 @@ def a_failed_commit_rolls_back_and_the_session_goes_on(shop):
         try:
             session.commit()
         except IntegrityError as error:
-            expect(error.orig.args[0], 1062)
+            expect(shop.dialect.code(error.orig), shop.dialect.duplicate)
         else:
             raise AssertionError("a duplicate name was accepted")
         session.rollback()
@@ -161,15 +161,15 @@ def the_isolation_level_is_that_of_the_connection(shop):
     for _ in range(10):
         with strict.connect() as one, shop.engine.connect() as other:
             expect(one.get_isolation_level(), "SERIALIZABLE")
-            expect(other.get_isolation_level(), "REPEATABLE READ")
+            expect(other.get_isolation_level(), shop.dialect.isolation)
 
 
 @check
 def the_pool_replaces_a_killed_connection(shop):
     with shop.engine.connect() as connection:
-        identity = connection.scalar(text("SELECT CONNECTION_ID()"))
+        identity = connection.scalar(text(shop.dialect.identity))
         with shop.engine.connect() as killer:
-            killer.execute(text(f"KILL {identity}"))
+            killer.execute(text(shop.dialect.kill.format(identity)))
         try:
             connection.execute(text("SELECT 1"))
         except OperationalError as error:

@@ -4,7 +4,7 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from world import Checks, expect, expect_refused
+from expect import Checks, expect, expect_refused
 
 check = CHECKS = Checks()
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from world import Checks, absent, expect, expect_any_of, expect_refused
+from expect import Checks, absent, expect, expect_any_of, expect_refused
 
 check = CHECKS = Checks()
 

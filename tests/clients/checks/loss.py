@@ -1,19 +1,8 @@
 """Connections that end: by the client, and by a KILL on the server."""
 
-import time
-
-from world import PATIENCE_S, Behind, Checks, expect
+from expect import Behind, Checks, eventually, expect
 
 check = CHECKS = Checks()
-
-
-def eventually(wanted, action):
-    """Waits until the action returns what is wanted."""
-    end = time.monotonic() + PATIENCE_S
-    while (got := action()) != wanted:
-        if time.monotonic() > end:
-            expect(got, wanted)
-        time.sleep(0.02)
 
 
 @check

@@ -1,6 +1,6 @@
 """Prepared statements of the binary protocol, and those of SQL."""
 
-from world import Checks, expect, expect_refused
+from expect import Checks, expect, expect_refused
 
 check = CHECKS = Checks()
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from world import Checks, expect, expect_refused
+from expect import Checks, expect, expect_refused
 
 check = CHECKS = Checks()
 

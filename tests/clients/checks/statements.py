@@ -1,6 +1,6 @@
 """Statements, their results and their errors."""
 
-from world import Checks, expect, expect_refused
+from expect import Checks, expect, expect_refused
 
 check = CHECKS = Checks()
 

@@ -1,7 +1,7 @@
 """Transactions, their locks, and the errors that locks give."""
 
 from adapter import Refused
-from world import Behind, Checks, expect, expect_refused
+from expect import Behind, Checks, expect, expect_refused
 
 check = CHECKS = Checks()
 

@@ -1,7 +1,7 @@
 """Every column type, read as text and carried through the driver's own values."""
 
 from columns import COLUMNS, definition, fill, names
-from world import Checks, expect
+from expect import Checks, expect
 
 check = CHECKS = Checks()
 

@@ -1,0 +1,1 @@
+"""The checks of every PostgreSQL client, one module for each subject."""

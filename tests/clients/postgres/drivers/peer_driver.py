@@ -1,0 +1,157 @@
+"""Clients of other languages: a child process per connection that speaks JSON, a line each way.
+
+    {"open": {host, port, user, password, database, ca, tls}}
+    {"run": sql}  {"run_all": sql}  {"bind": [sql, args]}  {"stream": sql}
+    {"prepare": sql}  {"execute": [statement, args]}  {"close": statement}
+    {"carry": [select, insert, binary]}  {"pipeline": [[sql, args], …]}
+    {"copy_in": [sql, data]}  {"copy_out": sql}
+    {"listen": channel}  {"notification": null}
+    {"cancel": null}     at any time, without an answer of its own
+
+The answer is `{"results": [{rows, affected}]}`, where a result of a pipeline may be `{refused}` too,
+`{"statement": number}`, `{"copied": text}`, `{"notified": [channel, payload]}`, `{"refused": [code,
+message]}`, `{"absent": why}`, or `{}`. A row's values are text or null; `carry` lets the peer hand its
+driver's own values from one statement to the next.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from threading import Lock
+
+from adapter import Absent, Refused, Result, Statement
+from session import Session
+
+PEERS = Path(__file__).parent.parent / "peers"
+
+
+class Peer(Session):
+    # The command that starts the peer.
+    program = []
+
+    def __init__(self, settings, *, account, database, tls=False):
+        self.writing = Lock()
+        self.child = subprocess.Popen(
+            self.program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        try:
+            self.ask(
+                open={
+                    "host": settings.host,
+                    "port": settings.port,
+                    "user": account.user,
+                    "password": account.password,
+                    "database": database,
+                    "ca": settings.ca,
+                    "tls": tls,
+                }
+            )
+        except Exception:
+            self.close()
+            raise
+
+    def tell(self, request):
+        with self.writing:
+            self.child.stdin.write(json.dumps(request) + "\n")
+            self.child.stdin.flush()
+
+    def ask(self, **request):
+        self.tell(request)
+        line = self.child.stdout.readline()
+        if not line:
+            raise EOFError(f"the peer ended during {list(request)}")
+        answer = json.loads(line)
+        if refused := answer.get("refused"):
+            raise Refused(*refused)
+        if absent := answer.get("absent"):
+            raise Absent(absent)
+        return answer
+
+    def results(self, **request):
+        return [result(part) for part in self.ask(**request)["results"]]
+
+    def run(self, sql):
+        return self.results(run=sql)[-1]
+
+    def run_all(self, sql):
+        return self.results(run_all=sql)
+
+    def bind(self, sql, *args):
+        return self.results(bind=[sql, args])[-1]
+
+    def prepare(self, sql):
+        number = self.ask(prepare=sql)["statement"]
+        return Statement(
+            run=lambda *args: self.results(execute=[number, args])[-1],
+            close=lambda: self.ask(close=number),
+        )
+
+    def carry(self, select, insert, *, binary):
+        self.ask(carry=[select, insert, binary])
+
+    def stream(self, sql):
+        yield from self.results(stream=sql)[-1].rows
+
+    def copy_in(self, sql, data):
+        self.ask(copy_in=[sql, data])
+
+    def copy_out(self, sql):
+        return self.ask(copy_out=sql)["copied"]
+
+    def listen(self, channel):
+        self.ask(listen=channel)
+
+    def notification(self):
+        return tuple(self.ask(notification=None)["notified"])
+
+    def pipeline(self, statements):
+        return self.results(pipeline=statements)
+
+    def cancel(self):
+        self.tell({"cancel": None})
+
+    def close(self):
+        self.child.communicate()
+
+
+def result(part):
+    if refused := part.get("refused"):
+        return Refused(*refused)
+    return Result(rows=[tuple(row) for row in part.get("rows") or []], affected=part.get("affected"))
+
+
+class NodePostgres(Peer):
+    program = ["node", str(PEERS / "node-postgres.cjs")]
+
+
+class PostgresJs(Peer):
+    program = ["node", str(PEERS / "postgres.js.cjs")]
+    cannot_carry = {
+        "moment": "it makes a moment of it, with milliseconds in the zone of the client",
+        "stamp": "it makes a moment of it, with milliseconds",
+        "document": "it writes NULL for the JSON null",
+        "words": "it writes a NULL in an array as the word",
+    }
+    faults = {"a_bad_line_ends_a_copy": "it waits for ever for the end of a COPY that failed"}
+
+
+# The program of both Rust drivers, which the tests build and name.
+RUST_PEER = os.environ.get("TG_RUST_PEER", "rust-peer-postgres")
+
+# Both go on as if the server had begun the COPY, and take one answer for another from then on.
+LOST = "it loses its place among the answers when the server refuses a COPY"
+
+
+class TokioPostgres(Peer):
+    program = [RUST_PEER, "tokio-postgres"]
+    faults = {"a_copy_of_no_table_is_refused": LOST}
+
+
+class Sqlx(Peer):
+    program = [RUST_PEER, "sqlx"]
+    faults = {
+        "a_copy_of_no_table_is_refused": LOST,
+        "a_statement_is_cancelled_from_another_thread": "it cannot cancel",
+        "cancelling_an_idle_session_harms_nothing": "it cannot cancel",
+    }
