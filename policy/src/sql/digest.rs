@@ -11,12 +11,15 @@
 //!
 //! Digests are the same in every process and release: people write them into rules.
 
+mod text;
+
 use std::fmt;
 use std::str::FromStr;
 
 use super::keyword::Keyword;
 use super::lexer::{Token, TokenKind};
 use super::{Scratch, Span};
+use text::Text;
 
 /// A statement with its literals, spelling and layout taken away, as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,15 +104,15 @@ enum Rows {
     In,
     /// The next `(` at this depth begins a row.
     Next { depth: u32 },
-    /// In a row that began at this depth; `outer` is the hash up to the list's last new row.
-    Inside { depth: u32, outer: Hashes, text: usize },
+    /// In a row that began at this depth, or in an item that stands for itself (`$1::int`); `outer` is
+    /// the hash up to the list's last new row.
+    Inside { depth: u32, item: bool, outer: Hashes, text: usize },
 }
 
-/// The digest so far.
+/// The digest so far. The dialect is known to the compiler, so that each has a loop of its own.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct Folder<const POSTGRES: bool> {
     hashes: Hashes,
-    postgres: bool,
     /// TRUE and FALSE are kept: whom a `set_config` concerns depends on them.
     keeps_booleans: bool,
     before: Before,
@@ -126,16 +129,15 @@ pub(super) struct Folder {
     text: Option<Text>,
 }
 
-impl Folder {
+impl<const POSTGRES: bool> Folder<POSTGRES> {
     /// With `text`, the normalised text is written too.
-    pub(super) fn new(postgres: bool, text: bool) -> Self {
+    pub(super) fn new(text: bool) -> Self {
         let mut hashes = Hashes::START;
-        if postgres {
+        if POSTGRES {
             hashes.mix(tag::POSTGRES);
         }
         Self {
             hashes,
-            postgres,
             keeps_booleans: false,
             before: Before::Other,
             depth: 0,
@@ -171,7 +173,7 @@ impl Folder {
                 self.literal();
             }
             TokenKind::Keyword(Keyword::Null | Keyword::True | Keyword::False)
-                if matches!(self.before, Before::Opening) && !self.keeps_booleans =>
+                if matches!(self.before, Before::Opening) && !(POSTGRES && self.keeps_booleans) =>
             {
                 scratch.note_other_value();
                 self.literal();
@@ -207,11 +209,15 @@ impl Folder {
     }
 
     fn literal(&mut self) {
-        let continues = self.comma || self.before == Before::Literal;
-        (self.comma, self.sign) = (false, None);
-        if matches!(self.rows, Rows::Next { .. } | Rows::In) {
-            self.rows = Rows::No;
+        let in_list = POSTGRES && matches!(self.rows, Rows::Next { .. });
+        let continues = !in_list && (self.comma || self.before == Before::Literal);
+        self.sign = None;
+        match self.rows {
+            Rows::Next { depth } if POSTGRES && self.depth == depth => self.enter_row(true),
+            Rows::Next { .. } | Rows::In => self.rows = Rows::No,
+            _ => {}
         }
+        self.comma = false;
         if !continues {
             self.begin();
             self.hashes.mix(tag::LITERAL);
@@ -221,6 +227,9 @@ impl Folder {
     }
 
     fn other(&mut self, sql: &[u8], token: Token) {
+        if POSTGRES {
+            self.leave_item(sql, token);
+        }
         let opens_row = match (self.rows, token.kind) {
             (
                 Rows::Next { depth },
@@ -229,7 +238,7 @@ impl Folder {
             _ => false,
         };
         if opens_row {
-            self.enter_row();
+            self.enter_row(false);
         } else if let Rows::Next { depth } = self.rows
             && !(token.kind == TokenKind::Sign(b',') && self.depth == depth)
         {
@@ -270,7 +279,7 @@ impl Folder {
             }
             TokenKind::Sign(b')' | b']') => {
                 self.depth = self.depth.saturating_sub(1);
-                if let Rows::Inside { depth, outer, text } = self.rows
+                if let Rows::Inside { depth, item: false, outer, text } = self.rows
                     && self.depth == depth
                 {
                     self.end_row(depth, outer, text);
@@ -287,16 +296,27 @@ impl Folder {
     }
 
     /// A row is hashed by itself. The comma before it is settled when it ends.
-    fn enter_row(&mut self) {
+    fn enter_row(&mut self, item: bool) {
         if !self.comma {
             self.begin();
         }
         let text = self.text.as_ref().map_or(0, Text::len);
-        self.rows = Rows::Inside { depth: self.depth, outer: self.hashes, text };
+        self.rows = Rows::Inside { depth: self.depth, item, outer: self.hashes, text };
         if std::mem::take(&mut self.comma) {
             self.write(b",");
         }
         self.hashes = Hashes::START;
+    }
+
+    /// Ends the item that the token is behind.
+    fn leave_item(&mut self, sql: &[u8], token: Token) {
+        if let Rows::Inside { depth, item: true, outer, text } = self.rows
+            && self.depth == depth
+            && matches!(token.kind, TokenKind::Sign(b',' | b')' | b']'))
+        {
+            self.flush(sql);
+            self.end_row(depth, outer, text);
+        }
     }
 
     /// A row that was seen in this list leaves no trace.
@@ -318,7 +338,7 @@ impl Folder {
 
     /// The text or the statement ends in the middle of a row.
     fn close_row(&mut self) {
-        if let Rows::Inside { depth, outer, text } = self.rows {
+        if let Rows::Inside { depth, outer, text, .. } = self.rows {
             self.end_row(depth, outer, text);
         }
     }
@@ -360,10 +380,11 @@ impl Folder {
                 self.hashes.mix(tag::KEYWORD ^ keyword.hash());
                 self.write(keyword.as_str().as_bytes());
             }
-            TokenKind::Word if self.postgres => self.folded_name(bytes),
+            TokenKind::Word if POSTGRES => self.folded_name(bytes),
             TokenKind::Word | TokenKind::Quoted => {
-                let name = unquote(bytes);
-                self.keeps_booleans |= self.postgres && name == SET_CONFIG;
+                let is_bare = token.kind == TokenKind::Word;
+                let name = if is_bare { bytes } else { unquote(bytes) };
+                self.keeps_booleans |= POSTGRES && name == SET_CONFIG;
                 self.hashes.mix_bytes(tag::NAME, name, false);
                 self.write(name);
             }
@@ -430,46 +451,5 @@ pub(super) fn unquote(bytes: &[u8]) -> &[u8] {
     match bytes {
         [open @ (b'`' | b'"' | b'\''), inner @ ..] => inner.strip_suffix(&[*open]).unwrap_or(inner),
         _ => bytes,
-    }
-}
-
-/// The longest normalised text that is kept, in bytes; more is cut off.
-const NORMALISED_BYTES_MAX: usize = 1024;
-
-/// The normalised text, written token by token.
-#[derive(Debug, Default)]
-struct Text {
-    bytes: Vec<u8>,
-}
-
-impl Text {
-    fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn cut(&mut self, len: usize) {
-        self.bytes.truncate(len);
-    }
-
-    /// Words stand apart; signs stand as in prose.
-    fn put(&mut self, bytes: &[u8]) {
-        if self.bytes.len() >= NORMALISED_BYTES_MAX {
-            return;
-        }
-        let tight_after = matches!(self.bytes.last(), None | Some(b'(' | b'.'));
-        let tight_before = matches!(bytes, b")" | b"," | b"." | b";");
-        let operator = |byte: u8| b"<>=!:|&-+@#".contains(&byte);
-        let one_operator = matches!((self.bytes.last(), bytes), (Some(&last), [next])
-            if operator(last) && operator(*next));
-        if !tight_after && !tight_before && !one_operator {
-            self.bytes.push(b' ');
-        }
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn into_boxed_str(self) -> Box<str> {
-        let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
-        text.truncate(text.floor_char_boundary(NORMALISED_BYTES_MAX));
-        text.into()
     }
 }

@@ -146,6 +146,10 @@ impl Vocabulary {
     }
 
     /// The keyword this word is, in any case.
+    ///
+    /// Inlined whatever the compiler thinks of its two callers: a call made a point select 3 %
+    /// dearer (instructions).
+    #[inline(always)]
     pub(super) fn find(&self, word: &[u8]) -> Option<Keyword> {
         if !(LEN_MIN..=LEN_MAX).contains(&word.len()) {
             return None;

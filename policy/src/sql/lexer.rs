@@ -10,7 +10,7 @@
 
 use memchr::{memchr, memchr2, memmem};
 
-use super::keyword::{self, Keyword, Vocabulary};
+use super::keyword::{self, Keyword};
 use super::{Dialect, Span};
 
 mod postgres;
@@ -57,7 +57,6 @@ pub(super) struct Lexer<'a> {
     escapes: bool,
     /// Double quotes enclose identifiers.
     ansi_quotes: bool,
-    words: &'static Vocabulary,
     at: usize,
     executable: bool,
     /// The token before was a `.` or an operand a `.` may follow: then `.1` is no number.
@@ -74,16 +73,14 @@ enum Before {
 impl<'a> Lexer<'a> {
     /// `sql` must be shorter than 4 GiB, which [`super::TEXT_BYTES_MAX`] sees to.
     pub(super) fn new(sql: &'a [u8], dialect: Dialect) -> Self {
-        let (postgres, escapes, ansi_quotes, words) = match dialect {
-            Dialect::MySql(mode) => {
-                (false, !mode.no_backslash_escapes, mode.ansi_quotes, &keyword::MYSQL)
-            }
+        let (postgres, escapes, ansi_quotes) = match dialect {
+            Dialect::MySql(mode) => (false, !mode.no_backslash_escapes, mode.ansi_quotes),
             Dialect::Postgres { standard_conforming_strings } => {
-                (true, !standard_conforming_strings, true, &keyword::POSTGRES)
+                (true, !standard_conforming_strings, true)
             }
         };
         let before = Before::Other;
-        Self { sql, postgres, escapes, ansi_quotes, words, at: 0, executable: false, before }
+        Self { sql, postgres, escapes, ansi_quotes, at: 0, executable: false, before }
     }
 
     fn peek(&self, ahead: usize) -> u8 {
@@ -103,7 +100,7 @@ impl<'a> Lexer<'a> {
         if self.introduces(word) {
             return self.literal_after_introducer();
         }
-        self.words.find(word).map_or(TokenKind::Word, TokenKind::Keyword)
+        keyword::MYSQL.find(word).map_or(TokenKind::Word, TokenKind::Keyword)
     }
 
     fn skip_word(&mut self) -> &'a [u8] {
@@ -288,17 +285,16 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         TokenKind::Sign(byte)
     }
-}
 
-impl Iterator for Lexer<'_> {
-    type Item = Token;
-
-    fn next(&mut self) -> Option<Token> {
+    /// The next token, in the dialect it was made for: known to the compiler, so that each has a loop
+    /// of its own.
+    pub(super) fn token<const POSTGRES: bool>(&mut self) -> Option<Token> {
+        debug_assert_eq!(POSTGRES, self.postgres, "the dialect it was made for");
         self.at += self.gap();
         let start = self.at;
         let kind = match *self.sql.get(start)? {
             byte if is_word(byte) => {
-                if self.postgres {
+                if POSTGRES {
                     self.postgres_word(byte)
                 } else if byte.is_ascii_digit() && self.before != Before::Dot {
                     self.number()
@@ -306,7 +302,7 @@ impl Iterator for Lexer<'_> {
                     self.word()
                 }
             }
-            byte if self.postgres => self.postgres_sign(byte),
+            byte if POSTGRES => self.postgres_sign(byte),
             byte if self.opens_string(byte) => {
                 self.string(self.escapes);
                 TokenKind::Literal
@@ -343,6 +339,14 @@ impl Iterator for Lexer<'_> {
             };
         }
         Some(Token { kind, span: Span { start: start as u32, end: self.at as u32 } })
+    }
+}
+
+impl Iterator for Lexer<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        if self.postgres { self.token::<true>() } else { self.token::<false>() }
     }
 }
 

@@ -70,8 +70,20 @@ impl Statements {
     }
 }
 
-/// The one pass over the text.
+/// The one pass over the text; with `text`, the normalised text is written too.
 fn digest(
+    sql: &[u8],
+    dialect: Dialect,
+    scratch: &mut Scratch,
+    text: bool,
+) -> (Hashes, Option<Box<str>>) {
+    match dialect {
+        Dialect::MySql(_) => fold::<false>(sql, dialect, scratch, text),
+        Dialect::Postgres { .. } => fold::<true>(sql, dialect, scratch, text),
+    }
+}
+
+fn fold<const POSTGRES: bool>(
     sql: &[u8],
     dialect: Dialect,
     scratch: &mut Scratch,
@@ -79,8 +91,9 @@ fn digest(
 ) -> (Hashes, Option<Box<str>>) {
     scratch.clear();
     let read = &sql[..sql.len().min(TEXT_BYTES_MAX)];
-    let mut folder = Folder::new(dialect.is_postgres(), text);
-    for token in Lexer::new(read, dialect) {
+    let mut folder = Folder::<POSTGRES>::new(text);
+    let mut lexer = Lexer::new(read, dialect);
+    while let Some(token) = lexer.token::<POSTGRES>() {
         if token.kind == TokenKind::Comment {
             scratch.note_comment(read, token.span);
         } else {

@@ -3,6 +3,7 @@
 
 use super::*;
 
+mod postgres;
 mod properties;
 
 fn judge(sql: &str) -> std::sync::Arc<Shape> {

@@ -4,6 +4,7 @@
 
 use memchr::{memchr, memchr2, memmem};
 
+use super::super::keyword;
 use super::{Before, Lexer, TokenKind, is_space, is_word};
 
 impl Lexer<'_> {
@@ -48,7 +49,7 @@ impl Lexer<'_> {
                 TokenKind::Quoted
             }
             _ if self.before == Before::Dot => TokenKind::Word,
-            _ => self.words.find(word).map_or(TokenKind::Word, TokenKind::Keyword),
+            _ => keyword::POSTGRES.find(word).map_or(TokenKind::Word, TokenKind::Keyword),
         }
     }
 
@@ -111,8 +112,7 @@ impl Lexer<'_> {
 
     fn decimal(&mut self) -> TokenKind {
         self.digits(u8::is_ascii_digit);
-        // `1..10` is a range of two numbers.
-        if self.peek(0) == b'.' && self.peek(1) != b'.' {
+        if self.peek(0) == b'.' {
             self.at += 1;
             self.digits(u8::is_ascii_digit);
         }

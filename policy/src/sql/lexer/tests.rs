@@ -74,3 +74,45 @@ fn comments() {
     check("/*! a /* b */ c */", "{|w:a|c:/* b */|w:c|}");
     check("2*/*c*/3 */", "l:2|*|c:/*c*/|l:3|*|/");
 }
+
+fn check_postgres(sql: &str, expect: &str) {
+    let dialect = Dialect::Postgres { standard_conforming_strings: true };
+    assert_eq!(lex(sql, dialect), expect, "{sql}");
+}
+
+#[test]
+fn postgres_words_and_signs() {
+    check_postgres("sElEcT a$b, \"c\"\"D\".select", "SELECT|w:a$b|,|q:\"c\"\"D\"|.|w:select");
+    check_postgres("U&\"d\\0061\" u & 'a'", "q:U&\"d\\0061\"|w:u|&|l:'a'");
+    check_postgres("a->>'b' #> @ ? `c`", "w:a|-|>|>|l:'b'|#|>|@|?|`|w:c|`");
+    check_postgres("a::int4[1:2]", "w:a|:|:|w:int4|[|l:1|:|l:2|]");
+    check_postgres("_utf8 'a' @@b.e'c'", "w:_utf8|l:'a'|@|@|w:b|.|l:e'c'");
+}
+
+#[test]
+fn postgres_numbers_and_parameters() {
+    check_postgres("1_000 1.5_0 .5 1. 1e5 2E+3", "l:1_000|l:1.5_0|l:.5|l:1.|l:1e5|l:2E+3");
+    check_postgres("0x1F 0o17 0b1_0 0xZZ", "l:0x1F|l:0o17|l:0b1_0|l:0|w:xZZ");
+    check_postgres("1FROM 1e", "l:1|FROM|l:1|w:e");
+    check_postgres("$1 $12a $ $a", "p|p|w:a|$|$|w:a");
+}
+
+#[test]
+fn postgres_strings() {
+    check_postgres(
+        r"'a\' E'b\'c' e'' X'1F' b'0' N'd'",
+        r"l:'a\'|l:E'b\'c'|l:e''|l:X'1F'|l:b'0'|l:N'd'",
+    );
+    check_postgres("'a'\n'b' 'c' 'd'", "l:'a'\n'b'|l:'c'|l:'d'");
+    check_postgres("E'a' -- x\n 'b\\'' c", "l:E'a' -- x\n 'b\\''|w:c");
+    check_postgres("'a' -- never ends", "l:'a'|c:-- never ends");
+    check_postgres("$$a'$b$$ $x$ $$ $x$ $x$never", "l:$$a'$b$$|l:$x$ $$ $x$|l:$x$never");
+    check_postgres("a$$b$$", "w:a$$b$$");
+}
+
+#[test]
+fn postgres_comments() {
+    check_postgres("a--b\nc/* d /* e */ f */g", "w:a|c:--b|w:c|c:/* d /* e */ f */|w:g");
+    check_postgres("/*! a */ /*/*/ never", "c:/*! a */|c:/*/*/ never");
+    check_postgres("a*/b", "w:a|*|/|w:b");
+}

@@ -5,12 +5,18 @@ use proptest::prelude::*;
 use super::super::lexer::{Lexer, TokenKind};
 use super::super::*;
 
-fn digest(sql: &str) -> Digest {
-    Statements::new(1).judge(sql.as_bytes(), Dialect::default(), &mut Scratch::default()).digest
+const PG: Dialect = Dialect::Postgres { standard_conforming_strings: true };
+
+fn digest(sql: &str, dialect: Dialect) -> Digest {
+    Statements::new(1).judge(sql.as_bytes(), dialect, &mut Scratch::default()).digest
 }
 
-fn mysql(no_backslash_escapes: bool, ansi_quotes: bool) -> Dialect {
-    Dialect::MySql(LexMode { no_backslash_escapes, ansi_quotes })
+fn dialect() -> impl Strategy<Value = Dialect> {
+    let mysql = |(no_backslash_escapes, ansi_quotes)| {
+        Dialect::MySql(LexMode { no_backslash_escapes, ansi_quotes })
+    };
+    let postgres = |standard_conforming_strings| Dialect::Postgres { standard_conforming_strings };
+    prop_oneof![any::<(bool, bool)>().prop_map(mysql), any::<bool>().prop_map(postgres)]
 }
 
 /// Bytes that mean something, so that random texts reach the interesting places.
@@ -65,6 +71,22 @@ fn fragment() -> impl Strategy<Value = String> {
             "DELETE",
             "USING",
             "\u{e9}",
+            "$",
+            "$1",
+            "$a$",
+            "E'",
+            "U&",
+            "::",
+            "[",
+            "]",
+            "ARRAY",
+            "INTO",
+            "TEMP",
+            "COPY",
+            "PREPARE",
+            "SESSION",
+            "set_config(",
+            "pg_advisory_lock(",
         ])
         .prop_map(str::to_owned),
         "[ -~]{0,4}",
@@ -99,14 +121,14 @@ fn spell(tokens: &[&str], literal: &str, gap: &str, lower: bool) -> String {
 proptest! {
     #[test]
     fn any_bytes_are_read_to_their_end(
-        bytes in prop::collection::vec(any::<u8>(), 0..300), raw: bool, ansi: bool,
+        bytes in prop::collection::vec(any::<u8>(), 0..300), dialect in dialect(),
     ) {
-        check_any(&bytes, mysql(raw, ansi))?;
+        check_any(&bytes, dialect)?;
     }
 
     #[test]
-    fn any_text_is_read_to_its_end(text in text(), raw: bool, ansi: bool) {
-        check_any(text.as_bytes(), mysql(raw, ansi))?;
+    fn any_text_is_read_to_its_end(text in text(), dialect in dialect()) {
+        check_any(text.as_bytes(), dialect)?;
     }
 
     #[test]
@@ -118,22 +140,47 @@ proptest! {
     ) {
         let plain = spell(&tokens, "0", " ", false);
         let other = spell(&tokens, literal, gap, lower);
-        prop_assert_eq!(digest(&plain), digest(&other), "{} / {}", plain, other);
+        let expect = digest(&plain, Dialect::default());
+        prop_assert_eq!(expect, digest(&other, Dialect::default()), "{} / {}", plain, other);
+    }
+
+    #[test]
+    fn a_digest_of_postgres_does_not_depend_on_them_either(
+        tokens in statement(),
+        literal in prop::sample::select(vec![
+            "7", "'it''s'", "$12", "0x1F", "E'\\''", "$$it's$$", "$a$ $$ $a$", "U&'x'", "'\\'",
+        ]),
+        gap in prop::sample::select(vec![
+            " ", "\n\t ", " /* gap='x' /* y */ ' */ ", " --gap'\n", "/**/",
+        ]),
+        lower: bool,
+    ) {
+        let tokens: Vec<_> =
+            tokens.iter().map(|token| token.trim_matches(['`', '@'])).collect();
+        let plain = spell(&tokens, "0", " ", false);
+        let other = spell(&tokens, literal, gap, lower);
+        prop_assert_eq!(digest(&plain, PG), digest(&other, PG), "{} / {}", plain, other);
     }
 
     #[test]
     fn equal_rows_and_items_do_not_change_a_digest(rows in 1_usize..20, items in 1_usize..20) {
         let row = format!("({})", vec!["1"; items].join(", "));
         let values = format!("INSERT INTO t VALUES {}", vec![row.as_str(); rows].join(","));
-        prop_assert_eq!(digest(&values), digest("INSERT INTO t VALUES (1)"));
-        prop_assert_eq!(digest(&format!("SELECT a IN {row}")), digest("SELECT a IN (1)"));
+        let array = row.replace('(', "ARRAY[").replace(')', "]");
+        for dialect in [Dialect::default(), PG] {
+            let one = digest("INSERT INTO t VALUES (1)", dialect);
+            prop_assert_eq!(digest(&values, dialect), one);
+            let one = digest("SELECT a IN (1)", dialect);
+            prop_assert_eq!(digest(&format!("SELECT a IN {row}"), dialect), one);
+        }
+        prop_assert_eq!(digest(&array, PG), digest("ARRAY[1]", PG));
     }
 
     #[test]
-    fn a_known_digest_has_one_shape(text in text()) {
+    fn a_known_digest_has_one_shape(text in text(), dialect in dialect()) {
         let (statements, scratch) = (Statements::new(4), &mut Scratch::default());
-        let first = statements.judge(text.as_bytes(), Dialect::default(), scratch);
-        let again = statements.judge(text.as_bytes(), Dialect::default(), scratch);
+        let first = statements.judge(text.as_bytes(), dialect, scratch);
+        let again = statements.judge(text.as_bytes(), dialect, scratch);
         prop_assert_eq!(&first, &again);
     }
 }
