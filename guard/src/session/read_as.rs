@@ -9,7 +9,7 @@
 //! So on MySQL a statement is shared by those alone whose values have the same types. NULL suits
 //! everything, and leaves everything as it is.
 
-/// What a statement was executed with: for each parameter its [`class_of`], or [`NOTHING`].
+/// What a statement was executed with: for each parameter the class of its type.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ReadAs(Box<[u8]>);
 
