@@ -90,7 +90,7 @@ impl Warnings {
 
 #[cfg(test)]
 mod tests {
-    use policy::sql::{LexMode, Scratch, Statements};
+    use policy::sql::{Dialect, LexMode, Scratch, Statements};
 
     use super::*;
 
@@ -100,8 +100,8 @@ mod tests {
 
     /// After a statement with two warnings and then this.
     fn after(mariadb: bool, command: Command, sql: &str, reply: &Reply) -> Warnings {
-        let statements = Statements::new(8);
-        let shape = statements.judge(sql.as_bytes(), LexMode::default(), &mut Scratch::default());
+        let (statements, dialect) = (Statements::new(8), Dialect::MySql(LexMode::default()));
+        let shape = statements.judge(sql.as_bytes(), dialect, &mut Scratch::default());
         let mut now = Warnings::NONE;
         now.note(mariadb, Command::Query, &shape, &told(None, 2));
         now.note(mariadb, command, &shape, reply);
