@@ -144,7 +144,7 @@ impl Relay<'_> {
             return self.send(message, Some(&known));
         }
         let max = self.shared.options.statements_per_client;
-        if self.statements.len() >= max {
+        if self.statements.is_full(max) {
             return Err(Stop::Refused(refuse::too_many_statements(max)));
         }
         let statements = &self.shared.engine.statements;

@@ -345,11 +345,9 @@ impl Relay<'_> {
         }
         match code.as_ref() {
             // Somebody's code has dropped what the guard relied on; the next use prepares anew.
-            Some(b"26000") => self.connection.statements.clear(),
-            Some(b"0A000") => {
-                self.shared.engine.statements.note_definition();
-                self.connection.statements.clear();
-            }
+            Some(b"26000") if names_ours(message) => self.connection.statements.clear(),
+            // Its plan does not fit what the tables are now: who prepares it anew gets a new one.
+            Some(b"0A000") => self.shared.engine.statements.note_definition(),
             _ => {}
         }
         let is_stop = code.as_ref() == Some(b"57014");
