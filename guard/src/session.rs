@@ -17,8 +17,9 @@
 //! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
 //! | `answered` | what the guard answered in the server's place |
+//! | `look_back`, `warnings` | what a statement may ask about those before it |
 //! | `untold` | asking for changes that no reply has told |
-//! | `state`, `pins`, `settings`, `prepared` | what a session is, beside its sockets |
+//! | `state`, `pins`, `settings`, `prepared`, `read_as` | what a session is, beside its sockets |
 
 mod admit;
 mod answered;
@@ -34,6 +35,7 @@ pub mod look_back;
 mod part;
 pub mod pins;
 pub mod prepared;
+pub mod read_as;
 pub mod refuse;
 pub mod registry;
 pub mod relay;
@@ -46,6 +48,7 @@ pub mod timer;
 pub mod turn;
 mod untold;
 pub mod view;
+pub mod warnings;
 
 use std::{sync::Arc, time::Instant};
 
@@ -225,7 +228,7 @@ impl Session {
             permit: None,
             pinned: None,
             pins,
-            look_back: LookBack::default(),
+            look_back: LookBack::new(login.mariadb),
             statements: ClientStatements::default(),
             challenge: login.challenge,
             resets: 0,
@@ -360,12 +363,6 @@ impl Session {
         let ok = OkPacket { status: self.status_to_tell(), warnings, ..OkPacket::default() };
         let capabilities = self.client.capabilities;
         put_ok(self.client.out(), 1, capabilities, &ok);
-    }
-
-    /// The warnings in the answer to a command without SQL: MySQL tells those of the statement
-    /// before again, MariaDB none.
-    fn warnings_to_tell(&self) -> u16 {
-        if self.mariadb { 0 } else { self.look_back.warnings() }
     }
 
     /// The flags in an answer of the guard's own: the session's, and those of its transaction.

@@ -199,6 +199,7 @@ impl Session {
             prepare_as: open.prepare_as,
             substitute,
             files: Files::Refuse,
+            warnings: None,
             write_timeout: self.door.write_timeout,
             reply: open.reply,
         };

@@ -42,7 +42,7 @@ impl Session {
             Command::Quit => Err(End::Quit),
             Command::Ping => {
                 self.client.consume(first.packet);
-                let warnings = self.warnings_to_tell();
+                let warnings = self.look_back.warnings_to_tell();
                 self.look_back.answered.command(command);
                 self.say_ok_with(warnings);
                 Ok(())
@@ -217,7 +217,7 @@ impl Session {
         if command == Command::StmtReset && !has_cursor && !self.pins.may_have(Pin::LongData, &name)
         {
             self.client.consume(first.packet);
-            self.look_back.answered.command(command);
+            self.look_back.reset_statement();
             self.say_ok();
             return Ok(());
         }
@@ -246,14 +246,16 @@ impl Session {
         let id = command::statement_id(payload).map(|id| self.resolve(id));
         let closed = id.as_ref().ok().and_then(|id| self.statements.remove(*id));
         self.client.consume(first.packet);
-        let may_be_open = self.pins.has(Pin::Cursor) || self.pins.has(Pin::LongData);
-        if let (Ok(id), Some(_), true, Some(lease)) = (id, closed, may_be_open, &mut self.lease) {
+        if let (Ok(id), Some(_), Some(lease)) = (id, closed, &mut self.lease) {
             // Its cursor or its long data end with it on the server.
             if let Some(server) = lease.statements.remove_held(id) {
                 command::put_stmt_close(&mut lease.outbuf, server);
                 if lease.flush().await.is_err() {
                     return Err(End::UpstreamLost);
                 }
+            }
+            if !self.pins.has(Pin::Cursor) && !self.pins.has(Pin::LongData) {
+                return Ok(());
             }
             let name = id.to_le_bytes();
             self.pins.remove_named(Pin::Cursor, Some(&name));
@@ -335,7 +337,7 @@ impl Session {
 
     /// Answers with an EOF of the guard's own, or the OK that stands for it.
     fn say_eof(&mut self) {
-        let (status, warnings) = (self.status_to_tell(), self.warnings_to_tell());
+        let (status, warnings) = (self.status_to_tell(), self.look_back.warnings_to_tell());
         let capabilities = self.client.capabilities;
         put_eof(self.client.out(), 1, capabilities, status, warnings);
     }
@@ -378,17 +380,7 @@ impl Session {
 
 /// Whether a statement surely leaves nothing behind in its session that no tracker tells.
 fn leaves_nothing(shape: &Shape) -> bool {
-    matches!(
-        shape.kind,
-        Kind::Select
-            | Kind::LockingSelect
-            | Kind::Insert
-            | Kind::Update
-            | Kind::Delete
-            | Kind::Replace
-            | Kind::Show
-            | Kind::Explain
-    ) && shape.effects.without(Effects::USER_VARIABLE).is_empty()
+    shape.kind.touches_data_alone() && shape.effects.without(Effects::USER_VARIABLE).is_empty()
 }
 
 /// The literal name a statement is about, kept only where pins need it.

@@ -49,8 +49,8 @@ impl Session {
         }
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
-        self.note_prepared(&task, &reply);
         self.note_pins(&task, &reply, now);
+        self.note_prepared(&task, &reply);
         let session = self.identity();
         if let Some(lease) = self.lease.as_mut().filter(|_| may_hide_changes(&task.shape, &reply)) {
             lease.untold_of = Some(session);
@@ -65,7 +65,7 @@ impl Session {
             return self.lose_quietly(&lost).await;
         }
         self.client.flush().await?;
-        self.look_back.note(now, &task.shape, &reply, &self.pool.memory.habits);
+        self.look_back.note(now, &task, &reply, &self.pool.memory.habits);
         if self.is_in_transaction() {
             // It stays for the transaction anyway.
             self.look_back.forget();
@@ -109,7 +109,8 @@ impl Session {
         let is_autocommit = self.status.contains(Status::AUTOCOMMIT);
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         // An error carries no flags. A single statement outside a transaction leaves none behind.
-        let is_single = !task.shape.effects.contains(Effects::MULTI) && is_simple(task.shape.kind);
+        let is_single =
+            !task.shape.effects.contains(Effects::MULTI) && leaves_no_transaction(task.shape.kind);
         let tells_now = !lease.mariadb && lease.untold_of.is_some() && !self.view.is_own();
         let asks_flags = was_in_transaction || !is_autocommit || !is_single || tells_now;
         if reply.error.is_some() && asks_flags {
@@ -182,8 +183,7 @@ impl Session {
             if let Some(evicted) = evicted {
                 command::put_stmt_close(&mut lease.closing, evicted);
             }
-            if self.view.is_own() {
-                // What the text means here may change without the guard hearing of it.
+            if self.pins.are_for_good() {
                 lease.statements.hold(id, sql);
             }
         }
@@ -209,9 +209,10 @@ impl Session {
             self.pins.add(Pin::Unknown);
         }
         if let Execution::Prepare { shape: Some(shape), .. } = &task.execution
-            && shape.effects.contains(Effects::ASSIGNS_USER_VARIABLE)
+            && shape.effects.contains(Effects::USER_VARIABLE)
         {
-            // The server makes the variable already, without a value.
+            // The server makes a variable that is assigned already, without a value; and MySQL reads
+            // one as what it is now.
             self.pins.add(Pin::UserVariable);
         }
         let status = self.lease.as_ref().map_or(Status(0), |lease| lease.status);
@@ -225,10 +226,12 @@ impl Session {
                 self.pins.may_have(Pin::Cursor, &name) || self.pins.may_have(Pin::LongData, &name);
             if let Some(lease) = &mut self.lease {
                 // MySQL 9.7 sends no rows any more for a statement that had a cursor when it is
-                // executed without: nobody is to get it.
-                let is_spent = !lease.mariadb && before.may_have(Pin::Cursor, &name);
+                // executed without, and it reads a value that was sent ahead in another way than any
+                // other: nobody is to get it.
+                let had = |pin| before.may_have(pin, &name);
+                let is_spent = !lease.mariadb && (had(Pin::Cursor) || had(Pin::LongData));
                 let statements = &mut lease.statements;
-                let ended = if is_in_use || self.view.is_own() {
+                let ended = if is_in_use || self.pins.are_for_good() {
                     statements.hold(*id, sql);
                     None
                 } else if is_spent {
@@ -304,20 +307,8 @@ const OF_ONE_REPLY: [Status; 11] = [
 
 /// Whether a statement of this kind, alone and outside a transaction, leaves no transaction open
 /// when it fails.
-fn is_simple(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Select
-            | Kind::LockingSelect
-            | Kind::Insert
-            | Kind::Update
-            | Kind::Delete
-            | Kind::Replace
-            | Kind::Ddl
-            | Kind::Show
-            | Kind::Explain
-            | Kind::Use
-    )
+fn leaves_no_transaction(kind: Kind) -> bool {
+    kind.touches_data_alone() || matches!(kind, Kind::Ddl | Kind::Use)
 }
 
 /// Whether a statement may have chosen a collation that no tracker names.

@@ -10,7 +10,8 @@
 //!   `SQL_CALC_FOUND_ROWS`), the connection lingers on hold until the next statement, at most
 //!   [`HOLD_MAX`], and no longer once somebody has waited for [`HOLD_PATIENCE`](super::turn::HOLD_PATIENCE).
 //! - **Learnt.** An account that was once seen to ask has its connections held after every
-//!   statement.
+//!   statement. MariaDB keeps warnings behind statements that use no tables, and so do these then run
+//!   on the same connection.
 //! - **Set.** `LAST_INSERT_ID()` can be set on another connection, so it is: the value is the one
 //!   the OK packet told, or, for an account that asks, the one read before the connection was given
 //!   back (an explicit id is told in the packet, but does not change the function).
@@ -27,7 +28,9 @@ use policy::{
     sql::{Effects, Kind, Shape},
 };
 
-use super::{answered::Answered, refuse::Error, relay::Reply};
+use wire::mysql::command::Command;
+
+use super::{answered::Answered, refuse::Error, relay::Reply, task::Task, warnings::Warnings};
 use crate::{
     mysql::{Habits, Pool},
     upstream::connection::{Connection, Lost},
@@ -49,16 +52,16 @@ pub fn asks(effects: Effects) -> bool {
 }
 
 /// What may be asked about a session's last statement.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LookBack {
+    mariadb: bool,
     /// The session's `LAST_INSERT_ID()`.
     last_insert: u64,
     /// The lease carries a newer one than `last_insert` may be.
     is_unsaved: bool,
     /// It must be read before the connection goes: no packet told it.
     is_untold: bool,
-    /// How many warnings the last statement left, its error among them.
-    warnings: u16,
+    warnings: Warnings,
     /// What the guard has answered since.
     pub answered: Answered,
     /// Whether a statement ran whose connection was given back.
@@ -70,6 +73,22 @@ pub struct LookBack {
 }
 
 impl LookBack {
+    /// Of a session that has done nothing yet.
+    pub fn new(mariadb: bool) -> Self {
+        Self {
+            mariadb,
+            last_insert: 0,
+            is_unsaved: false,
+            is_untold: false,
+            warnings: Warnings::NONE,
+            answered: Answered::default(),
+            has_left: false,
+            is_likely: false,
+            held_until: None,
+            outcome: None,
+        }
+    }
+
     /// Whether a statement asks about one before it, where there was none: the answer must be that
     /// of a fresh connection.
     pub fn is_blank(&self, effects: Effects) -> bool {
@@ -81,15 +100,42 @@ impl LookBack {
         self.last_insert
     }
 
-    /// How many warnings the last statement left.
-    pub fn warnings(&self) -> u16 {
-        self.warnings
+    /// How many warnings are told in the answer to a command without SQL.
+    pub fn warnings_to_tell(&self) -> u16 {
+        if self.mariadb { 0 } else { self.warnings.count() }
+    }
+
+    /// Notes an OK of the guard's own to a statement, such as the end of an empty transaction.
+    pub fn succeed(&mut self) {
+        self.warnings.add_ok(self.mariadb);
+        self.answered.ok();
+    }
+
+    /// Notes that a BEGIN was answered, which the server will be told yet.
+    pub fn begin(&mut self) {
+        self.warnings.add_ok(self.mariadb);
+    }
+
+    /// Notes that COM_STMT_RESET was answered.
+    pub fn reset_statement(&mut self) {
+        self.warnings.add_ok(self.mariadb);
+        self.answered.command(Command::StmtReset);
     }
 
     /// Notes an error of the guard's own.
     pub fn fail(&mut self, error: Error) {
-        self.warnings = 1;
+        self.warnings.add_error(self.mariadb, error.is_about_command());
         self.answered.error(error);
+    }
+
+    /// Whether a statement must run on the connection that is held: it asks, or it leaves for later
+    /// what may be asked.
+    pub fn needs_held(&self, shape: &Shape, habits: &Habits) -> bool {
+        let keeps_warnings = self.mariadb
+            && self.warnings.are_some()
+            && shape.tables.is_empty()
+            && habits.warnings.load(Ordering::Relaxed);
+        asks(shape.effects) || keeps_warnings
     }
 
     /// Whether the connection should be held for a question.
@@ -125,17 +171,20 @@ impl LookBack {
 
     /// Forgets the session's past: it was reset.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.mariadb);
     }
 
     /// Notes that the client asks, for all sessions of its account. Returns what cannot be answered
     /// any more, when the connection `is_kept` no longer.
     pub fn ask(
-        &self,
+        &mut self,
         effects: Effects,
         habits: &Habits,
         is_kept: bool,
     ) -> Result<(), &'static str> {
+        if !is_kept && self.has_left && !self.answered.is_error() {
+            self.warnings.leave();
+        }
         if effects.contains(Effects::LAST_INSERT_ID) {
             habits.last_insert.store(true, Ordering::Relaxed);
             if !is_kept && self.is_untold {
@@ -150,7 +199,11 @@ impl LookBack {
                     _ => &habits.warnings,
                 };
                 habit.store(true, Ordering::Relaxed);
-                if !is_kept && self.has_left && !self.answered.covers(effect) {
+                let is_lost = match self.warnings {
+                    Warnings::Elsewhere(_) if effect == Effects::WARNINGS => true,
+                    _ => !is_kept && self.has_left && !self.answered.covers(effect),
+                };
+                if is_lost {
                     return Err(name);
                 }
             }
@@ -159,7 +212,8 @@ impl LookBack {
     }
 
     /// Notes a finished statement.
-    pub fn note(&mut self, now: Instant, shape: &Shape, reply: &Reply, habits: &Habits) {
+    pub fn note(&mut self, now: Instant, task: &Task, reply: &Reply, habits: &Habits) {
+        let shape = &*task.shape;
         if let Some(id) = reply.last_insert_id {
             self.last_insert = id;
         }
@@ -167,7 +221,7 @@ impl LookBack {
         self.is_untold |= is_untold;
         self.is_unsaved |= is_untold || reply.last_insert_id.is_some();
         self.outcome = Some(super::outcome_of(reply.error));
-        self.warnings = if reply.error.is_some() { 1 } else { reply.warnings };
+        self.warnings.note(self.mariadb, task.command, shape, reply);
         self.has_left = true;
         let is_asked = |habit: &std::sync::atomic::AtomicBool| habit.load(Ordering::Relaxed);
         self.is_likely = reply.warnings > 0

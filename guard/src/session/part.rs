@@ -81,9 +81,10 @@ impl Session {
         }
     }
 
-    /// Takes a connection on hold back for the question that it was held for. Before any other
-    /// statement the hold ends: the session asks the gate as everybody does. One that is never
-    /// silent would else keep its connection from others for good.
+    /// Takes a connection on hold back for the question that it was held for, or for a statement that
+    /// leaves what may be asked as it is. Before any other statement the hold ends: the session asks
+    /// the gate as everybody does. One that is never silent would else keep its connection from
+    /// others for good.
     pub(super) async fn use_hold(&mut self, task: &Task) {
         // Without a likely question nothing was held.
         if self.lease.is_some() || !self.look_back.is_likely() {
@@ -92,7 +93,7 @@ impl Session {
         let Some((lease, place)) = self.shared.upstream.lingering.take_held(&self.slot) else {
             return;
         };
-        if look_back::asks(task.shape.effects) {
+        if self.look_back.needs_held(&task.shape, &self.pool.memory.habits) {
             self.lease = Some(lease);
             self.pinned = place;
         } else if let Some((lease, _)) = self.hear(lease, place).await {

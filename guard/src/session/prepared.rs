@@ -4,8 +4,8 @@
 //! likes. So the guard gives each client ids of its own ([`ClientStatements`]), remembers the SQL
 //! behind them, and prepares it lazily on whichever connection the session leases
 //! ([`ServerStatements`], one per connection, least recently used first out). Whoever prepares the
-//! same SQL shares one server statement, but for as long as a cursor or long data is in it: then it
-//! is held by one client's id.
+//! same SQL shares one server statement, but for as long as a cursor or long data is in it, and for
+//! whoever keeps the connection until it is reset: then it is held by one client's id.
 //!
 //! A client may send its parameter types once and then leave them out; the server remembers them
 //! by statement. The guard does too, and puts them back when the statement moved.
@@ -18,7 +18,7 @@ use std::{
 use foldhash::fast::RandomState;
 use policy::sql::Shape;
 
-use super::settings::Settings;
+use super::{read_as::ReadAs, settings::Settings};
 
 /// The id by which MariaDB's clients name the statement they prepared last.
 pub const LAST_PREPARED: u32 = u32::MAX;
@@ -37,6 +37,8 @@ pub struct ClientStatement {
     pub params: u16,
     /// The parameter types the client sent last; empty before the first execution.
     pub types: Box<[u8]>,
+    /// As what MySQL would read its values; empty on MariaDB.
+    pub read_as: ReadAs,
 }
 
 /// The prepared statements of one client, bounded by `statements_per_client`.
@@ -102,6 +104,8 @@ pub struct ServerStatement {
     pub id: u32,
     /// The parameter types the server saw last for it.
     pub types: Box<[u8]>,
+    /// As what MySQL reads its values by now; empty on MariaDB.
+    pub read_as: ReadAs,
     /// What the connection's settings were: the same text means something else under another
     /// schema or `sql_mode`.
     settings: Arc<Settings>,
@@ -120,20 +124,21 @@ pub struct ServerStatements {
 }
 
 impl ServerStatements {
-    /// The server statement for `client`'s statement `sql` under `settings`, if it is prepared.
+    /// The server statement for `client`'s `statement`, if it is prepared in the same scene and reads
+    /// the values as a fresh one.
     pub fn find(
         &mut self,
         client: u32,
-        sql: &[u8],
-        settings: &Arc<Settings>,
+        statement: &ClientStatement,
     ) -> Option<&mut ServerStatement> {
+        let ClientStatement { sql, settings, read_as, .. } = statement;
         if !self.held.is_empty() && self.held.contains_key(&client) {
             return self.held.get_mut(&client).map(|(_, statement)| statement);
         }
         let statement = self.by_sql.get_mut(sql)?;
         let is_same = Arc::ptr_eq(&statement.settings, settings)
             || statement.settings.is_same_scene(settings);
-        if !is_same {
+        if !is_same || !statement.read_as.suits(read_as) {
             return None;
         }
         self.clock += 1;
@@ -151,7 +156,13 @@ impl ServerStatements {
         max: usize,
     ) -> Option<u32> {
         self.clock += 1;
-        let statement = ServerStatement { id, types: Box::default(), settings, used: self.clock };
+        let statement = ServerStatement {
+            id,
+            types: Box::default(),
+            read_as: ReadAs::default(),
+            settings,
+            used: self.clock,
+        };
         if let Some(replaced) = self.by_sql.insert(Arc::clone(&sql), statement) {
             return Some(replaced.id);
         }
@@ -216,10 +227,23 @@ impl ServerStatements {
 
 #[cfg(test)]
 mod tests {
+    use policy::sql::Kind;
+
     use super::*;
 
     fn sql(text: &str) -> Arc<[u8]> {
         text.as_bytes().into()
+    }
+
+    fn statement(text: &str, settings: &Arc<Settings>) -> ClientStatement {
+        ClientStatement {
+            sql: sql(text),
+            settings: Arc::clone(settings),
+            shape: Arc::new(Shape::of_command(Kind::Select)),
+            params: 0,
+            types: Box::default(),
+            read_as: ReadAs::default(),
+        }
     }
 
     #[test]
@@ -228,9 +252,9 @@ mod tests {
         let mut statements = ServerStatements::default();
         assert_eq!(statements.insert(sql("a"), 1, Arc::clone(&settings), 2), None);
         assert_eq!(statements.insert(sql("b"), 2, Arc::clone(&settings), 2), None);
-        assert!(statements.find(1, b"a", &settings).is_some());
+        assert!(statements.find(1, &statement("a", &settings)).is_some());
         assert_eq!(statements.insert(sql("c"), 3, Arc::clone(&settings), 2), Some(2));
-        assert!(statements.find(2, b"b", &settings).is_none());
+        assert!(statements.find(2, &statement("b", &settings)).is_none());
         assert_eq!(statements.len(), 2);
     }
 
@@ -240,11 +264,11 @@ mod tests {
         let mut statements = ServerStatements::default();
         statements.insert(sql("a"), 1, Arc::clone(&settings), 8);
         statements.hold(10, b"a");
-        assert_eq!(statements.find(10, b"a", &settings).map(|found| found.id), Some(1));
-        assert!(statements.find(11, b"a", &settings).is_none());
+        assert_eq!(statements.find(10, &statement("a", &settings)).map(|found| found.id), Some(1));
+        assert!(statements.find(11, &statement("a", &settings)).is_none());
         assert_eq!(statements.insert(sql("a"), 2, Arc::clone(&settings), 8), None);
         assert_eq!(statements.share(10), Some(1), "the other one is shared by now");
-        assert_eq!(statements.find(10, b"a", &settings).map(|found| found.id), Some(2));
+        assert_eq!(statements.find(10, &statement("a", &settings)).map(|found| found.id), Some(2));
         statements.hold(11, b"a");
         assert_eq!(statements.share(11), None);
         assert_eq!(statements.remove_held(11), None);
@@ -258,7 +282,21 @@ mod tests {
         let ansi = Arc::new(ansi);
         let mut statements = ServerStatements::default();
         statements.insert(sql("select \"a\""), 1, Arc::clone(&plain), 8);
-        assert!(statements.find(1, b"select \"a\"", &ansi).is_none());
+        assert!(statements.find(1, &statement("select \"a\"", &ansi)).is_none());
         assert_eq!(statements.insert(sql("select \"a\""), 2, ansi, 8), Some(1));
+    }
+
+    #[test]
+    fn a_statement_is_shared_where_it_reads_the_values_alike() {
+        const DOUBLE: [u8; 2] = [5, 0];
+        let settings = Arc::new(Settings::default());
+        let mut statements = ServerStatements::default();
+        statements.insert(sql("a"), 1, Arc::clone(&settings), 8);
+        let texts = statement("a", &settings);
+        let mut numbers = statement("a", &settings);
+        numbers.read_as.note([Some(DOUBLE)].into_iter());
+        statements.find(1, &numbers).unwrap().read_as = numbers.read_as.clone();
+        assert!(statements.find(2, &texts).is_none());
+        assert!(statements.find(3, &numbers).is_some());
     }
 }

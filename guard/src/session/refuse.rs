@@ -49,6 +49,13 @@ pub struct Error {
     pub message: String,
 }
 
+impl Error {
+    /// Whether it is about a command that the server does not know, or an option of one.
+    pub fn is_about_command(&self) -> bool {
+        self.code == UNKNOWN_COMMAND.0
+    }
+}
+
 fn error(code: u16, sqlstate: [u8; 5], message: impl Into<String>) -> Error {
     Error { code, sqlstate, message: message.into() }
 }

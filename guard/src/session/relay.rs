@@ -106,6 +106,8 @@ pub struct Relay<'a> {
     pub substitute: Option<refuse::Error>,
     /// What to do when the server asks for a file.
     pub files: Files,
+    /// How many warnings an OK tells, where it is not what the connection has.
+    pub warnings: Option<u16>,
     /// How long the client may leave the guard unable to write.
     pub write_timeout: Duration,
     /// What has been learnt so far.
@@ -296,7 +298,8 @@ impl Relay<'_> {
         walk.len += packet;
         let bytes = &self.connection.inbuf[start..walk.len];
         let capabilities = self.connection.capabilities;
-        let ok = OkPacket::parse(&bytes[HEADER_LEN..], capabilities)?;
+        let mut ok = OkPacket::parse(&bytes[HEADER_LEN..], capabilities)?;
+        ok.warnings = self.warnings.unwrap_or(ok.warnings);
         // 0xFE is the OK that ends a result set.
         let header = bytes[HEADER_LEN];
         self.reply.has_rows |= header != 0;
@@ -306,7 +309,7 @@ impl Relay<'_> {
             self.reply.last_insert_id = Some(ok.last_insert_id);
         }
         let status = ok.status;
-        if status.contains(Status::SESSION_STATE_CHANGED) {
+        if status.contains(Status::SESSION_STATE_CHANGED) || self.warnings.is_some() {
             for change in ok.state {
                 note_change(change?, self.settings, &mut self.reply);
             }

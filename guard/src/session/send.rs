@@ -19,6 +19,7 @@ use super::{
     End, Session,
     client::{Client, ClientError, First},
     prepared::{ClientStatement, ClientStatements, ServerStatement},
+    read_as::ReadAs,
     refuse,
     settings::Settings,
     state::{Transaction, begin_sql},
@@ -139,7 +140,7 @@ impl Sending<'_> {
             Execution::Prepare { sql, shape } => {
                 (self.note_statement(sql, shape.as_ref().unwrap_or(&task.shape)), None)
             }
-            Execution::Prepared { id, sql, .. } => (0, self.bind(task.first, *id, sql).await?),
+            Execution::Prepared { id, .. } => (0, self.bind(task.first, *id).await?),
         };
         self.send_packets(task.first, rebuilt).await?;
         if begin.is_some() {
@@ -155,31 +156,28 @@ impl Sending<'_> {
             shape: Arc::clone(shape),
             params: 0,
             types: Box::default(),
+            read_as: ReadAs::default(),
         })
     }
 
     /// Puts the server's id of a statement into the client's command. Returns the packet to send in
     /// its place, where types of parameters are missing from it.
-    async fn bind(
-        &mut self,
-        first: First,
-        id: u32,
-        sql: &Arc<[u8]>,
-    ) -> Result<Option<BytesMut>, Unsent> {
-        let statement = self.statements.find(id);
-        let scene = Arc::clone(statement.map_or(self.settings, |statement| &statement.settings));
-        let server_id = match self.connection.statements.find(id, sql, &scene) {
-            Some(server) => server.id,
-            None => self.prepare(sql, &scene).await?,
-        };
-        let payload = &mut self.client.inbuf[HEADER_LEN..first.packet];
-        command::set_statement_id(payload, server_id)
-            .map_err(|_| Unsent::refused(refuse::malformed("no statement id")))?;
+    async fn bind(&mut self, first: First, id: u32) -> Result<Option<BytesMut>, Unsent> {
+        let unknown = || Unsent::refused(refuse::unknown_statement(id, "mysql_stmt_precheck"));
         let capabilities = self.connection.capabilities;
-        let server = self.connection.statements.find(id, sql, &scene);
-        let (Some(statement), Some(server)) = (self.statements.find(id), server) else {
-            return Ok(None);
-        };
+        let statement = self.statements.find(id).ok_or_else(unknown)?;
+        if !self.connection.mariadb {
+            note_values(statement, capabilities, &self.client.inbuf[HEADER_LEN..first.packet]);
+        }
+        if self.connection.statements.find(id, statement).is_none() {
+            let (sql, scene) = (Arc::clone(&statement.sql), Arc::clone(&statement.settings));
+            self.prepare(&sql, &scene).await?;
+        }
+        let statement = self.statements.find(id).ok_or_else(unknown)?;
+        let server = self.connection.statements.find(id, statement).ok_or_else(unknown)?;
+        let payload = &mut self.client.inbuf[HEADER_LEN..first.packet];
+        command::set_statement_id(payload, server.id)
+            .map_err(|_| Unsent::refused(refuse::malformed("no statement id")))?;
         let rebuilt = put_types(statement, server, capabilities, payload);
         if rebuilt.is_some() && first.continues {
             let why = "parameter types are missing from a packet of 16 MiB";
@@ -189,8 +187,8 @@ impl Sending<'_> {
     }
 
     /// Prepares a statement on this connection, in the scene in which the client prepared it, which
-    /// may not be where the session is by now. Returns the server's id.
-    async fn prepare(&mut self, sql: &Arc<[u8]>, scene: &Arc<Settings>) -> Result<u32, Unsent> {
+    /// may not be where the session is by now.
+    async fn prepare(&mut self, sql: &Arc<[u8]>, scene: &Arc<Settings>) -> Result<(), Unsent> {
         let (connection, here) = (&mut *self.connection, self.settings);
         // BEGIN may wait to be sent; it goes with the client's own command.
         let waiting = std::mem::take(&mut connection.outbuf);
@@ -213,7 +211,7 @@ impl Sending<'_> {
         if let Some(evicted) = evicted {
             command::put_stmt_close(&mut connection.closing, evicted);
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Writes what the connection's `outbuf` holds, then the command with all its packets.
@@ -265,6 +263,18 @@ impl Sending<'_> {
     }
 }
 
+/// Notes as what MySQL reads the values of a command from now on.
+fn note_values(statement: &mut ClientStatement, capabilities: Capabilities, payload: &[u8]) {
+    if let Ok(execute) = StmtExecute::parse(payload, statement.params, capabilities) {
+        let kinds = execute.kinds(&statement.types).take(statement.params.into());
+        statement.read_as.note(kinds);
+    } else if let Ok(param) = command::long_data_param(payload)
+        && param < statement.params
+    {
+        statement.read_as.note_sent_ahead(param.into());
+    }
+}
+
 /// Remembers the parameter types that an execution carries. Where the client relies on types that
 /// it sent to another connection, returns the packet rebuilt with them.
 fn put_types(
@@ -273,6 +283,9 @@ fn put_types(
     capabilities: Capabilities,
     payload: &[u8],
 ) -> Option<BytesMut> {
+    if server.read_as != statement.read_as {
+        server.read_as.clone_from(&statement.read_as);
+    }
     let execute = StmtExecute::parse(payload, statement.params, capabilities);
     let bulk = match &execute {
         Ok(_) => None,

@@ -103,16 +103,17 @@ impl Session {
                 }
                 if kind == Kind::Rollback {
                     self.client.consume(task.first.packet);
-                    self.look_back.answered.ok();
+                    self.look_back.succeed();
                     self.say_ok();
                 } else {
                     self.decline(task.first, error).await?;
                 }
                 Ok(true)
             }
-            Transaction::Begun(_) if task.is_plain_end() => {
+            // MySQL refuses to end a transaction with a cursor.
+            Transaction::Begun(_) if task.is_plain_end() && !task.opens_cursor() => {
                 self.transaction = Transaction::Idle;
-                self.look_back.answered.ok();
+                self.look_back.succeed();
                 self.client.consume(task.first.packet);
                 self.say_ok();
                 Ok(true)
@@ -125,6 +126,7 @@ impl Session {
                     return Ok(false);
                 }
                 self.transaction = Transaction::Begun(begin);
+                self.look_back.begin();
                 self.client.consume(task.first.packet);
                 self.say_ok();
                 Ok(true)
@@ -177,6 +179,9 @@ impl Session {
         if !tracker.expects_reply() {
             return self.conclude(task, Reply::default(), was_in_transaction, sent).await;
         }
+        // MySQL tells those of the statement before, which may have run elsewhere.
+        let is_told_again = !self.mariadb && task.command == Command::InitDb;
+        let warnings = is_told_again.then(|| self.look_back.warnings_to_tell());
         let kept = is_for_itself(&task.shape).then(|| Arc::clone(&self.settings));
         let mut relay = Relay {
             client: Some(&mut self.client),
@@ -187,6 +192,7 @@ impl Session {
             prepare_as,
             substitute: None,
             files,
+            warnings,
             write_timeout: self.door.write_timeout,
             reply: Reply::default(),
         };

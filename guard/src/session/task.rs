@@ -70,6 +70,11 @@ impl Task {
         }
     }
 
+    /// Whether it executes a prepared statement and leaves the rows in a cursor.
+    pub fn opens_cursor(&self) -> bool {
+        matches!(self.execution, Execution::Prepared { opens_cursor: true, .. })
+    }
+
     /// Whether it ends a transaction and does nothing else.
     pub fn is_plain_end(&self) -> bool {
         matches!(self.shape.kind, Kind::Commit | Kind::Rollback)

@@ -165,6 +165,7 @@ impl Session {
             settings: &self.settings,
             pins: &self.pins,
             unit: &mut open.unit,
+            text: None,
             substitute,
             write_timeout: self.door.write_timeout,
             is_ending: true,
