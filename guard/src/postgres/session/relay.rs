@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use policy::sql::Scratch;
+use policy::sql::{Scratch, Shape};
 use wire::postgres::{
     backend::{CommandTag, Fields, Kind, put_bare},
     frame::{HEADER_LEN, write_message},
@@ -145,6 +145,8 @@ pub(super) struct Relay<'a> {
     pub settings: &'a Settings,
     pub pins: &'a Pins,
     pub unit: &'a mut Unit,
+    /// What the text of the first message does, until that is taken.
+    pub text: Option<Arc<Shape>>,
     /// What the client is told instead of the server's error about a statement that was stopped.
     pub substitute: Option<Error>,
     /// How long the client may take nothing of a reply that waits for it.
