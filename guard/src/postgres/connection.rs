@@ -148,9 +148,20 @@ impl Connection {
     /// # Errors
     /// [`Lost`]. Not cancel-safe: drop the connection then.
     pub async fn query(&mut self, sql: &[u8]) -> Result<Answer, Lost> {
+        self.put_own_query(sql)?;
+        self.read_answer().await
+    }
+
+    /// Puts SQL of the guard's own ahead of what goes out next. Its answer is nobody's.
+    ///
+    /// # Errors
+    /// When too much is under way.
+    pub fn put_own_query(&mut self, sql: &[u8]) -> Result<(), Lost> {
         self.tracker.push(Request::Query, Asker::Guard)?;
         put_query(&mut self.outbuf, sql);
-        self.read_answer().await
+        // A query ends the unnamed statement.
+        self.statements.unnamed = 0;
+        Ok(())
     }
 
     /// As [`Self::query`], of one statement with one parameter.
@@ -161,6 +172,7 @@ impl Connection {
         for request in [Request::Parse, Request::Bind, Request::Execute, Request::Sync] {
             self.tracker.push(request, Asker::Guard)?;
         }
+        self.statements.unnamed = u64::MAX;
         put_parse(&mut self.outbuf, b"", sql, &[]);
         put_bind(&mut self.outbuf, b"", b"", &[Some(parameter)], Format::Text);
         put_execute(&mut self.outbuf, b"", 0);

@@ -127,10 +127,9 @@ impl ClientStatements {
         self.named.remove(name)
     }
 
-    /// Forgets all.
+    /// Forgets all that have a name.
     pub fn clear(&mut self) {
         self.named.clear();
-        self.unnamed.forget();
     }
 
     /// Whether there are `max`, and none may come.
@@ -210,10 +209,9 @@ impl ServerStatements {
         self.held.remove(&statement.id);
     }
 
-    /// Notes that none is there.
+    /// Notes that none with a name is there, or that none may be.
     pub fn clear(&mut self) {
         self.held.clear();
-        self.unnamed = 0;
     }
 }
 

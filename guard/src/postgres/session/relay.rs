@@ -35,7 +35,7 @@ use crate::{
         holdings::Suspicion,
         refuse::Error,
         settings::Settings,
-        statements::{ClientStatements, PREFIX, Statement},
+        statements::{ClientStatements, PREFIX, Statement, Unnamed},
     },
     session::{interrupt::Interrupt, pins::Pins, timer::Timer},
 };
@@ -81,8 +81,10 @@ pub(super) enum Undo {
     Prepared { request: u64, name: Box<[u8]>, statement: Arc<Statement> },
     /// The guard's Parse ahead of the client's message.
     Ahead { request: u64, statement: Arc<Statement> },
-    /// The unnamed statement.
-    Unnamed { request: u64 },
+    /// The unnamed statement was not replaced; skipped, it is the one before.
+    Unnamed { request: u64, before: Unnamed },
+    /// The unnamed statement, brought along by the guard.
+    Brought { request: u64 },
     /// The client's statement of that name was not closed.
     Closed { request: u64, name: Box<[u8]>, statement: Arc<Statement> },
 }
@@ -92,7 +94,8 @@ impl Undo {
         match self {
             Self::Prepared { request, .. }
             | Self::Ahead { request, .. }
-            | Self::Unnamed { request }
+            | Self::Unnamed { request, .. }
+            | Self::Brought { request }
             | Self::Closed { request, .. } => *request,
         }
     }
@@ -385,17 +388,22 @@ impl Relay<'_> {
 
     /// Takes back what was noted of requests that have failed or were skipped.
     fn undo_from(&mut self, request: u64) {
-        for undo in self.unit.undo.extract_if(.., |undo| undo.request() >= request) {
+        let undone = self.unit.undo.extract_if(.., |undo| undo.request() >= request);
+        // The last first: a name may have been closed and prepared anew.
+        for undo in undone.collect::<Vec<_>>().into_iter().rev() {
             match undo {
                 Undo::Prepared { name, statement, .. } => {
                     self.statements.remove(&name);
                     self.connection.statements.remove(&statement);
                 }
                 Undo::Ahead { statement, .. } => self.connection.statements.remove(&statement),
-                Undo::Unnamed { .. } => {
-                    self.statements.unnamed.forget();
+                Undo::Unnamed { request: number, before } => {
+                    // One that fails has ended the one before.
+                    self.statements.unnamed =
+                        if number > request { before } else { Unnamed::default() };
                     self.connection.statements.unnamed = u64::MAX;
                 }
+                Undo::Brought { .. } => self.connection.statements.unnamed = u64::MAX,
                 // The one that failed was closed before; only what was skipped was not.
                 Undo::Closed { request: number, name, statement } => {
                     if number > request {

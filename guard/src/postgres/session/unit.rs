@@ -12,8 +12,7 @@ use policy::{
 };
 use wire::postgres::{
     frame::HEADER_LEN,
-    frontend::{Kind, put_query},
-    result::{Asker, Request},
+    frontend::Kind,
 };
 
 use super::{
@@ -246,11 +245,11 @@ impl Session {
         let deadline = self.deadline(&task, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         if let Transaction::Begun(sql) = self.transaction {
-            // It cannot fail: its text is the guard's own.
-            if lease.tracker.push(Request::Query, Asker::Guard).is_ok() {
-                put_query(&mut lease.outbuf, sql);
-            }
             self.transaction = Transaction::Open { since: sent };
+            // It cannot fail: its text is the guard's own.
+            if let Err(lost) = lease.put_own_query(sql) {
+                return self.lose_unit(&task, &Unit::default(), &lost).await;
+            }
         }
         if task.shape.effects.contains(Effects::LAST_INSERT_ID) {
             self.pins.add(Pin::Sequence);
