@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 /// Sessions that run at the same time, twice as many as the guard has connections.
 const AT_ONCE: usize = 6;
-/// Of how many sessions one may be declined a question, because the machine is busy.
+/// Of how many sessions one may be declined an answer.
 const DECLINED_SHARE: usize = 20;
 /// Differences that a report shows.
 const SHOWN_MAX: u64 = 6;
@@ -18,8 +18,8 @@ const REPLAYS: usize = 60;
 #[derive(Debug)]
 pub(crate) enum Finding {
     Same,
-    /// The same up to what the guard declined to answer, because the machine was slow. It has said
-    /// so by an error of its own, and no answer is wrong.
+    /// The same up to what the guard declined to answer, because the connection that could was
+    /// another's meanwhile. An error has said so, and no answer is wrong.
     Declined,
     /// The first difference, with what led to it.
     Differs(String),
@@ -76,10 +76,10 @@ pub(crate) async fn compare_all<W: Stage>(stage: &W, sessions: &[W::Session]) {
     }
     let (total, Found { exchanges, declined, differences }) = (sessions.len(), found);
     println!(
-        "{total} sessions, {exchanges} replies compared, {declined} declined a question, {} differ",
+        "{total} sessions, {exchanges} replies compared, {declined} declined an answer, {} differ",
         differences.len()
     );
-    assert!(declined <= 1 + total / DECLINED_SHARE, "{declined} of {total} declined a question");
+    assert!(declined <= 1 + total / DECLINED_SHARE, "{declined} of {total} declined an answer");
     if !differences.is_empty() {
         let shown = usize::try_from(number("TG_SHOWN", SHOWN_MAX)).expect("few");
         let shown = differences.iter().take(shown).map(String::as_str).collect::<String>();
@@ -114,7 +114,7 @@ async fn play_lane<W: Stage>(
 struct Found {
     /// Replies that were compared.
     exchanges: usize,
-    /// Sessions that were declined a question.
+    /// Sessions that were declined an answer.
     declined: usize,
     differences: Vec<String>,
 }

@@ -89,11 +89,23 @@ fn is_declined(exchange: &Exchange) -> bool {
     exchange.replies.iter().any(|reply| reply.kind == Kind::ErrorResponse && says(&reply.body))
 }
 
+/// What the server says where a statement has to be prepared anew on another connection, and the
+/// transaction has failed: on its own connection the error may be another one, or come later.
+const ABORTED: &[u8] = b"C25P02\0";
+/// The function that says so.
+const IN_PARSE: &[u8] = b"Rexec_parse_message\0";
+
+fn is_of_another_connection(guarded: &[Reply], equal: usize) -> bool {
+    let has = |body: &[u8], text: &[u8]| body.windows(text.len()).any(|window| window == text);
+    guarded.get(equal).is_some_and(|reply| has(&reply.body, ABORTED) && has(&reply.body, IN_PARSE))
+}
+
 /// Compares the replies to the same steps.
 pub(crate) fn compare(direct: &[Exchange], guarded: &[Exchange]) -> Finding {
     let is_same = |(a, b): (&Exchange, &Exchange)| a.end == b.end && comparable(a) == comparable(b);
-    if let Some(Exchange { end: Some(end), .. }) = direct.last() {
-        return Finding::Differs(format!("    the script has no end on the database: {end}\n"));
+    if let Some(last @ Exchange { end: Some(end), .. }) = direct.last() {
+        let text = format!("    no end on the database: {end}\n  > {}\n", name(last));
+        return Finding::Differs(text);
     }
     let common = direct.len().min(guarded.len());
     let at = match direct.iter().zip(guarded).position(|pair| !is_same(pair)) {
@@ -101,7 +113,9 @@ pub(crate) fn compare(direct: &[Exchange], guarded: &[Exchange]) -> Finding {
         None if direct.len() == guarded.len() => return Finding::Same,
         None => common - 1,
     };
-    if is_declined(&guarded[at]) {
+    let (expected, got) = (comparable(&direct[at]), comparable(&guarded[at]));
+    let equal = expected.iter().zip(&got).take_while(|(a, b)| a == b).count();
+    if is_declined(&guarded[at]) || is_of_another_connection(&got, equal) {
         return Finding::Declined;
     }
     let mut text = String::new();
@@ -109,8 +123,6 @@ pub(crate) fn compare(direct: &[Exchange], guarded: &[Exchange]) -> Finding {
         let _infallible = writeln!(text, "    {}", name(exchange));
     }
     let _infallible = writeln!(text, "  > {}", name(&direct[at]));
-    let (expected, got) = (comparable(&direct[at]), comparable(&guarded[at]));
-    let equal = expected.iter().zip(&got).take_while(|(a, b)| a == b).count();
     show(&mut text, "direct ", &direct[at], equal);
     show(&mut text, "guarded", &guarded[at], equal);
     Finding::Differs(text)

@@ -25,8 +25,7 @@ pub(crate) fn generate(seed: u64) -> Session {
         2 => vec![("options".to_owned(), "-c search_path=$schema".to_owned())],
         _ => vec![path, ("application_name".to_owned(), format!("session {}", seed % 3))],
     };
-    let resets = parameters.is_empty();
-    let mut generator = Generator { rng, steps: Vec::new(), is_open: false, resets };
+    let mut generator = Generator { rng, steps: Vec::new(), is_open: false };
     if parameters.is_empty() {
         generator.steps.push(q("SET search_path TO $schema"));
     }
@@ -48,8 +47,6 @@ struct Generator {
     steps: Vec<Step>,
     /// Whether a series was begun whose Sync is to come.
     is_open: bool,
-    /// Whether it may reset all, which what the start-up packet has set does not survive as it would.
-    resets: bool,
 }
 
 impl Generator {

@@ -204,7 +204,7 @@ pub(crate) fn copy_data(data: &str) -> Message {
 }
 
 /// Characters of a text that a report shows.
-const SHOWN_LEN: usize = 300;
+const SHOWN_LEN: usize = 2000;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -139,6 +139,7 @@ pub async fn look(
         {
             Some((_, pin, _)) => holdings.pins.push((*pin, value == "t")),
             None if name == "role" && value == "none" => {}
+            None if OF_TRANSACTIONS.contains(&&*name) => {}
             None if name == "lock_timeout" && is_ours(connection, &value) => {}
             None => settings.set(&name, &value),
         }
@@ -148,6 +149,10 @@ pub async fn look(
     }
     Ok(Some(holdings))
 }
+
+/// Parameters of one transaction, which each begins anew from those with `default_`.
+const OF_TRANSACTIONS: [&str; 3] =
+    ["transaction_isolation", "transaction_read_only", "transaction_deferrable"];
 
 /// Whether a lock timeout is the one that the guard has set for a class.
 fn is_ours(connection: &Connection, value: &str) -> bool {

@@ -167,6 +167,8 @@ struct Held {
     statement: Arc<Statement>,
     used: u64,
     definitions: u64,
+    /// Whether it may not be there: an error came before the server had told.
+    is_doubtful: bool,
 }
 
 impl ServerStatements {
@@ -177,13 +179,19 @@ impl ServerStatements {
         let held = self.held.get_mut(&statement.id);
         held.is_some_and(|held| {
             held.used = clock;
-            true
+            !held.is_doubtful
         })
+    }
+
+    /// Whether the statement may be there, and has to be closed before it is prepared.
+    pub fn may_hold(&self, statement: &Statement) -> bool {
+        self.held.contains_key(&statement.id)
     }
 
     /// Whether the statement is there, and no definition has changed since it was prepared.
     pub fn is_fresh(&self, statement: &Statement, definitions: u64) -> bool {
-        self.held.get(&statement.id).is_some_and(|held| held.definitions == definitions)
+        let held = self.held.get(&statement.id);
+        held.is_some_and(|held| held.definitions == definitions && !held.is_doubtful)
     }
 
     /// Notes that the statement is prepared. Of more than `max`, returns the one used longest ago,
@@ -196,7 +204,8 @@ impl ServerStatements {
     ) -> Option<Arc<Statement>> {
         self.clock += 1;
         let used = self.clock;
-        self.held.insert(statement.id, Held { statement, used, definitions });
+        let held = Held { statement, used, definitions, is_doubtful: false };
+        self.held.insert(held.statement.id, held);
         if self.held.len() <= max.max(1) {
             return None;
         }
@@ -204,12 +213,19 @@ impl ServerStatements {
         self.held.remove(&oldest).map(|held| held.statement)
     }
 
-    /// Notes that the statement is not there, or may not be.
-    pub fn remove(&mut self, statement: &Statement) {
-        self.held.remove(&statement.id);
+    /// Notes that the statement may not be there.
+    pub fn doubt(&mut self, statement: &Statement) {
+        if let Some(held) = self.held.get_mut(&statement.id) {
+            held.is_doubtful = true;
+        }
     }
 
-    /// Notes that none with a name is there, or that none may be.
+    /// Notes that none may be there.
+    pub fn doubt_all(&mut self) {
+        self.held.values_mut().for_each(|held| held.is_doubtful = true);
+    }
+
+    /// Notes that none with a name is there.
     pub fn clear(&mut self) {
         self.held.clear();
     }

@@ -62,6 +62,37 @@ pub(super) fn cases() -> Vec<Case> {
             ],
         ),
         (
+            "all are forgotten in the middle of a series",
+            vec![
+                series([parse("a", "SELECT 1"), parse("b", "SELECT 2")]),
+                series([
+                    parse("", "DEALLOCATE ALL"),
+                    bind("", &[]),
+                    execute(""),
+                    parse("c", "SELECT 3"),
+                ]),
+                series([bind("c", &[]), execute("")]),
+                series([bind("b", &[]), execute("")]),
+                series([parse("b", "SELECT 2"), bind("b", &[]), execute("")]),
+            ],
+        ),
+        (
+            "what an error skips is as it was",
+            vec![
+                series([parse("a", "SELECT 1"), parse("", "SELECT 2")]),
+                series([
+                    bind("missing", &[]),
+                    close('S', "a"),
+                    parse("a", "SELECT 3"),
+                    parse("", "SELECT 4"),
+                ]),
+                series([bind("a", &[]), execute(""), bind("", &[]), execute("")]),
+                series([bind("missing", &[]), close('S', "a"), close('S', "")]),
+                series([bind("a", &[]), execute(""), bind("", &[]), execute("")]),
+                series([close('S', "a"), parse("a", "SELECT 3"), bind("a", &[]), execute("")]),
+            ],
+        ),
+        (
             "in a failed transaction",
             vec![
                 series([parse("a", "SELECT 1"), parse("end", "ROLLBACK")]),
@@ -135,7 +166,6 @@ pub(super) fn cases() -> Vec<Case> {
                 series([bind("b", &[]), execute("")]),
                 q("DROP TABLE made"),
                 series([bind("a", &[]), execute("")]),
-                series([describe('S', "a")]),
                 q("CREATE TABLE made (a int, b text)"),
                 series([bind("a", &[]), execute("")]),
                 series([bind("b", &[]), describe('P', ""), execute("")]),
@@ -225,8 +255,6 @@ pub(super) fn cases() -> Vec<Case> {
                 q("SELECT 1 / 0"),
                 q("DEALLOCATE a"),
                 q("ROLLBACK"),
-                series([bind("a", &[]), execute("")]),
-                q("PREPARE a AS SELECT 11"),
                 series([bind("a", &[]), execute("")]),
             ],
         ),

@@ -178,7 +178,7 @@ impl Relay<'_> {
             self.drop_message(message);
             self.push(Request::GivenParse, Asker::Guard)?
         } else {
-            if held.uses(&statement) {
+            if held.may_hold(&statement) {
                 self.close(&statement)?;
             }
             let request = self.send_numbered(message, Some(&statement))?;
@@ -278,6 +278,9 @@ impl Relay<'_> {
     fn prepare_ahead(&mut self, statement: &Arc<Statement>) -> Result<(), Stop> {
         if self.connection.statements.uses(statement) {
             return Ok(());
+        }
+        if self.connection.statements.may_hold(statement) {
+            self.close(statement)?;
         }
         let definitions = self.shared.engine.statements.definitions();
         let request = self.push(Request::Parse, Asker::Guard)?;

@@ -304,7 +304,7 @@ impl Relay<'_> {
             Kind::ErrorResponse => self.on_error(event, message),
             kind if is_guards && !kind.is_asynchronous() => {}
             kind => {
-                self.on_news(kind, message);
+                self.on_news(kind, event.answers.map_or(0, |answer| answer.request), message);
                 self.tell(message);
             }
         }
@@ -312,7 +312,7 @@ impl Relay<'_> {
     }
 
     /// What other messages tell of the session.
-    fn on_news(&mut self, kind: Kind, message: &[u8]) {
+    fn on_news(&mut self, kind: Kind, request: u64, message: &[u8]) {
         match kind {
             Kind::ParameterStatus => {
                 self.unit.suspicion = self.unit.suspicion.and(Suspicion::SETTINGS)
@@ -321,8 +321,9 @@ impl Relay<'_> {
                 let Ok(tag) = CommandTag::parse(body(message)) else { return };
                 match tag.command {
                     b"DISCARD ALL" | b"DEALLOCATE ALL" => {
-                        self.connection.statements.clear();
+                        self.connection.statements.doubt_all();
                         self.statements.clear();
+                        self.keep_later(request);
                     }
                     b"ROLLBACK" => self.unit.rolled_back = true,
                     tag if changes_definitions(tag) => {
@@ -332,6 +333,17 @@ impl Relay<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Keeps the client's statements that were prepared behind a request which has ended all.
+    fn keep_later(&mut self, request: u64) {
+        for undo in &self.unit.undo {
+            if let Undo::Prepared { request: number, name, statement } = undo
+                && *number > request
+            {
+                self.statements.insert(name, Arc::clone(statement));
+            }
         }
     }
 
@@ -350,7 +362,7 @@ impl Relay<'_> {
         }
         match code.as_ref() {
             // Somebody's code has dropped what the guard relied on; the next use prepares anew.
-            Some(b"26000") if names_ours(message) => self.connection.statements.clear(),
+            Some(b"26000") if names_ours(message) => self.connection.statements.doubt_all(),
             // Its plan does not fit what the tables are now: who prepares it anew gets a new one.
             Some(b"0A000") => self.shared.engine.statements.note_definition(),
             _ => {}
@@ -394,9 +406,9 @@ impl Relay<'_> {
             match undo {
                 Undo::Prepared { name, statement, .. } => {
                     self.statements.remove(&name);
-                    self.connection.statements.remove(&statement);
+                    self.connection.statements.doubt(&statement);
                 }
-                Undo::Ahead { statement, .. } => self.connection.statements.remove(&statement),
+                Undo::Ahead { statement, .. } => self.connection.statements.doubt(&statement),
                 Undo::Unnamed { request: number, before } => {
                     // One that fails has ended the one before.
                     self.statements.unnamed =

@@ -10,10 +10,7 @@ use policy::{
     rule::Facts,
     sql::{Effects, Kind as StatementKind, Scratch, Shape},
 };
-use wire::postgres::{
-    frame::HEADER_LEN,
-    frontend::Kind,
-};
+use wire::postgres::{frame::HEADER_LEN, frontend::Kind};
 
 use super::{
     End, Session, Transaction,
