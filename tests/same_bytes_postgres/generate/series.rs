@@ -134,10 +134,11 @@ impl Generator {
 
 /// The text, in words that no statement of another name has: of two that are the same, an error may
 /// name the other. And not of a table that comes and goes: prepared anew on another connection, it
-/// fails otherwise (docs/ARCHITECTURE.md, "What is open").
+/// fails otherwise; nor DEALLOCATE ALL ahead of a name that is taken (docs/ARCHITECTURE.md, "What is
+/// open").
 fn own(sql: &str, name: &str) -> String {
     match name {
-        _ if sql.contains("made") => "SELECT 'made'".to_owned(),
+        _ if sql.contains("made") || sql.contains("ALLOCATE ALL") => "SELECT 0".to_owned(),
         "" => sql.to_owned(),
         name => format!("{sql} /* {name} */"),
     }

@@ -5,8 +5,8 @@
 //! "What is open"): `currval` and `lastval` outside the transaction that drew; RESET of
 //! what the start-up packet has set, and RESET ALL, behind which statements no longer find what
 //! they were prepared for; EXECUTE of what was prepared
-//! with Parse, and DEALLOCATE of it in a series or among others; a plan whose columns change; UNLISTEN,
-//! which PREPARE TRANSACTION minds where a connection has ever listened; and whether a parameter of the client's own is empty or
+//! with Parse, and DEALLOCATE of it in a series or among others; a plan whose columns change; PREPARE
+//! TRANSACTION, for whose locks its own session would wait; and whether a parameter of the client's own is empty or
 //! was never set.
 
 use super::Generator;
@@ -158,14 +158,6 @@ const TEXTS: &[(u32, &[&str])] = &[
     ),
     (2, &["LISTEN $schema", "NOTIFY $schema, 'payload'"]),
     (2, &["DISCARD TEMP", "DISCARD PLANS", "DISCARD SEQUENCES"]),
-    (
-        2,
-        &[
-            "PREPARE TRANSACTION '$schema'",
-            "ROLLBACK PREPARED '$schema'",
-            "COMMIT PREPARED '$schema'",
-        ],
-    ),
     (1, &["VACUUM t", "CALL commits()", "DO $$ BEGIN RAISE NOTICE 'done'; END $$"]),
 ];
 
