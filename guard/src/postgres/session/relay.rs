@@ -99,6 +99,12 @@ impl Undo {
 }
 
 impl Unit {
+    /// Whether the server has done all that it was told, or was told only half of something: it
+    /// waits for the client, and looks up for no cancel.
+    pub(super) fn waits_for_client(&self, connection: &Connection) -> bool {
+        self.passing > 0 || (self.is_open && connection.tracker.outstanding() == 0)
+    }
+
     /// Whether part of a message is with the client, and not its end.
     pub(super) fn has_partial_reply(&self, connection: Option<&Connection>) -> bool {
         connection.is_some_and(|connection| connection.tracker.is_passing())
@@ -174,6 +180,8 @@ impl Relay<'_> {
             };
             let stop = tokio::select! {
                 biased;
+                // Before the client's next message is read: what is to be stopped came before that.
+                () = interrupt.wait(), if self.unit.has_begun => Some(Stop::Killed),
                 stop = poll_fn(|context| self.poll_run(context)) => stop,
                 () = timer.until(until) => match is_stall {
                     false => Some(Stop::Deadline),
@@ -189,6 +197,11 @@ impl Relay<'_> {
                 return stop;
             }
         }
+    }
+
+    /// See [`Unit::waits_for_client`].
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.unit.waits_for_client(self.connection)
     }
 
     fn has_stalled(&self) -> bool {
