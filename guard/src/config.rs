@@ -12,6 +12,7 @@
 mod check;
 mod compile;
 mod error;
+pub mod import;
 mod limits;
 mod listen;
 pub mod manual;
