@@ -19,13 +19,10 @@ const LIFETIME: &str =
     "no equivalent: connections are kept while they are used; idle_timeout closes the others";
 const CHECKED: &str =
     "not needed: a connection that the server has closed is noticed before it is lent";
-const CONSOLE: &str = "`tidegate status`, `classes`, `pins` and `switch` need no account; they ask \
-                       [admin] address, which is on loopback";
 
 /// About a key of `[pgbouncer]`.
 pub(super) fn of(key: &str) -> &'static str {
     match key {
-        "admin_users" | "stats_users" => CONSOLE,
         "logfile" | "syslog" | "syslog_ident" | "syslog_facility" | "log_connections"
         | "log_disconnections" | "log_pooler_errors" | "log_stats" | "stats_period" | "verbose" => {
             LOG

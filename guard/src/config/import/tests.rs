@@ -121,6 +121,8 @@ fn every_key_with_an_equivalent_is_taken() {
         ("auth_user = asker", "control.user", "\"asker\""),
         ("auth_dbname = postgres", "control.database", "\"postgres\""),
         ("auth_user = a\nauth_query = SELECT 1, $1", "auth.query", "\"SELECT 1, $1\""),
+        ("admin_users = root, boss", "admin.users.1", "\"boss\""),
+        ("stats_users = eye", "admin.stats_users.0", "\"eye\""),
         ("; query_timeout = 1\n#query_timeout = 2", "class.default.statement_time", "\"off\""),
         ("query_timeout = 1\nquery_timeout=2", "class.default.statement_time", "\"2s\""),
     ] {

@@ -40,6 +40,14 @@ pub(super) fn guard(
     draft.section("[admin]");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT.saturating_add(number)));
     draft.set("address", text(&address.to_string()).as_str(), "metrics, health, `tidegate status`");
+    draft
+        .comment("The console is the database tidegate, as PgBouncer's is the database pgbouncer.");
+    for (theirs, ours) in [("admin_users", "users"), ("stats_users", "stats_users")] {
+        if let Some(given) = settings.text(theirs) {
+            let names = given.value.split(',').map(str::trim).filter(|name| !name.is_empty());
+            draft.set(ours, list(names), &given.from);
+        }
+    }
     Ok(draft)
 }
 
