@@ -56,7 +56,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, usize> {
     let account = if is_pgbouncers { quoted_pair } else { colon_pair };
     (1..)
         .zip(text.lines())
-        .filter(|(_, line)| !is_comment(line) && !(is_pgbouncers && line.starts_with(';')))
+        .filter(|(_, line)| !(is_comment(line) || is_pgbouncers && line.starts_with(';')))
         .map(|(number, line)| account(line).ok_or(number))
         .collect()
 }

@@ -261,6 +261,7 @@ impl Session {
         if task.shape.effects.contains(Effects::LAST_INSERT_ID) {
             self.pins.add(Pin::Sequence);
         }
+        self.statements.undo.clear();
         let mut unit = Unit::default();
         let mut relay = Relay {
             client: Some(&mut self.client),
