@@ -285,6 +285,7 @@ impl Relay<'_> {
     fn scan(&mut self) -> Result<bool, Stop> {
         let mut has_moved = false;
         loop {
+            let was_over = self.is_over();
             let scan = self.connection.tracker.scan(&self.connection.inbuf).map_err(Lost::from)?;
             let connection = &mut *self.connection;
             if let Some(client) = self.client.as_mut().filter(|_| scan.len > 0) {
@@ -295,7 +296,11 @@ impl Relay<'_> {
             let Some(event) = scan.event else { return Ok(has_moved) };
             has_moved = true;
             let message = connection.inbuf.split_to(event.bytes);
-            self.on_event(event, &message)?;
+            match self.on_event(event, &message) {
+                // The server says goodbye behind the end: that is for whoever asks it next.
+                Err(Stop::Lost(_)) if was_over => return Err(Stop::End),
+                noted => noted?,
+            }
         }
     }
 

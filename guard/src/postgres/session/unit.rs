@@ -208,7 +208,7 @@ impl Session {
                 }
                 Err(HandoverError::Lost(lost)) if is_bound => {
                     self.lease = Some(lease);
-                    self.lose(task.first, &lost).await?;
+                    self.lose(Some(task.first), &lost).await?;
                     return Err(End::UpstreamLost);
                 }
                 // Nothing of the client's was sent: another connection will do.
@@ -317,14 +317,16 @@ impl Session {
             self.reclaim_lease();
             return Err(End::Told(None));
         }
-        let was_open = unit.is_open;
         self.client.abandon(unit.passing);
-        let first = Message { len: 0, here: 0, ..task.first };
-        let told = self.lose(first, lost).await;
-        if !was_open {
-            self.is_skipping = false;
+        // An error that came ends the unit as well as one of the guard's.
+        let untold = unit.error.is_none().then_some(Message { len: 0, here: 0, ..task.first });
+        self.lose(untold, lost).await?;
+        // The Sync of a series may have gone with the connection, or be still to come.
+        self.is_skipping = unit.is_open || unit.was_sealed;
+        if !self.is_skipping && (unit.is_extended || unit.error.is_some()) {
+            self.say_ready();
         }
-        told
+        Ok(())
     }
 }
 
