@@ -11,6 +11,7 @@ use policy::{
     sql::{Effects, Kind as StatementKind, Scratch, Shape},
 };
 use wire::postgres::{
+    backend::{Notice, Severity, put_command_complete, put_notice},
     frame::HEADER_LEN,
     frontend::{Kind, put_query},
     result::{Asker, Request},
@@ -130,8 +131,12 @@ impl Session {
             may_hold_locks,
         };
         drop(policy);
+        // Where there is nothing to end, no permit is waited for.
+        let is_end = ends_nothing && task.first.kind == Kind::Query;
         let (card, timer) = (&self.entry.card, &mut self.timer);
-        match take_turn(&self.shared, card, timer, now, (arrival, true), self.client.gone()).await {
+        let turn =
+            take_turn(&self.shared, card, timer, now, (arrival, !is_end), self.client.gone());
+        match turn.await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
@@ -142,6 +147,10 @@ impl Session {
                 self.observed = observed;
                 self.show();
                 Ok(true)
+            }
+            Turn::Refused(_) | Turn::Busy if is_end => {
+                self.end_nothing(task);
+                Ok(false)
             }
             Turn::Refused(refusal) => Ok(self.shed(task, &refusal)),
             Turn::Busy => Ok(self.shed_for_room(task)),
@@ -160,6 +169,18 @@ impl Session {
         self.show();
         self.decline(task.first, &refuse::shed(refusal));
         false
+    }
+
+    /// Answers COMMIT or ROLLBACK where nothing is open, in the server's words.
+    fn end_nothing(&mut self, task: &Task) {
+        let message = b"there is no transaction in progress";
+        let (severity, code) = (Severity::Warning, *b"25P01");
+        let notice = Notice { severity, code, message, detail: None, hint: None };
+        let is_commit = task.shape.kind == StatementKind::Commit;
+        put_notice(self.client.out(), &notice);
+        put_command_complete(self.client.out(), if is_commit { b"COMMIT" } else { b"ROLLBACK" });
+        self.say_ready();
+        self.client.drop_message(task.first);
     }
 
     fn shed_for_room(&mut self, task: &Task) -> bool {
