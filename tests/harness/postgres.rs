@@ -17,7 +17,7 @@ use guard::postgres::messages::{MessageError, Messages};
 use guard::secret::Secret;
 use guard::stream::Stream;
 use guard::tls::{ClientTls, TlsMode};
-use guard::upstream::connect::{ClearPassword, Target};
+use guard::upstream::target::{ClearPassword, Target};
 use wire::postgres::backend::{Fields, Kind, Severity, TransactionStatus, data_row};
 use wire::postgres::frontend::{put_bind, put_execute, put_parse, put_query, put_sync};
 use wire::postgres::list::Format;

@@ -38,7 +38,7 @@ use crate::{
         client::{ClientError, Message},
         handover, refuse,
     },
-    session::cancel::cause_of,
+    session::cause_of,
     upstream::{
         control::{Ask, ControlError, Told},
         reclaim::reclaim,

@@ -9,7 +9,7 @@ use crate::{
     gate::Permit,
     metrics::{StatementOutcome, TransactionOutcome},
     postgres::holdings,
-    session::{cancel::cause_of, pins::Pin},
+    session::{cause_of, pins::Pin},
 };
 
 impl Session {
