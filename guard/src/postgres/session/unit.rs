@@ -10,7 +10,11 @@ use policy::{
     rule::Facts,
     sql::{Effects, Kind as StatementKind, Scratch, Shape},
 };
-use wire::postgres::{frame::HEADER_LEN, frontend::Kind};
+use wire::postgres::{
+    backend::{Notice, Severity, put_command_complete, put_notice},
+    frame::HEADER_LEN,
+    frontend::Kind,
+};
 
 use super::{
     End, Session, Transaction,
@@ -129,8 +133,12 @@ impl Session {
             may_hold_locks,
         };
         drop(policy);
+        // Where there is nothing to end, no permit is waited for.
+        let is_end = ends_nothing && task.first.kind == Kind::Query;
         let (card, timer) = (&self.entry.card, &mut self.timer);
-        match take_turn(&self.shared, card, timer, now, (arrival, true), self.client.gone()).await {
+        let turn =
+            take_turn(&self.shared, card, timer, now, (arrival, !is_end), self.client.gone());
+        match turn.await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
@@ -141,6 +149,10 @@ impl Session {
                 self.observed = observed;
                 self.show();
                 Ok(true)
+            }
+            Turn::Refused(_) | Turn::Busy if is_end => {
+                self.end_nothing(task);
+                Ok(false)
             }
             Turn::Refused(refusal) => Ok(self.shed(task, &refusal)),
             Turn::Busy => Ok(self.shed_for_room(task)),
@@ -159,6 +171,18 @@ impl Session {
         self.show();
         self.decline(task.first, &refuse::shed(refusal));
         false
+    }
+
+    /// Answers COMMIT or ROLLBACK where nothing is open, in the server's words.
+    fn end_nothing(&mut self, task: &Task) {
+        let message = b"there is no transaction in progress";
+        let (severity, code) = (Severity::Warning, *b"25P01");
+        let notice = Notice { severity, code, message, detail: None, hint: None };
+        let is_commit = task.shape.kind == StatementKind::Commit;
+        put_notice(self.client.out(), &notice);
+        put_command_complete(self.client.out(), if is_commit { b"COMMIT" } else { b"ROLLBACK" });
+        self.say_ready();
+        self.client.drop_message(task.first);
     }
 
     fn shed_for_room(&mut self, task: &Task) -> bool {
@@ -202,7 +226,7 @@ impl Session {
                 }
                 Ok(()) if is_bound => {
                     self.lease = Some(lease);
-                    self.lose(task.first, &Lost::Closed).await?;
+                    self.lose(Some(task.first), &Lost::Closed).await?;
                     return Err(End::UpstreamLost);
                 }
                 // No statement runs on it and no transaction is open: closing it is enough.
@@ -214,7 +238,7 @@ impl Session {
                 }
                 Err(HandoverError::Lost(lost)) if is_bound => {
                     self.lease = Some(lease);
-                    self.lose(task.first, &lost).await?;
+                    self.lose(Some(task.first), &lost).await?;
                     return Err(End::UpstreamLost);
                 }
                 // Nothing of the client's was sent: another connection will do.
@@ -330,14 +354,16 @@ impl Session {
             self.reclaim_lease();
             return Err(End::Told(None));
         }
-        let was_open = unit.is_open;
         self.client.abandon(unit.passing);
-        let first = Message { len: 0, here: 0, ..task.first };
-        let told = self.lose(first, lost).await;
-        if !was_open {
-            self.is_skipping = false;
+        // An error that came ends the unit as well as one of the guard's.
+        let untold = unit.error.is_none().then_some(Message { len: 0, here: 0, ..task.first });
+        self.lose(untold, lost).await?;
+        // The Sync of a series may have gone with the connection, or be still to come.
+        self.is_skipping = unit.is_open || unit.was_sealed;
+        if !self.is_skipping && (unit.is_extended || unit.error.is_some()) {
+            self.say_ready();
         }
-        told
+        Ok(())
     }
 }
 
