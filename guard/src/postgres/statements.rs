@@ -113,8 +113,15 @@ pub enum Undo {
         /// Of what.
         statement: Arc<Statement>,
     },
-    /// The unnamed statement.
+    /// The unnamed statement was not replaced; skipped, it is the one before.
     Unnamed {
+        /// Which request.
+        request: u64,
+        /// What it was.
+        before: Unnamed,
+    },
+    /// The unnamed statement, brought along by the guard.
+    Brought {
         /// Which request.
         request: u64,
     },
@@ -135,7 +142,8 @@ impl Undo {
         match self {
             Self::Prepared { request, .. }
             | Self::Ahead { request, .. }
-            | Self::Unnamed { request }
+            | Self::Unnamed { request, .. }
+            | Self::Brought { request }
             | Self::Closed { request, .. } => *request,
         }
     }
@@ -177,10 +185,9 @@ impl ClientStatements {
         self.named.remove(name)
     }
 
-    /// Forgets all.
+    /// Forgets all that have a name.
     pub fn clear(&mut self) {
         self.named.clear();
-        self.unnamed.forget();
     }
 
     /// Whether there are `max`, and none may come.
@@ -260,10 +267,9 @@ impl ServerStatements {
         self.held.remove(&statement.id);
     }
 
-    /// Notes that none is there.
+    /// Notes that none with a name is there, or that none may be.
     pub fn clear(&mut self) {
         self.held.clear();
-        self.unnamed = 0;
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
         holdings::Suspicion,
         refuse::Error,
         settings::Settings,
-        statements::{ClientStatements, PREFIX, Undo},
+        statements::{ClientStatements, PREFIX, Undo, Unnamed},
     },
     session::{interrupt::Interrupt, pins::Pins, timer::Timer},
 };
@@ -385,17 +385,22 @@ impl Relay<'_> {
     /// Takes back what was noted of requests that have failed or were skipped.
     fn undo_from(&mut self, request: u64) {
         let mut noted = std::mem::take(&mut self.statements.undo);
-        for undo in noted.extract_if(.., |undo| undo.request() >= request) {
+        let undone = noted.extract_if(.., |undo| undo.request() >= request);
+        // The last first: a name may have been closed and prepared anew.
+        for undo in undone.collect::<Vec<_>>().into_iter().rev() {
             match undo {
                 Undo::Prepared { name, statement, .. } => {
                     self.statements.remove(&name);
                     self.connection.statements.remove(&statement);
                 }
                 Undo::Ahead { statement, .. } => self.connection.statements.remove(&statement),
-                Undo::Unnamed { .. } => {
-                    self.statements.unnamed.forget();
+                Undo::Unnamed { request: number, before } => {
+                    // One that fails has ended the one before.
+                    self.statements.unnamed =
+                        if number > request { before } else { Unnamed::default() };
                     self.connection.statements.unnamed = u64::MAX;
                 }
+                Undo::Brought { .. } => self.connection.statements.unnamed = u64::MAX,
                 // The one that failed was closed before; only what was skipped was not.
                 Undo::Closed { request: number, name, statement } => {
                     if number > request {
