@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 status=0
 wrong() { printf '%s\n' "$*" >&2; status=1; }
 
-for page in *.md docs/*.md; do
+for page in *.md docs/*.md docs/*/*.md; do
     while read -r link; do
         [ -e "$(dirname "$page")/${link%%#*}" ] || wrong "$page: $link is not there"
     done < <(grep -oP '\]\(\K(?!https?:|#)[^)]+' "$page" || true)

@@ -64,7 +64,8 @@ impl Demo {
     }
 }
 
-async fn asked_to_stop() -> std::io::Result<()> {
+/// Returns when the person at the terminal, or whoever runs it, has had enough.
+pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => Ok(()),

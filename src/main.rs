@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod demo;
 mod docs;
+mod drill;
 mod exit;
 mod guard;
 mod import;
@@ -40,6 +41,7 @@ enum Command {
     Pins(pins::Pins),
     Switch(switch::Switch),
     Demo(demo::Demo),
+    Drill(drill::Drill),
     Docs(docs::Docs),
     Completions(completions::Completions),
 }
@@ -61,6 +63,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Pins(pins) => pins.run(),
         Command::Switch(switch) => switch.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Drill(drill) => drill.run(),
         Command::Docs(docs) => docs.run(),
         Command::Completions(completions) => completions.run(),
     }

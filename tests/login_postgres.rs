@@ -17,7 +17,7 @@ use guard::postgres::users::{Asked, DEFAULT_QUERY, Looking, Lookup, Users};
 use guard::secret::Secret;
 use guard::stream::Stream;
 use guard::tls::{ClientTls, Demand, ServerTls, TlsMode};
-use guard::upstream::connect::{ClearPassword, Target};
+use guard::upstream::target::{ClearPassword, Target};
 use guard::users::Entry;
 use harness::*;
 use tokio::net::{TcpListener, TcpStream};

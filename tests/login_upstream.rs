@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use guard::mysql::connect::{ConnectError, Connected, Wishes, connect, probe};
+use guard::mysql::users;
 use guard::secret::Secret;
 use guard::tls::{ClientTls, TlsMode};
-use guard::upstream::connect::{
-    ClearPassword, ConnectError, Connected, Target, Wishes, connect, probe,
-};
-use guard::users;
+use guard::upstream::target::{ClearPassword, Target};
 use harness::{APP, Account, CONTROL, ED25519, Engine, OPEN, Server, TLS};
 
 /// How the guard reaches `server`.
@@ -28,7 +27,7 @@ async fn log_in(
     account: Account,
     database: &str,
 ) -> Result<Connected, ConnectError> {
-    let account = users::Account::new(account.name, Secret::from(account.password));
+    let account = guard::account::Account::new(account.name, Secret::from(account.password));
     let wishes = Wishes { database: Some(database.into()), ..Wishes::control() };
     connect(&target(server, mode), &account, &wishes).await
 }
@@ -111,7 +110,7 @@ async fn a_cold_cache_is_warmed_by_rsa_or_by_tls() {
 async fn a_probe_tells_what_the_server_is() {
     for server in servers().await {
         let target = target(&server, TlsMode::Off);
-        let account = users::Account::new(CONTROL.name, Secret::from(CONTROL.password));
+        let account = guard::account::Account::new(CONTROL.name, Secret::from(CONTROL.password));
         let greeting = probe(&target, Some(&account)).await.unwrap();
         assert_eq!(greeting.mariadb, server.engine() == Engine::MariaDb);
         assert_eq!(greeting.version.contains("MariaDB"), greeting.mariadb);

@@ -18,6 +18,10 @@ pub mod watch;
 
 pub mod demo;
 
+pub mod zombie;
+
+mod screen;
+
 pub mod process;
 
 mod unprivileged;

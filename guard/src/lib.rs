@@ -10,7 +10,6 @@ pub mod shared;
 
 pub mod account;
 pub mod listener;
-pub mod login;
 pub mod secret;
 pub mod stream;
 pub mod tls;

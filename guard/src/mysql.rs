@@ -2,9 +2,22 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `login`, `users` | a client's way in, and what its proof is held against |
+//! | `session` | one client, from login to disconnect |
+//! | `connect`, `connection`, `handover`, `chosen` | a connection to the database, and how it changes hands |
 //! | `memory` | what a pool remembers of its sessions |
 //! | `courier` | orders to the database: `KILL` |
 //! | `nets` | what a connection is set up with |
+
+pub mod login;
+pub mod users;
+
+pub mod session;
+
+pub mod chosen;
+pub mod connect;
+pub mod connection;
+pub mod handover;
 
 mod courier;
 mod memory;
@@ -24,20 +37,19 @@ pub use self::{
     nets::{Nets, whole_seconds},
 };
 use crate::{
+    account::Account,
     config::NativeLimits,
     engine::{self, Engine, OpenError},
     listener::Arrival,
-    login::{self, Login, LoginContext, LoginError, Welcome},
     metrics::{ClientOutcome, ConnectOutcome},
-    session::{Session, file::LocalInfile, refuse, settings::Settings},
-    stream::packets::PacketError,
-    upstream::{
-        self,
-        connect::{self, ConnectError, ServerError, Wishes},
+    mysql::{
+        connect::{ConnectError, ServerError, Wishes},
         connection::{Answer, Connection},
-        control::Backend,
+        login::{Login, LoginContext, LoginError, Welcome},
+        session::{Session, file::LocalInfile, refuse, settings::Settings},
     },
-    users::Account,
+    stream::packets::PacketError,
+    upstream::{self, control::Backend},
 };
 
 /// What all sessions share, of this engine.

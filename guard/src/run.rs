@@ -18,10 +18,10 @@ use self::assembly::Assembly;
 use crate::{
     config::{Config, Engine, Listener as ListenerConfig, ListenerTls, UpstreamTls},
     control::Operations,
-    mysql::{ControlOpenError, MySql},
+    mysql::{ControlOpenError, MySql, connect::ConnectError},
     postgres::Postgres,
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
-    upstream::connect::{ClearPassword, ConnectError, Target},
+    upstream::target::{ClearPassword, Target},
     users::PasswordFileError,
 };
 

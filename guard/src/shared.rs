@@ -21,7 +21,7 @@ use crate::{
     engine::Engine,
     gate::Gate,
     metrics::Metrics,
-    session::{client::Buffers, registry::Sessions},
+    session::{buffers::Buffers, registry::Sessions},
     upstream::Upstream,
 };
 

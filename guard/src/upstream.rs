@@ -4,14 +4,11 @@
 //! limits that a connection is set up with, and the identity of the server, so that a backend's id is
 //! never used on another one. It knows connections only as an [`Engine`] has them.
 
-pub mod chosen;
-pub mod connect;
-pub mod connection;
 pub mod control;
-pub mod handover;
 pub mod linger;
 pub mod pool;
 pub mod reclaim;
+pub mod target;
 
 use std::{
     collections::HashMap,
@@ -27,10 +24,10 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use self::{
-    connect::Target,
     control::Control,
     linger::Lingering,
     pool::{LeaseError, LeaseErrorOf, OpenSlot, Pool},
+    target::Target,
 };
 use crate::{engine::Engine, herd::Handshakes, metrics::Metrics};
 

@@ -14,6 +14,7 @@
 //! ```
 
 mod measure;
+mod postgres;
 mod wait;
 
 pub use drill::client::{Client, ClientError, Failure, Login, PATIENCE, Packet, Reply, Success};
@@ -31,5 +32,8 @@ pub use drill::server::probe::{Gauges, Look, Thread};
 pub use drill::server::{Server, Settings};
 pub use drill::watch::{Sample, Watch};
 
-pub use self::measure::{Open, done, memory_kib, open, refused, seconds, status};
+pub use self::measure::{Open, done, memory_kib, open, pg_open, refused, seconds, status};
+pub use self::postgres::{
+    Canceller, PgClient, PgError, PgFailure, PgReply, pg_done, pg_refused, put_series, put_unsynced,
+};
 pub use self::wait::{Deadline, eventually};

@@ -6,6 +6,7 @@ use drill::client::{Client, Failure, Reply};
 use drill::guard::Guard;
 use drill::server::account::Account;
 use drill::server::mysql::probe::Probe;
+use drill::server::postgres::probe::Probe as PostgresProbe;
 use mysql_async::prelude::Queryable;
 
 /// How long a soak runs: `TG_SECONDS`, else `default`.
@@ -40,12 +41,12 @@ pub async fn refused(client: &mut Client, sql: &str) -> Failure {
     reply.failure().unwrap_or_else(|| panic!("{sql} succeeded"))
 }
 
-/// What InnoDB has open for one account.
+/// What a server has open for one account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Open {
     /// Transactions.
     pub transactions: u32,
-    /// Those of them that wait for a row lock.
+    /// Those of them that wait for a lock.
     pub waiting: u32,
     /// Connections.
     pub connections: u32,
@@ -73,6 +74,20 @@ pub async fn open(probe: &mut Probe, account: &Account) -> Open {
         probe.conn().query_first(sql).await.expect("root may read the server's lists");
     let (transactions, waiting, connections) = row.unwrap_or_default();
     Open { transactions, waiting, connections }
+}
+
+/// As [`open`], of a PostgreSQL. A transaction is one of the server's own: between statements, and
+/// outside of BEGIN and COMMIT, there is none.
+///
+/// # Panics
+/// When the server does not tell.
+pub async fn pg_open(probe: &PostgresProbe, account: &Account) -> Open {
+    let sql = "SELECT (count(*) FILTER (WHERE xact_start IS NOT NULL))::int, \
+               (count(*) FILTER (WHERE wait_event_type = 'Lock'))::int, count(*)::int \
+               FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename = $1";
+    let row = probe.client().query_one(sql, &[&account.name]).await.expect("root may look");
+    let number = |column| u32::try_from(row.get::<usize, i32>(column)).unwrap_or(0);
+    Open { transactions: number(0), waiting: number(1), connections: number(2) }
 }
 
 /// A number of the guard's status, such as `/in_flight` or `/clients/connected`.

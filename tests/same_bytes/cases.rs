@@ -1,5 +1,7 @@
 //! Sessions by hand: what must not be left to chance, and what once differed.
 
+#[path = "cases/prepared.rs"]
+mod prepared;
 #[path = "cases/settings.rs"]
 mod settings;
 
@@ -15,12 +17,14 @@ pub(crate) fn all(engine: Engine) -> Vec<Session> {
     let is_played =
         move |case: &&Case| engine == Engine::MariaDb || !ON_MARIADB.contains(&case.name);
     let of_case = |capabilities| {
-        CASES.iter().chain(settings::CASES).filter(is_played).map(move |case| Session {
-            name: case.name.to_owned(),
-            account: if case.asks { OTHER } else { APP },
-            capabilities,
-            steps: case.steps.iter().map(|step| step.to_step()).collect(),
-        })
+        CASES.iter().chain(settings::CASES).chain(prepared::CASES).filter(is_played).map(
+            move |case| Session {
+                name: case.name.to_owned(),
+                account: if case.asks { OTHER } else { APP },
+                capabilities,
+                steps: case.steps.iter().map(|step| step.to_step()).collect(),
+            },
+        )
     };
     capability_sets().into_iter().flat_map(of_case).collect()
 }
@@ -65,6 +69,8 @@ enum Say {
     LongData(usize),
     /// Executes a slot with its one parameter sent ahead.
     ExecuteSentAhead(usize),
+    /// Executes a slot with a text.
+    ExecuteText(usize, &'static str),
     Close(usize),
 }
 
@@ -92,6 +98,12 @@ impl Say {
             Self::ExecuteSentAhead(slot) => Step::Execute(Execution {
                 slot: *slot,
                 values: vec![Value::SentAhead],
+                types: true,
+                flags: 0,
+            }),
+            Self::ExecuteText(slot, text) => Step::Execute(Execution {
+                slot: *slot,
+                values: vec![Value::Text((*text).to_owned())],
                 types: true,
                 flags: 0,
             }),

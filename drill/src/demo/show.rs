@@ -1,9 +1,8 @@
-//! What the demo prints: a line per second while it runs, then a table. Colours only on a terminal.
-
-use std::io::{IsTerminal, stderr};
+//! What the demo prints: a line per second while it runs, then a table.
 
 use super::{Outcome, Report, Scene, Way};
 use crate::load::Second;
+use crate::screen::{Paint, Screen};
 use crate::server::probe::Gauges;
 
 /// How wide the bar of a second may be, in columns.
@@ -14,8 +13,7 @@ const FULL: u64 = 400;
 /// Tells what happens, line by line, on the error output: the result alone goes to the output.
 #[derive(Debug)]
 pub struct Show {
-    colour: bool,
-    quiet: bool,
+    screen: Screen,
     calm_seconds: usize,
 }
 
@@ -23,18 +21,17 @@ impl Show {
     /// Colourful on a terminal, plain elsewhere; respects `NO_COLOR`.
     #[must_use]
     pub fn new() -> Self {
-        let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { colour, quiet: false, calm_seconds: 0 }
+        Self { screen: Screen::new(), calm_seconds: 0 }
     }
 
     /// Says nothing.
     #[must_use]
     pub fn quiet() -> Self {
-        Self { colour: false, quiet: true, calm_seconds: 0 }
+        Self { screen: Screen::quiet(), calm_seconds: 0 }
     }
 
     pub(super) fn step(&mut self, what: &str) {
-        self.line(&self.paint(DIM, what));
+        self.screen.line(&self.screen.paint(Paint::Dim, what));
     }
 
     pub(super) fn scene(&mut self, way: Way, scene: &Scene) {
@@ -43,15 +40,15 @@ impl Show {
             Way::Direct => "the database directly",
             Way::Guard => "the same through the guard",
         };
-        self.line("");
-        self.line(&self.paint(BOLD, title));
-        self.line(&format!(
+        self.screen.line("");
+        self.screen.line(&self.screen.paint(Paint::Bold, title));
+        self.screen.line(&format!(
             "{} clients update one row; after {:?} come {} more, and one keeps the row for {:?}. \
              Who waits {:?} hangs up and tries again.",
             scene.regulars, scene.calm, scene.crowd, scene.hold, scene.deadline
         ));
-        self.line(&self.paint(
-            DIM,
+        self.screen.line(&self.screen.paint(
+            Paint::Dim,
             " sec  commits in time                            hung up  refused |  threads  lock waiters",
         ));
     }
@@ -60,26 +57,16 @@ impl Show {
         let width = (counts.good * BAR).div_ceil(FULL).min(BAR);
         let bar: String = (0..BAR).map(|column| if column < width { '█' } else { ' ' }).collect();
         let storm = second >= self.calm_seconds;
-        let colour = if counts.good * 4 < FULL && storm { RED } else { GREEN };
-        self.line(&format!(
+        let colour = if counts.good * 4 < FULL && storm { Paint::Red } else { Paint::Green };
+        self.screen.line(&format!(
             "{second:>4}  {:>5}/s {} {:>8} {:>8} | {:>8} {:>13}",
             counts.good,
-            self.paint(colour, &bar),
+            self.screen.paint(colour, &bar),
             counts.timed_out,
             counts.refused,
             gauges.threads_running,
             gauges.lock_waiters,
         ));
-    }
-
-    fn line(&self, text: &str) {
-        if !self.quiet {
-            eprintln!("{text}");
-        }
-    }
-
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -88,11 +75,6 @@ impl Default for Show {
         Self::new()
     }
 }
-
-const BOLD: &str = "1";
-const DIM: &str = "2";
-const RED: &str = "31";
-const GREEN: &str = "32";
 
 /// The report as a table of plain text.
 #[must_use]

@@ -269,7 +269,7 @@ fn what_no_key_can_tell_alone_is_told() {
         (
             "listener = []",
             "t.toml:8: control.listener: unknown key; expected one of user, password, \
-          password_file, connections, address",
+          password_file, connections, database, address",
         ),
         (
             "[[listener]]\nmax_clients = 0",

@@ -6,13 +6,16 @@ use thiserror::Error;
 use wire::mysql::command::{self, Command};
 
 use crate::{
-    session::settings::Settings,
-    upstream::{
-        connect::{self, ConnectError, Target, Wishes},
+    account::Account,
+    mysql::{
+        connect::{self, ConnectError, Wishes},
         connection::{Answer, Connection, Lost, Rows},
-        control::{Ask, Backend, ControlError, Courier, Order, Told},
+        session::settings::Settings,
     },
-    users::Account,
+    upstream::{
+        control::{Ask, Backend, ControlError, Courier, Order, Told},
+        target::Target,
+    },
 };
 
 /// The error of the database that means "no such thread": it has ended by itself.

@@ -11,8 +11,7 @@ use wire::mysql::command::{self, Command};
 use super::{LeaseError, Pool};
 use crate::{
     engine::OpenError,
-    session::settings::Settings,
-    upstream::{connect::ConnectError, connection::Answer},
+    mysql::{connect::ConnectError, connection::Answer, session::settings::Settings},
 };
 
 /// What the sessions of one account have been seen to ask for later; see `session::look_back`.

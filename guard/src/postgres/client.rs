@@ -25,7 +25,7 @@ use wire::{
 };
 
 use crate::{
-    session::client::{Buffers, READ_LEN},
+    session::buffers::{Buffers, READ_LEN},
     stream::Stream,
 };
 

@@ -33,7 +33,7 @@ use super::messages::Messages;
 use crate::account::Account;
 use crate::stream::Stream;
 use crate::tls::{ClientTls, TlsMode};
-use crate::upstream::connect::Target;
+use crate::upstream::target::Target;
 
 /// How many settings a server may report. PostgreSQL 18 reports 15.
 const PARAMETERS_MAX: usize = 128;

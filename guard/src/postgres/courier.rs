@@ -16,8 +16,8 @@ use super::{
 use crate::{
     account::Account,
     upstream::{
-        connect::Target,
         control::{Ask, Backend, ControlError, Courier, Order, Told},
+        target::Target,
     },
 };
 

@@ -69,7 +69,7 @@ impl Suspicion {
         }
         let reasons = [
             (Effects::SETS_SESSION | Effects::SETS_ROLE, Self::SETTINGS),
-            (Effects::CREATES_TEMPORARY | Effects::DROPS_TEMPORARY, Self::TEMPORARY),
+            (Effects::CREATES_TEMPORARY, Self::TEMPORARY),
             (Effects::GET_LOCK | Effects::RELEASE_LOCK | Effects::RELEASE_ALL_LOCKS, Self::LOCKS),
             (Effects::LISTENS | Effects::UNLISTENS, Self::CHANNELS),
             (Effects::HOLDS_CURSOR, Self::CURSORS),

@@ -43,7 +43,7 @@ use super::users::Users;
 use crate::account::Account;
 use crate::stream::Stream;
 use crate::tls::ServerTls;
-use crate::upstream::connect::ClearPassword;
+use crate::upstream::target::ClearPassword;
 
 /// How long a client may take to receive the last word, where its deadline is over by then.
 const LAST_WORD: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use super::{
     connection::Connection,
     users::{Found, Looking, Lookup},
 };
-use crate::{account::Account, engine, secret::Secret, upstream::connect::Target};
+use crate::{account::Account, engine, secret::Secret, upstream::target::Target};
 
 /// A query with one parameter, the user's name, that returns the name and what is kept of the
 /// password: NULL, or no row, for those who may not log in.

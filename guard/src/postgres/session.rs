@@ -415,12 +415,6 @@ impl Session {
         self.pinned = None;
     }
 
-    /// How the server reads quotes and backslashes for this session.
-    fn dialect(&self) -> Dialect {
-        let conforming = self.settings.get("standard_conforming_strings") != Some("off");
-        Dialect::Postgres { standard_conforming_strings: conforming }
-    }
-
     /// Shows others what the session is doing.
     fn show(&self) {
         self.entry.card.set_state(if self.permit.is_none() {
@@ -452,6 +446,12 @@ impl Drop for Session {
         }
         self.reclaim_lease();
     }
+}
+
+/// How the server reads quotes and backslashes in a session with these settings.
+fn dialect(settings: &Settings) -> Dialect {
+    let conforming = settings.get("standard_conforming_strings") != Some("off");
+    Dialect::Postgres { standard_conforming_strings: conforming }
 }
 
 /// Reads what the server says unasked; never returns where nobody listens.

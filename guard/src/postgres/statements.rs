@@ -133,9 +133,9 @@ impl ClientStatements {
         self.unnamed.forget();
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.named.len()
+    /// Whether there are `max`, and none may come.
+    pub fn is_full(&self, max: usize) -> bool {
+        self.named.len() >= max
     }
 
     /// The client's name for what has that name on the server.

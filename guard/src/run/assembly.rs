@@ -24,9 +24,9 @@ use crate::{
     metrics::Metrics,
     notify::{Condition, Notifier},
     operations::Operator,
-    session::{client::Buffers, registry::Sessions},
+    session::{buffers::Buffers, registry::Sessions},
     shared::{SessionOptions, Shared},
-    upstream::{Upstream, UpstreamOptions, connect::Target, control::Control},
+    upstream::{Upstream, UpstreamOptions, control::Control, target::Target},
 };
 
 /// How many digests are remembered. At about 1 KiB each, no more than 16 MiB.

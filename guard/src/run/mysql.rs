@@ -11,18 +11,20 @@ use super::{
     control_target, listen, server_tls, upstream_target, whole,
 };
 use crate::{
+    account::Account,
     config::{AuthPlugin, Config},
     listener::Listener,
-    login::{self, LoginContext, Welcome},
-    mysql::{MySql, MySqlCourier},
-    secret::rsa::RsaKey,
-    session::file::LocalInfile,
-    shared::Door,
-    upstream::{
-        connect::{self, Target},
-        control::Control,
+    mysql::{
+        MySql, MySqlCourier,
+        connect::{self},
+        login::{self, LoginContext, Welcome},
+        session::file::LocalInfile,
+        users::{Users, Verifier, VerifierOptions},
     },
-    users::{Account, Entry, Users, Verifier, VerifierOptions},
+    secret::rsa::RsaKey,
+    shared::Door,
+    upstream::{control::Control, target::Target},
+    users::Entry,
 };
 
 /// Connects to the database and listens.

@@ -23,8 +23,8 @@ use crate::{
     },
     shared::Door,
     upstream::{
-        connect::{ClearPassword, Target},
         control::Control,
+        target::{ClearPassword, Target},
     },
     users::Entry,
 };

@@ -195,6 +195,15 @@ impl Pins {
                 || self.names.iter().any(|(p, n)| *p == pin && **n == *name))
     }
 
+    /// Whether the session keeps its connection until that is reset. Its prepared statements are then
+    /// its own: what their texts mean here may change without the guard hearing of it, and MySQL reads
+    /// a user variable as what it was when the statement was prepared.
+    pub fn are_for_good(&self) -> bool {
+        const FOR_GOOD: [Pin; 5] =
+            [Pin::UserVariable, Pin::Variable, Pin::Role, Pin::ConnectionId, Pin::Unknown];
+        FOR_GOOD.into_iter().any(|pin| self.has(pin))
+    }
+
     /// Whether locks may be held between transactions: such a session never waits in the gate
     /// (invariant 4).
     pub fn may_hold_locks(&self) -> bool {

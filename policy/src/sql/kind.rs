@@ -108,6 +108,25 @@ kinds! {
     Ddl = "ddl",
 }
 
+impl Kind {
+    /// Whether a statement of this kind reads or writes data and does no more: all that it may leave in
+    /// its session is what an expression in it does, or a transaction without autocommit.
+    #[must_use]
+    pub const fn touches_data_alone(self) -> bool {
+        matches!(
+            self,
+            Self::Select
+                | Self::LockingSelect
+                | Self::Insert
+                | Self::Update
+                | Self::Delete
+                | Self::Replace
+                | Self::Show
+                | Self::Explain
+        )
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

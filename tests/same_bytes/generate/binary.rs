@@ -90,7 +90,7 @@ impl Generator {
         if flags == READ_ONLY {
             self.cursors.insert(slot);
         }
-        let values = (0..self.prepared[slot]).map(|_| self.value()).collect();
+        let values = self.values(slot, self.prepared[slot]);
         self.steps.push(Step::Execute(Execution { slot, values, types: true, flags }));
     }
 
@@ -101,7 +101,8 @@ impl Generator {
         if self.rng.u8(..3) == 0 {
             self.query(Self::read);
         }
-        self.steps.push(Step::Execute(Execution { slot, values, types: false, flags: 0 }));
+        let flags = execution.flags;
+        self.steps.push(Step::Execute(Execution { slot, values, types: false, flags }));
     }
 
     fn cursor(&mut self, slot: usize) {
@@ -112,7 +113,8 @@ impl Generator {
         }
     }
 
-    /// For a fresh statement: a server reads garbage where a number was bound before.
+    /// For a fresh statement: a server reads garbage where a number was bound before. On MySQL not for
+    /// one that is executed again: it goes on to read values as what was sent ahead.
     fn long_data(&mut self) {
         let takes_some =
             |which: &usize| STATEMENTS[*which].1 > 0 && !STATEMENTS[*which].0.contains("CALL");
@@ -120,14 +122,16 @@ impl Generator {
         let which = statements[self.rng.usize(..statements.len())];
         let params = STATEMENTS[which].1;
         let slot = self.prepared.len();
-        self.prepared.push(params);
+        if self.engine == Engine::MariaDb {
+            self.prepared.push(params);
+        }
         self.steps.push(Step::Prepare(slot, self.text(which)));
         let param = self.rng.usize(..params);
         let place = u16::try_from(param).expect("statements of tests have few parameters");
         for part in ["12", "3"].into_iter().take(self.rng.usize(1..3)) {
             self.steps.push(Step::LongData(slot, place, part.into()));
         }
-        let mut values: Vec<_> = (0..params).map(|_| self.value()).collect();
+        let mut values = self.values(slot, params);
         values[param] = Value::SentAhead;
         self.steps.push(Step::Execute(Execution { slot, values, types: true, flags: 0 }));
     }
@@ -143,6 +147,26 @@ impl Generator {
         let row = |n: i64| vec![Value::Number(n), Value::Text(format!("bulk {n}"))];
         let rows = self.rng.i64(1..4);
         self.steps.push(Step::Bulk(slot, (0..rows).map(row).collect()));
+    }
+
+    /// Values for all parameters of a slot. On MySQL each parameter has one type for good, and is
+    /// always NULL or never: by the first value that does not suit, MySQL decides how it reads those
+    /// that follow, on that connection.
+    fn values(&mut self, slot: usize, params: usize) -> Vec<Value> {
+        let values: Vec<_> = (0..params).map(|_| self.value()).collect();
+        if self.engine == Engine::MariaDb {
+            return values;
+        }
+        let of_slot = |(param, value): (usize, Value)| match (slot + 2 * param) % 7 {
+            0 => Value::Null,
+            1 => Value::Double(2.5),
+            2 | 3 => Value::Text(format!("text {param}")),
+            _ => match value {
+                Value::Number(number) => Value::Number(number),
+                _ => Value::Number(3),
+            },
+        };
+        values.into_iter().enumerate().map(of_slot).collect()
     }
 
     fn value(&mut self) -> Value {

@@ -161,6 +161,10 @@ impl Generator {
 
     /// About the statement before.
     pub(super) fn question(&mut self) -> String {
+        if self.engine == Engine::MySql && !matches!(self.steps.last(), Some(Step::Query(_))) {
+            // Errors about commands without SQL stand behind the warnings there were.
+            self.query(Self::read);
+        }
         self.one_of(&[
             "SELECT LAST_INSERT_ID()",
             "SELECT @@last_insert_id, @@identity",

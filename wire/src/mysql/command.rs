@@ -171,6 +171,19 @@ pub fn statement_id(payload: &[u8]) -> Result<u32, Malformed> {
     }
 }
 
+/// The parameter of which a payload of STMT_SEND_LONG_DATA brings a part.
+///
+/// # Errors
+/// When the payload is too short, or of another command.
+pub fn long_data_param(payload: &[u8]) -> Result<u16, Malformed> {
+    let mut reader = Reader::new("COM_STMT_SEND_LONG_DATA", payload);
+    if reader.u8()? != Command::StmtSendLongData as u8 {
+        return Err(reader.err("another command"));
+    }
+    reader.skip(4)?;
+    reader.u16()
+}
+
 /// Puts another statement's id into such a payload.
 ///
 /// # Errors

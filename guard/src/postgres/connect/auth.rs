@@ -22,7 +22,7 @@ use crate::account::{Account, Credential};
 use crate::postgres::messages::Messages;
 use crate::stream::Stream;
 use crate::tls::end_point;
-use crate::upstream::connect::ClearPassword;
+use crate::upstream::target::ClearPassword;
 
 /// How many notices a server may send before it has made up its mind.
 const NOTICES_MAX: usize = 16;

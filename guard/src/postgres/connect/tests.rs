@@ -21,7 +21,7 @@ use wire::postgres::startup::{
 use super::*;
 use crate::account::Credential;
 use crate::tls::{Demand, ServerTls, end_point};
-use crate::upstream::connect::ClearPassword;
+use crate::upstream::target::ClearPassword;
 
 /// One connection, from the database's side.
 struct Server(Messages<Stream>);

@@ -26,7 +26,7 @@ use crate::postgres::stored::{Known, Stored};
 use crate::postgres::users::Unknown;
 use crate::secret::Secret;
 use crate::stream::Stream;
-use crate::upstream::connect::ClearPassword;
+use crate::upstream::target::ClearPassword;
 
 /// Who is to prove what.
 pub(super) struct Prover<'a> {

@@ -19,7 +19,7 @@ use crate::postgres::connect::{ConnectError, Connected, Wishes, connect};
 use crate::postgres::stored::random_seed;
 use crate::secret::Secret;
 use crate::tls::{ClientTls, Demand, TlsMode};
-use crate::upstream::connect::Target;
+use crate::upstream::target::Target;
 use crate::users::Entry;
 
 const TIMEOUT: Duration = Duration::from_secs(10);

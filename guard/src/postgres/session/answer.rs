@@ -7,15 +7,15 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use policy::sql::{Begin, Effects, Kind as StatementKind, Shape};
 use wire::postgres::{
     backend::{Kind as Reply, Severity, put_bare, put_command_complete, put_parameter_description},
     frame::HEADER_LEN,
-    frontend::{Execute, Kind, Target, query_text},
+    frontend::{Execute, Kind, Target},
 };
 
-use super::{End, Session, Transaction};
+use super::{End, Session, Transaction, dialect};
 use crate::postgres::{
     client::Message,
     refuse::{self, Error},
@@ -38,11 +38,26 @@ enum Act {
 impl Session {
     /// Carries out one message, which lies at the front of the client's buffer, and consumes it.
     pub(super) async fn obey(&mut self, message: Message) -> Result<(), End> {
-        if self.answer(message)? { Ok(()) } else { self.unit(message).await }
+        let shape = self.judge(message);
+        let is_answered = self.answer(message, shape.as_ref())?;
+        if is_answered { Ok(()) } else { self.unit(message, shape).await }
+    }
+
+    /// What the text of a message does, if it has one. The only time that it is read.
+    fn judge(&mut self, message: Message) -> Option<Arc<Shape>> {
+        let mut body = &self.client.inbuf[HEADER_LEN..message.here];
+        let sql = match message.kind {
+            // A long text need not be there to its end.
+            Kind::Query => body.strip_suffix(&[0]).unwrap_or(body),
+            Kind::Parse => take_name(&mut body).and_then(|_| take_name(&mut body))?,
+            _ => return None,
+        };
+        let dialect = dialect(&self.settings);
+        Some(self.shared.statements.judge(sql, dialect, &mut self.scratch))
     }
 
     /// Answers a message that needs no server. Returns whether it did, and has consumed it.
-    fn answer(&mut self, message: Message) -> Result<bool, End> {
+    fn answer(&mut self, message: Message, shape: Option<&Arc<Shape>>) -> Result<bool, End> {
         match message.kind {
             Kind::Terminate => return Err(End::Quit),
             // A series that the server knows of is over once this is read: its Sync went there.
@@ -56,11 +71,11 @@ impl Session {
             _ if self.is_skipping => {}
             // What was answered so far goes out before the next wait for the client.
             Kind::Flush => {}
-            Kind::Query => return Ok(self.answer_query(message)),
+            Kind::Query => return Ok(shape.is_some_and(|shape| self.answer_query(message, shape))),
             Kind::Parse | Kind::Bind | Kind::Describe | Kind::Execute | Kind::Close
                 if !self.is_in_transaction() =>
             {
-                return Ok(self.answer_extended(message));
+                return Ok(self.answer_extended(message, shape));
             }
             _ => return Ok(false),
         }
@@ -68,14 +83,11 @@ impl Session {
         Ok(true)
     }
 
-    fn answer_query(&mut self, message: Message) -> bool {
-        let body = &self.client.inbuf[HEADER_LEN..message.here];
-        let Ok(sql) = query_text(body) else { return false };
-        let shape = self.shared.statements.judge(sql, self.dialect(), &mut self.scratch);
+    fn answer_query(&mut self, message: Message, shape: &Shape) -> bool {
         if shape.kind == StatementKind::Deallocate {
-            return self.deallocate(&shape, message);
+            return self.deallocate(shape, message);
         }
-        match self.act_of(&shape) {
+        match self.act_of(shape) {
             Some(Ok(act)) => self.act(act),
             Some(Err(error)) => error.put(self.client.out(), Severity::Error),
             None => return false,
@@ -142,34 +154,35 @@ impl Session {
         true
     }
 
-    fn answer_extended(&mut self, message: Message) -> bool {
+    fn answer_extended(&mut self, message: Message, shape: Option<&Arc<Shape>>) -> bool {
         // From the first message that the server has seen on, all of a series is its.
         if self.lease.is_some() {
             return false;
         }
-        let body = BytesMut::from(&self.client.inbuf[HEADER_LEN..message.here]);
-        let is_answered = match message.kind {
-            Kind::Parse => self.answer_parse(&body),
-            Kind::Bind => self.answer_bind(&body),
-            Kind::Describe => self.answer_describe(&body),
-            Kind::Execute => self.answer_execute(&body),
-            _ => self.answer_close(&body),
+        // Taken out, so that the session can be changed by what it says.
+        let inbuf = std::mem::take(&mut self.client.inbuf);
+        let body = &inbuf[HEADER_LEN..message.here];
+        let is_answered = match (message.kind, shape) {
+            (Kind::Parse, Some(shape)) => self.answer_parse(body, shape),
+            (Kind::Bind, _) => self.answer_bind(body),
+            (Kind::Describe, _) => self.answer_describe(body),
+            (Kind::Execute, _) => self.answer_execute(body),
+            (Kind::Close, _) => self.answer_close(body),
+            _ => false,
         };
+        self.client.inbuf = inbuf;
         if is_answered {
             self.client.drop_message(message);
         }
         is_answered
     }
 
-    fn answer_parse(&mut self, mut body: &[u8]) -> bool {
+    fn answer_parse(&mut self, mut body: &[u8], shape: &Arc<Shape>) -> bool {
         let Some(name) = take_name(&mut body) else { return false };
-        let mut rest = body;
-        let Some(sql) = take_name(&mut rest) else { return false };
-        let shape = self.shared.statements.judge(sql, self.dialect(), &mut self.scratch);
-        match self.act_of(&shape) {
+        match self.act_of(shape) {
             // Only its Execute acts; what it would be refused for now, it is.
             Some(Ok(_)) if self.statements.get(name).is_none() => {
-                self.keep_statement(name, body, &shape);
+                self.keep_statement(name, body, shape);
                 put_bare(self.client.out(), Reply::ParseComplete);
                 true
             }

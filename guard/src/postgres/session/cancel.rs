@@ -38,7 +38,7 @@ use crate::{
         client::{ClientError, Message},
         handover, refuse,
     },
-    session::cancel::cause_of,
+    session::cause_of,
     upstream::{
         control::{Ask, ControlError, Told},
         reclaim::reclaim,
@@ -165,6 +165,7 @@ impl Session {
             settings: &self.settings,
             pins: &self.pins,
             unit: &mut open.unit,
+            text: None,
             substitute,
             write_timeout: self.door.write_timeout,
             is_ending: true,

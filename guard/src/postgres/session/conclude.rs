@@ -9,7 +9,7 @@ use crate::{
     gate::Permit,
     metrics::{StatementOutcome, TransactionOutcome},
     postgres::holdings,
-    session::{cancel::cause_of, pins::Pin},
+    session::{cause_of, pins::Pin},
 };
 
 impl Session {
@@ -88,6 +88,7 @@ impl Session {
         self.client.flush().await.map_err(Lost::Io)?;
         let suspicion = std::mem::take(&mut self.suspicion);
         let found = holdings::look(lease, suspicion, &self.customs).await?;
+        let told = lease.notifications.split();
         let before = self.pins.clone();
         match found {
             None => _ = self.pins.add(Pin::Unknown),
@@ -104,6 +105,9 @@ impl Session {
                     self.settings = self.with_initial(settings);
                 }
             }
+        }
+        if self.pins.has(Pin::Listen) {
+            self.client.out().extend_from_slice(&told);
         }
         self.show_pins(&before, task);
         Ok(())

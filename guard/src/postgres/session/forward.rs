@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
-use policy::sql::{Dialect, Effects, Scratch, Shape};
+use policy::sql::{Effects, Scratch, Shape};
 use wire::postgres::{
     backend::TransactionStatus,
     frame::{HEADER_LEN, write_message},
@@ -16,6 +16,7 @@ use wire::postgres::{
 
 use super::{
     answer::take_name,
+    dialect,
     relay::{Relay, SEND_LEN_MAX, Stop, Undo, Unit},
 };
 use crate::postgres::{
@@ -23,7 +24,6 @@ use crate::postgres::{
     connection::Lost,
     holdings::Suspicion,
     refuse,
-    settings::Settings,
     statements::Statement,
 };
 
@@ -110,7 +110,10 @@ impl Relay<'_> {
     fn take_query(&mut self, message: Message) -> Result<(), Stop> {
         let body = body_of(&self.client, message);
         let sql = body.strip_suffix(&[0]).unwrap_or(body);
-        let shape = self.shared.statements.judge(sql, dialect(self.settings), self.scratch);
+        let shape = match self.text.take() {
+            Some(shape) => shape,
+            None => self.shared.statements.judge(sql, dialect(self.settings), self.scratch),
+        };
         note_customs(self.unit, &shape, sql, self.scratch);
         self.suspect(&shape);
         // As on the server.
@@ -124,7 +127,10 @@ impl Relay<'_> {
         let Some(name) = take_name(&mut rest) else { return self.send(message, None) };
         let mut text = rest;
         let Some(sql) = take_name(&mut text) else { return self.send(message, None) };
-        let shape = self.shared.statements.judge(sql, dialect(self.settings), self.scratch);
+        let shape = match self.text.take() {
+            Some(shape) => shape,
+            None => self.shared.statements.judge(sql, dialect(self.settings), self.scratch),
+        };
         note_customs(self.unit, &shape, sql, self.scratch);
         if name.is_empty() {
             let serial = self.shared.engine.statements.next_serial();
@@ -144,7 +150,7 @@ impl Relay<'_> {
             return self.send(message, Some(&known));
         }
         let max = self.shared.options.statements_per_client;
-        if self.statements.len() >= max {
+        if self.statements.is_full(max) {
             return Err(Stop::Refused(refuse::too_many_statements(max)));
         }
         let statements = &self.shared.engine.statements;
@@ -327,11 +333,6 @@ impl Relay<'_> {
 fn body_of<'a>(client: &'a Option<&mut Client>, message: Message) -> &'a [u8] {
     let inbuf = client.as_deref().map(|client| &client.inbuf[..]).unwrap_or_default();
     inbuf.get(HEADER_LEN..message.here).unwrap_or_default()
-}
-
-fn dialect(settings: &Settings) -> Dialect {
-    let conforming = settings.get("standard_conforming_strings") != Some("off");
-    Dialect::Postgres { standard_conforming_strings: conforming }
 }
 
 /// Notes the name of a parameter that is set and that the server does not list: one with a dot.

@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use policy::sql::Scratch;
+use policy::sql::{Scratch, Shape};
 use wire::postgres::{
     backend::{CommandTag, Fields, Kind, put_bare},
     frame::{HEADER_LEN, write_message},
@@ -145,6 +145,8 @@ pub(super) struct Relay<'a> {
     pub settings: &'a Settings,
     pub pins: &'a Pins,
     pub unit: &'a mut Unit,
+    /// What the text of the first message does, until that is taken.
+    pub text: Option<Arc<Shape>>,
     /// What the client is told instead of the server's error about a statement that was stopped.
     pub substitute: Option<Error>,
     /// How long the client may take nothing of a reply that waits for it.
@@ -345,11 +347,9 @@ impl Relay<'_> {
         }
         match code.as_ref() {
             // Somebody's code has dropped what the guard relied on; the next use prepares anew.
-            Some(b"26000") => self.connection.statements.clear(),
-            Some(b"0A000") => {
-                self.shared.engine.statements.note_definition();
-                self.connection.statements.clear();
-            }
+            Some(b"26000") if names_ours(message) => self.connection.statements.clear(),
+            // Its plan does not fit what the tables are now: who prepares it anew gets a new one.
+            Some(b"0A000") => self.shared.engine.statements.note_definition(),
             _ => {}
         }
         let is_stop = code.as_ref() == Some(b"57014");

@@ -45,7 +45,9 @@ const LEASE_TRIES: usize = 64;
 pub(super) struct Task {
     /// The first message, at the front of the client's buffer.
     pub first: Message,
-    /// What it does.
+    /// What its text does, if it has one.
+    pub text: Option<Arc<Shape>>,
+    /// What it does, or the statement that it uses.
     pub shape: Arc<Shape>,
     /// Whose limits it falls under.
     pub class: ClassId,
@@ -55,13 +57,17 @@ pub(super) struct Task {
 
 impl Session {
     /// Carries one unit through. On return it is answered, and consumed from the client's buffer.
-    pub(super) async fn unit(&mut self, first: Message) -> Result<(), End> {
+    pub(super) async fn unit(
+        &mut self,
+        first: Message,
+        text: Option<Arc<Shape>>,
+    ) -> Result<(), End> {
         if let Transaction::Failed { why } = &mut self.transaction {
             let error = why.take().unwrap_or_else(refuse::in_failed_transaction);
             self.decline(first, &error);
             return Ok(());
         }
-        let task = self.judge(first);
+        let task = self.classify(first, text);
         if self.permit.is_none() && !self.admit(&task).await? {
             return Ok(());
         }
@@ -72,25 +78,21 @@ impl Session {
     }
 
     /// What the unit does and whose limits hold for it, by its first message.
-    fn judge(&mut self, first: Message) -> Task {
+    fn classify(&mut self, first: Message, text: Option<Arc<Shape>>) -> Task {
         let body = &self.client.inbuf[HEADER_LEN..first.here];
-        let dialect = self.dialect();
-        let text = text_of(first.kind, body);
-        let known = match (first.kind, text) {
-            (Kind::Query | Kind::Parse, Some(sql)) => {
-                Some(self.shared.statements.judge(sql, dialect, &mut self.scratch))
-            }
-            (_, Some(name)) => self.statements.shape(name).cloned(),
-            _ => None,
+        let nothing = Scratch::default();
+        let (sql, scratch) = match text.is_some() {
+            true => (text_of(first.kind, body), &self.scratch),
+            false => (&b""[..], &nothing),
         };
+        let named = || name_of(first.kind, body).and_then(|name| self.statements.shape(name));
+        let known = text.clone().or_else(|| named().cloned());
         let shape = known.unwrap_or_else(|| Arc::new(Shape::of_command(StatementKind::Other)));
-        let is_text = matches!(first.kind, Kind::Query | Kind::Parse);
-        let (sql, nothing) = (text.filter(|_| is_text).unwrap_or_default(), Scratch::default());
         let policy = self.shared.policy.load();
         let facts = Facts {
             shape: &shape,
             sql,
-            scratch: if is_text { &self.scratch } else { &nothing },
+            scratch,
             attributes: &[],
             user: &self.user,
             database: &self.database,
@@ -98,7 +100,7 @@ impl Session {
         };
         let (class, _) = policy.classify(&facts);
         let switch = self.shared.switched_off(self.now, &policy, &facts, class);
-        Task { first, shape, class, switch }
+        Task { first, text, shape, class, switch }
     }
 
     /// Asks the gate. Returns whether the unit may run; if not, the client has been told.
@@ -263,6 +265,7 @@ impl Session {
             settings: &self.settings,
             pins: &self.pins,
             unit: &mut unit,
+            text: task.text.clone(),
             substitute: None,
             write_timeout: self.door.write_timeout,
             is_ending: false,
@@ -313,12 +316,18 @@ impl Session {
     }
 }
 
-/// The text or the statement's name that the first message of a unit has.
-fn text_of(kind: Kind, mut body: &[u8]) -> Option<&[u8]> {
+/// The text that the first message of a unit has.
+fn text_of(kind: Kind, mut body: &[u8]) -> &[u8] {
     match kind {
-        // A long text need not be there to its end.
-        Kind::Query => Some(body.strip_suffix(&[0]).unwrap_or(body)),
         Kind::Parse => take_name(&mut body).and_then(|_| take_name(&mut body)),
+        _ => body.strip_suffix(&[0]),
+    }
+    .unwrap_or(body)
+}
+
+/// The name of the statement that the first message of a unit uses.
+fn name_of(kind: Kind, mut body: &[u8]) -> Option<&[u8]> {
+    match kind {
         Kind::Bind => take_name(&mut body).and_then(|_| take_name(&mut body)),
         Kind::Describe if body.first() == Some(&b'S') => {
             body = &body[1..];

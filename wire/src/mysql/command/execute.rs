@@ -30,6 +30,10 @@ pub struct StmtExecute<'a> {
 /// Where the types of the parameters stand in a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Types {
+    /// Which parameters are NULL, a bit each.
+    nulls: Range<usize>,
+    /// Whether each type has a name behind it.
+    named: bool,
     /// The byte that says whether the block is there.
     flag: usize,
     /// The block; empty and right after the flag when it is not there.
@@ -87,6 +91,25 @@ impl<'a> StmtExecute<'a> {
         self.params > 0 && self.types().is_none()
     }
 
+    /// Type and flags of each parameter in order, `None` for NULL; types that are missing are taken
+    /// from `before`, a block that [`Self::types`] returned for an earlier EXECUTE. Ends where there
+    /// is no type.
+    pub fn kinds(&self, before: &'a [u8]) -> impl Iterator<Item = Option<[u8; 2]>> {
+        let (nulls, named) = match &self.types {
+            Some(types) => (&self.payload[types.nulls.clone()], types.named),
+            None => (&self.payload[..0], false),
+        };
+        let mut reader = Reader::new("COM_STMT_EXECUTE", self.types().unwrap_or(before));
+        (0..self.params).map_while(move |param| {
+            let kind = [reader.u8().ok()?, reader.u8().ok()?];
+            if named {
+                reader.lenenc_bytes().ok()?;
+            }
+            let is_null = nulls.get(param / 8).is_some_and(|byte| byte >> (param % 8) & 1 == 1);
+            Some((!is_null).then_some(kind))
+        })
+    }
+
     /// Whether rows are left in a cursor.
     pub const fn opens_cursor(&self) -> bool {
         self.flags & !Self::PARAMETER_COUNT_AVAILABLE != 0
@@ -110,6 +133,7 @@ impl<'a> StmtExecute<'a> {
 impl Types {
     /// Reads the NULL bitmap, the flag and the block.
     fn read(reader: &mut Reader<'_>, params: usize, named: bool) -> Result<Self, Malformed> {
+        let nulls = reader.position();
         reader.skip(params.div_ceil(8))?;
         let flag = reader.position();
         let sent = match reader.u8()? {
@@ -128,7 +152,7 @@ impl Types {
                 }
             }
         }
-        Ok(Self { flag, block: start..reader.position() })
+        Ok(Self { nulls: nulls..flag, named, flag, block: start..reader.position() })
     }
 }
 
@@ -207,6 +231,23 @@ mod tests {
         let mut out = BytesMut::new();
         again.with_types(types, &mut out);
         assert_eq!(&out[..], FIRST);
+    }
+
+    #[test]
+    fn kinds_are_those_sent_or_those_of_before_and_none_for_null() {
+        let kinds = |payload, params, caps, before: &[u8]| {
+            let execute = StmtExecute::parse(payload, params, caps).unwrap();
+            execute.kinds(before).collect::<Vec<_>>()
+        };
+        let (number, text) = (Some([8, 0]), Some([253, 0]));
+        assert_eq!(kinds(FIRST, 2, PLAIN, b""), [number, text]);
+        assert_eq!(kinds(AGAIN, 2, PLAIN, b"\x08\0\xFD\0"), [number, text]);
+        assert_eq!(kinds(AGAIN, 2, PLAIN, b"\x08\0\xFD"), [number]);
+        let null = b"\x17\x02\0\0\0\0\x01\0\0\0\x01\x01\x08\0\xFD\0\x02ab";
+        assert_eq!(kinds(null, 2, PLAIN, b""), [None, text]);
+        let named = b"\x17\x02\0\0\0\x08\x01\0\0\0\x02\0\x01\x08\0\x01a\xFD\0\x03tag";
+        assert_eq!(kinds(named, 1, NAMED, b""), [number, text]);
+        assert_eq!(kinds(b"\x17\x02\0\0\0\0\x01\0\0\0", 0, PLAIN, b""), []);
     }
 
     #[test]

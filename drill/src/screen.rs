@@ -1,0 +1,54 @@
+//! Where a drill tells what happens: line by line on the error output, since the result alone goes
+//! to the output. Colours only on a terminal.
+
+use std::io::{IsTerminal, stderr};
+
+/// A way to emphasise text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Bold,
+    Dim,
+    Red,
+    Green,
+}
+
+impl Paint {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Bold => "1",
+            Self::Dim => "2",
+            Self::Red => "31",
+            Self::Green => "32",
+        }
+    }
+}
+
+/// The error output, or nothing.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    colour: bool,
+    quiet: bool,
+}
+
+impl Screen {
+    /// Colourful on a terminal, plain elsewhere; respects `NO_COLOR`.
+    pub(crate) fn new() -> Self {
+        let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { colour, quiet: false }
+    }
+
+    /// Says nothing.
+    pub(crate) fn quiet() -> Self {
+        Self { colour: false, quiet: true }
+    }
+
+    pub(crate) fn line(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
+        if self.colour { format!("\x1b[{}m{text}\x1b[0m", paint.code()) } else { text.to_owned() }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the drill prints: a line per second while it runs, then a table.
+
+use super::{Outcome, Report, Scene, Way};
+use crate::screen::{Paint, Screen};
+
+/// One look at the server.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// Backends that wait for the lock.
+    pub(super) lock_queue: u32,
+    /// Backends of the clients' account.
+    pub(super) backends: u32,
+}
+
+/// Tells what happens, line by line, on the error output: the result alone goes to the output.
+#[derive(Debug)]
+pub struct Show {
+    screen: Screen,
+    pool: u32,
+    second: u32,
+}
+
+impl Show {
+    /// Colourful on a terminal, plain elsewhere; respects `NO_COLOR`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { screen: Screen::new(), pool: 0, second: 0 }
+    }
+
+    /// Says nothing.
+    #[must_use]
+    pub fn quiet() -> Self {
+        Self { screen: Screen::quiet(), pool: 0, second: 0 }
+    }
+
+    pub(super) fn begin(&mut self, way: Way, scene: &Scene) {
+        (self.pool, self.second) = (scene.pool, 0);
+        let title = match way {
+            Way::PgBouncer => "behind PgBouncer, which closes sockets",
+            Way::Guard => "behind the guard, which cancels",
+        };
+        self.screen.line("");
+        self.screen.line(&self.screen.paint(Paint::Bold, title));
+        self.screen.line(&format!(
+            "{} clients want one row, which is locked for {:?}; each update is ended after {:?}, and \
+             tried again. A private PostgreSQL, {} connections to it.",
+            scene.clients, scene.hold, scene.limit, scene.pool
+        ));
+        let head = " sec  lock queue                                   told: failed    done";
+        self.screen.line(&self.screen.paint(Paint::Dim, head));
+    }
+
+    pub(super) fn second(&mut self, seen: Seen, failures: usize, successes: usize) {
+        self.second += 1;
+        let colour = if seen.lock_queue > self.pool { Paint::Red } else { Paint::Green };
+        let width = usize::try_from(seen.lock_queue.min(BAR) / 2).unwrap_or(0);
+        let bar = format!("{:<33}", "█".repeat(width));
+        self.screen.line(&format!(
+            "{:>4}  {:>5} {} {:>15} {:>7}",
+            self.second,
+            seen.lock_queue,
+            self.screen.paint(colour, &bar),
+            failures,
+            successes,
+        ));
+    }
+}
+
+impl Default for Show {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The longest queue that has room in the bar; two backends are a column.
+const BAR: u32 = 66;
+
+/// The report as a table of plain text.
+#[must_use]
+pub fn table(report: &Report) -> String {
+    type Value = fn(&Outcome) -> Option<u64>;
+    let rows: [(&str, Value); 5] = [
+        ("lock queue on the server, at most", |it| Some(it.lock_queue_max.into())),
+        ("connections to the server, at most", |it| Some(it.backends_max.into())),
+        ("updates told as failed", |it| u64::try_from(it.failures_told).ok()),
+        ("  of these, committed", |it| u64::try_from(it.failed_applied).ok()),
+        ("first success behind the lock (ms)", |it| it.back_after_ms),
+    ];
+    let cell = |value: Option<u64>| value.map_or("none".to_owned(), |value| value.to_string());
+    let mut text = format!("{:<48}{:>12}{:>12}\n", "", "PgBouncer", "guard");
+    for (name, value) in rows {
+        let (bouncer, guard) = (cell(value(&report.pgbouncer)), cell(value(&report.guard)));
+        text += &format!("{name:<48}{bouncer:>12}{guard:>12}\n");
+    }
+    text
+}

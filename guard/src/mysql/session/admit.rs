@@ -1,0 +1,195 @@
+//! Getting ready to run: a permit from the gate, and a connection in the session's own state.
+
+use std::{sync::atomic::Ordering, time::Instant};
+
+use policy::{
+    admission::Arrival,
+    class::Mode,
+    refusal::{Reason, Refusal},
+    sql::Effects,
+};
+
+use super::{
+    End, Session,
+    client::{Client, ClientError},
+    look_back::asks,
+    refuse,
+    task::Task,
+    turn::{Turn, take_turn},
+};
+use crate::{
+    mysql::{
+        Lease,
+        handover::{HandoverError, Incoming, Net, hand_over},
+        whole_seconds,
+    },
+    shared::{observed_times, times},
+};
+
+/// Connections that are tried for one statement before it is given up. More than one is needed
+/// when idle connections died together, as in a restart of the database.
+const LEASE_TRIES: usize = 64;
+
+/// MariaDB's own limit for statements. A client that sets it has its way.
+const NET: &[u8] = b"max_statement_time";
+
+impl Session {
+    /// Asks the gate. Returns whether the statement may run; if not, the client has been told.
+    pub(super) async fn admit(&mut self, task: &Task) -> Result<bool, End> {
+        let now = self.now;
+        let may_hold_locks = self.pins.may_hold_locks();
+        let ends_nothing = task.is_plain_end() && !may_hold_locks;
+        match task.switch.as_deref().filter(|_| !may_hold_locks) {
+            None => {}
+            Some((Mode::Enforce, _)) if ends_nothing => return Ok(self.end_nothing(task)),
+            Some((Mode::Enforce, refusal)) => return self.shed(task, refusal).await,
+            Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
+        }
+        let policy = self.shared.policy.load();
+        let times = times(&policy, task.class);
+        let observed = observed_times(&policy, task.class);
+        let arrival = Arrival {
+            class: task.class,
+            database: policy.database(self.database()),
+            needs_connection: self.pinned.is_none(),
+            may_hold_locks,
+        };
+        drop(policy);
+        let (card, timer) = (&self.entry.card, &mut self.timer);
+        let (asked, gone) = ((arrival, !ends_nothing), gone(&mut self.client));
+        match take_turn(&self.shared, card, timer, now, asked, gone).await {
+            Turn::Permit(permit) => {
+                self.now = permit.since();
+                let waited = permit.since().saturating_duration_since(now);
+                self.shared.metrics.class(task.class).queue_wait.record(waited);
+                self.permit = Some(permit);
+                self.class = task.class;
+                self.times = times;
+                self.observed = observed;
+                self.show();
+                Ok(true)
+            }
+            Turn::Refused(refusal) => self.shed(task, &refusal).await,
+            Turn::Busy => Ok(self.end_nothing(task)),
+            Turn::Gone(error) => Err(End::Client(error)),
+            Turn::Interrupted => {
+                self.decline(task.first, refuse::interrupted()).await?;
+                self.show();
+                Ok(false)
+            }
+        }
+    }
+
+    /// COMMIT and ROLLBACK always pass (invariant 4), also where nothing is open: pools of
+    /// applications send them all the time. With no room for one that does nothing, it is answered
+    /// here.
+    fn end_nothing(&mut self, task: &Task) -> bool {
+        self.client.consume(task.first.packet);
+        self.look_back.succeed();
+        self.say_ok();
+        false
+    }
+
+    async fn shed(&mut self, task: &Task, refusal: &Refusal) -> Result<bool, End> {
+        self.shared.metrics.class(task.class).note_shed(refusal.reason);
+        self.show();
+        self.decline(task.first, refuse::shed(refusal)).await?;
+        Ok(false)
+    }
+
+    /// Sees to it that the session has a connection in its own state. Returns whether it has; if
+    /// not, the client has been told and the permit is given back.
+    pub(super) async fn borrow(&mut self, task: &Task) -> Result<bool, End> {
+        // What is open or pinned on a connection cannot be had on another one.
+        let is_bound = self.lease.is_some() && (self.is_in_transaction() || self.pinned.is_some());
+        let mut refusal = None;
+        let is_blank = self.lease.is_none() && self.look_back.is_blank(task.shape.effects);
+        for _ in 0..LEASE_TRIES {
+            let mut lease = match self.lease.take() {
+                Some(lease) => lease,
+                None => match self.lease_new().await? {
+                    Ok(lease) => lease,
+                    Err(error) => {
+                        refusal = Some(error);
+                        break;
+                    }
+                },
+            };
+            let effects = task.shape.effects;
+            // Of an account that asks, an insert must not leave another session's value standing.
+            let asks_last_insert = effects.contains(Effects::LAST_INSERT_ID)
+                || self.pool.memory.habits.last_insert.load(Ordering::Relaxed);
+            let incoming = Incoming {
+                session: self.identity(),
+                settings: &self.settings,
+                is_blank,
+                last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
+                net: self.net(task, &lease),
+                lock_wait: self.times.lock_wait.map(whole_seconds),
+                upstream: &self.shared.upstream,
+            };
+            match hand_over(&mut lease, incoming).await {
+                Ok(()) => {
+                    self.lease = Some(lease);
+                    return Ok(true);
+                }
+                Err(HandoverError::Refused(error)) => {
+                    // No statement runs on it and no transaction is open: closing it is enough.
+                    drop(lease.detach());
+                    refusal = Some(refuse::passed_on(&error));
+                    break;
+                }
+                Err(HandoverError::Lost(lost)) if is_bound => {
+                    self.lease = Some(lease);
+                    self.lose(&lost).await?;
+                    return Err(End::UpstreamLost);
+                }
+                // Nothing of the client's was sent: another connection will do.
+                Err(HandoverError::Lost(_) | HandoverError::Unsuitable) => drop(lease.detach()),
+            }
+        }
+        self.permit = None;
+        self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
+        let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
+        self.decline(task.first, refusal).await?;
+        Ok(false)
+    }
+
+    /// Lifts MariaDB's own limit for a statement that loads a file, and puts it back before the next
+    /// that does not ask about it: setting a variable counts as a statement.
+    fn net(&self, task: &Task, lease: &Lease) -> Net {
+        let lifts = lease.mariadb && self.may_send_file(task);
+        if !lifts && !lease.is_net_lifted || self.settings.variable(NET).is_some() {
+            return Net::Keep;
+        }
+        match self.shared.upstream.statement_net() {
+            Some(_) if lifts => Net::Lift,
+            Some(limit) if !asks(task.shape.effects) => Net::Restore(limit),
+            _ => Net::Keep,
+        }
+    }
+
+    /// Leases a connection from the pool. The inner error is for the client.
+    async fn lease_new(&mut self) -> Result<Result<Lease, refuse::Error>, End> {
+        let patience = self.now + self.shared.options.lease_timeout;
+        let leased = tokio::select! {
+            biased;
+            leased = self.pool.lease() => leased,
+            error = gone(&mut self.client) => return Err(End::Client(error)),
+            () = self.timer.until(Some(patience)) => {
+                return Ok(Err(refuse::unavailable("no connection could be opened in time")));
+            }
+        };
+        self.now = Instant::now();
+        Ok(leased.map_err(|error| refuse::not_leased(&error)))
+    }
+}
+
+/// Waits until the client is gone; what it pipelines meanwhile is taken in, up to a bound.
+pub(super) async fn gone(client: &mut Client) -> ClientError {
+    loop {
+        if let Err(error) = client.watch().await {
+            return error;
+        }
+    }
+}

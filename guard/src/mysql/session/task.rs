@@ -1,0 +1,83 @@
+//! A command, and what was found out about it before it is carried out.
+
+use std::sync::Arc;
+
+use policy::{
+    class::{ClassId, Mode},
+    refusal::Refusal,
+    sql::{Effects, Kind, Shape},
+};
+use wire::mysql::command::Command;
+
+use super::client::First;
+
+/// A command on its way to the database.
+#[derive(Debug)]
+pub struct Task {
+    /// Which command.
+    pub command: Command,
+    /// Its first packet, whole at the front of the client's buffer.
+    pub first: First,
+    /// What it does.
+    pub shape: Arc<Shape>,
+    /// Whose limits it falls under.
+    pub class: ClassId,
+    /// A switch that turns it off, or in mode observe would.
+    pub switch: Option<Box<(Mode, Refusal)>>,
+    /// The literal name it is about.
+    pub subject: Option<Box<[u8]>>,
+    /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
+    pub hides_effects: bool,
+    /// What it has to do with prepared statements.
+    pub execution: Execution,
+}
+
+/// What a command has to do with prepared statements.
+#[derive(Debug)]
+pub enum Execution {
+    /// Nothing.
+    Direct,
+    /// It makes one.
+    Prepare {
+        /// Its text.
+        sql: Arc<[u8]>,
+        /// What executing it will do.
+        shape: Option<Arc<Shape>>,
+    },
+    /// It uses one.
+    Prepared {
+        /// The client's id.
+        id: u32,
+        /// Its text.
+        sql: Arc<[u8]>,
+        /// Whether rows stay in a cursor.
+        opens_cursor: bool,
+    },
+}
+
+impl Task {
+    /// A command that has nothing to do with prepared statements, in the default class.
+    pub fn plain(command: Command, first: First, shape: Arc<Shape>) -> Self {
+        Self {
+            command,
+            first,
+            shape,
+            class: ClassId::DEFAULT,
+            switch: None,
+            subject: None,
+            hides_effects: false,
+            execution: Execution::Direct,
+        }
+    }
+
+    /// Whether it executes a prepared statement and leaves the rows in a cursor.
+    pub fn opens_cursor(&self) -> bool {
+        matches!(self.execution, Execution::Prepared { opens_cursor: true, .. })
+    }
+
+    /// Whether it ends a transaction and does nothing else.
+    pub fn is_plain_end(&self) -> bool {
+        matches!(self.shape.kind, Kind::Commit | Kind::Rollback)
+            && !self.shape.effects.intersects(Effects::CHAINS | Effects::MULTI)
+    }
+}

@@ -1,0 +1,137 @@
+//! Prepared statements, and the warnings around them.
+
+use wire::mysql::command::Command;
+
+use super::{
+    Case,
+    Cursor::{ReadOnly, Without},
+    Say::{
+        Close, Command as Com, Execute, ExecuteSentAhead, ExecuteText, Fetch, LongData, Prepare,
+        Reset, Sql,
+    },
+};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "the same text is executed with numbers and with texts",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT id, b FROM t WHERE b = ? ORDER BY id"),
+            Execute(0, &[0], Without),
+            Prepare(1, "SELECT id, b FROM t WHERE b = ? ORDER BY id"),
+            ExecuteText(1, "two"),
+            ExecuteText(1, "none"),
+            Execute(0, &[7], Without),
+            Prepare(2, "SELECT id, b FROM t WHERE b = ? ORDER BY id"),
+            LongData(2),
+            ExecuteSentAhead(2),
+            Execute(0, &[8], Without),
+        ],
+    },
+    Case {
+        name: "a variable is what it was when its statement was prepared",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT @x"),
+            Sql("SET @x = 5"),
+            Prepare(1, "SELECT @x"),
+            Execute(0, &[], Without),
+            Execute(1, &[], Without),
+            Prepare(2, "SELECT @x, 1"),
+            Execute(2, &[], ReadOnly),
+            Fetch(2),
+            Fetch(2),
+            Close(1),
+            Sql("SET @x = 'five'"),
+            Execute(2, &[], ReadOnly),
+            Fetch(2),
+            Execute(0, &[], Without),
+        ],
+    },
+    Case {
+        name: "a procedure counts the rows of the statement before",
+        asks: false,
+        steps: &[
+            Sql("INSERT INTO t (a) VALUES (1), (2)"),
+            Sql("CALL outs(1, @y, @z)"),
+            Sql("SELECT @y, @z"),
+        ],
+    },
+    Case {
+        name: "what the guard answers counts no warnings",
+        asks: false,
+        steps: &[
+            Sql("DROP TABLE IF EXISTS no_such_table"),
+            Com(Command::Ping, b""),
+            Sql("BEGIN"),
+            Com(Command::Ping, b""),
+            Sql("COMMIT"),
+            Com(Command::SetOption, b"\0\0"),
+            Com(Command::SetOption, b"\x09\0"),
+            Com(Command::SetOption, b"\x09\0"),
+            Com(Command::Ping, b""),
+            Com(Command::StmtExecute, b"\x78\x56\x34\x02\0\x01\0\0\0"),
+            Com(Command::Ping, b""),
+            Com(Command::StmtReset, b"\x78\x56\x34\x02"),
+            Com(Command::Ping, b""),
+            Com(Command::SetOption, b"\x09\0"),
+            Com(Command::StmtFetch, b"\x78\x56\x34\x02\x01\0\0\0"),
+            Com(Command::Ping, b""),
+        ],
+    },
+    Case {
+        name: "commands about statements and columns count warnings anew",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT 1"),
+            Sql("DROP TABLE IF EXISTS no_such_table"),
+            Reset(0),
+            Com(Command::Ping, b""),
+            Sql("DROP TABLE IF EXISTS no_such_table"),
+            Com(Command::FieldList, b"t\0%"),
+            Com(Command::Ping, b""),
+        ],
+    },
+    Case {
+        name: "a transaction is not ended with a cursor",
+        asks: false,
+        steps: &[
+            Prepare(0, "COMMIT"),
+            Sql("BEGIN"),
+            Execute(0, &[], ReadOnly),
+            Com(Command::Ping, b""),
+            Sql("ROLLBACK"),
+        ],
+    },
+    Case {
+        name: "selecting a schema tells the warnings of the statement before",
+        asks: false,
+        steps: &[
+            Sql("DROP TABLE IF EXISTS no_such_table, another_one"),
+            Com(Command::InitDb, b"app"),
+            Com(Command::InitDb, b"no_such_schema"),
+            Com(Command::Ping, b""),
+            Com(Command::InitDb, b"app"),
+            Sql("SELECT 1"),
+            Com(Command::InitDb, b"app"),
+        ],
+    },
+    Case {
+        name: "warnings stay behind statements without tables",
+        asks: true,
+        steps: &[
+            Sql("SELECT CAST('12x' AS INT)"),
+            Sql("SELECT @@warning_count"),
+            Sql("SET TRANSACTION READ ONLY"),
+            Sql("SHOW COUNT(*) WARNINGS"),
+            Sql("BEGIN"),
+            Sql("SHOW WARNINGS"),
+            Sql("COMMIT"),
+            Sql("SHOW WARNINGS"),
+            Sql("DO 1"),
+            Sql("SHOW WARNINGS"),
+            Sql("SELECT a FROM t WHERE id < 0"),
+            Sql("SHOW WARNINGS"),
+        ],
+    },
+];
