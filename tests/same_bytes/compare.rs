@@ -7,6 +7,7 @@ use harness::{Engine, Packet};
 use wire::mysql::command::Command;
 use wire::mysql::response::{self, OkPacket, StateChange, Status};
 
+use super::lanes::Finding;
 use super::play::Exchange;
 use super::script::Step;
 
@@ -191,19 +192,8 @@ const CONTEXT: usize = 60;
 /// Packets of a reply that are shown.
 const SHOWN_MAX: usize = 4;
 
-/// How a session through the guard compares with the same one on the database.
-#[derive(Debug)]
-pub(crate) enum Finding {
-    Same,
-    /// The same up to a question about the statement before that the guard declined to answer,
-    /// because it had given the connection to others who had waited for it. It is told so by an
-    /// error of the guard's own (docs/operations.md): the machine was slow, and no answer is wrong.
-    Declined,
-    /// The first difference, with what led to it.
-    Differs(String),
-}
-
-/// What the guard's error about such a question says.
+/// What the guard's error says about a question that it declined to answer: it had given the
+/// connection to others who had waited for it (docs/operations.md).
 const DECLINED: &[u8] = b"of the statement before is no longer at hand";
 
 /// Compares the replies to the same steps.

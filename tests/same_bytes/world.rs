@@ -1,9 +1,12 @@
 //! Two servers that are alike, one of them behind a guard.
 
+use std::fmt;
+
 use harness::*;
 use wire::mysql::Capabilities;
 
-use super::compare::{Finding, compare};
+use super::compare::compare;
+use super::lanes::{Finding, Stage, Verdict};
 use super::play::Player;
 use super::script::Step;
 
@@ -31,14 +34,6 @@ pub(crate) struct World {
     guard: Guard,
 }
 
-/// What playing a session both ways gave.
-#[derive(Debug)]
-pub(crate) struct Verdict {
-    /// Replies that were compared.
-    pub(crate) exchanges: usize,
-    pub(crate) finding: Finding,
-}
-
 impl World {
     /// Starts both; `linger` is `upstream.linger`.
     pub(crate) async fn start(engine: Engine, linger: &str) -> Result<Self, Error> {
@@ -57,7 +52,7 @@ impl World {
     }
 
     /// Makes the schema of a session anew on both servers, with the tables all sessions know.
-    pub(crate) async fn prepare(&self, schema: &str) -> Result<(), ClientError> {
+    async fn make(&self, schema: &str) -> Result<(), ClientError> {
         let mut sql = SCHEMA.replace("$schema", schema);
         if self.engine == Engine::MariaDb {
             sql += "CREATE SEQUENCE seq;";
@@ -73,7 +68,7 @@ impl World {
     }
 
     /// Plays a session both ways, at the same time, and compares.
-    pub(crate) async fn play(
+    pub(crate) async fn play_both(
         &self,
         session: &Session,
         schema: &str,
@@ -88,10 +83,30 @@ impl World {
         let (direct, guarded) = tokio::join!(direct.play(steps), guarded.play(steps));
         Ok(Verdict { exchanges: direct.len(), finding: compare(self.engine, &direct, &guarded) })
     }
+}
 
-    /// What the guard had to say.
-    pub(crate) fn log(&self) -> String {
+impl Stage for World {
+    type Session = Session;
+
+    async fn prepare(&self, schema: &str) {
+        self.make(schema).await.expect("a schema of the lane's own");
+    }
+
+    async fn play(&self, session: &Session, schema: &str) -> Verdict {
+        self.play_both(session, schema).await.unwrap_or_else(|error| {
+            let finding = Finding::Differs(format!("    {error}\n"));
+            Verdict { exchanges: 0, finding }
+        })
+    }
+
+    fn log(&self) -> String {
         self.guard.log()
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} as {} ({:?})", self.name, self.account.name, self.capabilities)
     }
 }
 

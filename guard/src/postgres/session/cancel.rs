@@ -81,7 +81,7 @@ impl Session {
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let backend = lease.backend();
         debug!(session = self.entry.card.id, backend = backend.id, ?cause, "cancelling a unit");
-        if open.unit.passing > 0 || (open.unit.is_open && lease.tracker.outstanding() == 0) {
+        if open.unit.waits_for_client(lease) {
             return self.give_up_waiting(&task, open, &cause, gone).await;
         }
         if lease.tracker.awaits_copy_data() {

@@ -62,6 +62,12 @@ impl Session {
         first: Message,
         text: Option<Arc<Shape>>,
     ) -> Result<(), End> {
+        // A cancel that came before was for the unit before: whoever asks for one goes on once the
+        // guard has hung up.
+        self.entry.card.interrupt.lower();
+        if self.entry.card.is_ended() {
+            return Err(End::Killed);
+        }
         if let Transaction::Failed { why } = &mut self.transaction {
             let error = why.take().unwrap_or_else(refuse::in_failed_transaction);
             self.decline(first, &error);
@@ -255,6 +261,7 @@ impl Session {
         if task.shape.effects.contains(Effects::LAST_INSERT_ID) {
             self.pins.add(Pin::Sequence);
         }
+        self.statements.undo.clear();
         let mut unit = Unit::default();
         let mut relay = Relay {
             client: Some(&mut self.client),
@@ -270,8 +277,14 @@ impl Session {
             write_timeout: self.door.write_timeout,
             is_ending: false,
         };
-        let until = deadline.map(|deadline| deadline.at);
-        let stop = relay.run(&mut self.timer, until, &self.entry.card.interrupt).await;
+        let (until, card) = (deadline.map(|deadline| deadline.at), &self.entry.card);
+        let stop = loop {
+            match relay.run(&mut self.timer, until, &card.interrupt).await {
+                // As the server: a cancel that finds it waiting for its client is dropped.
+                Stop::Killed if !card.is_ended() && relay.waits_for_client() => {}
+                stop => break stop,
+            }
+        };
         match stop {
             Stop::End => self.conclude(&task, &unit, sent).await,
             Stop::Lost(lost) => self.lose_unit(&task, &unit, &lost).await,

@@ -1,0 +1,137 @@
+//! What is the same, but for what two servers cannot have in common.
+
+use std::fmt::Write as _;
+
+use bytes::{Buf, BufMut, BytesMut};
+use wire::postgres::backend::Kind;
+
+use super::client::Reply;
+use super::lanes::Finding;
+use super::play::Exchange;
+
+/// What may differ, all of it because there are two servers and many connections.
+#[derive(Debug, Clone, Copy)]
+enum Tolerated {
+    /// The process and the key by which a session is cancelled.
+    Key,
+    /// The process that a notification is from.
+    Notifier,
+    /// The OIDs of tables and of types that sessions have made: each server counts by itself.
+    Oids,
+}
+
+/// The first OID of what is not the server's own. (postgres:src/include/access/transam.h)
+const OWN_OIDS: u32 = 16384;
+
+impl Tolerated {
+    fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::BackendKeyData => Some(Self::Key),
+            Kind::NotificationResponse => Some(Self::Notifier),
+            Kind::RowDescription => Some(Self::Oids),
+            _ => None,
+        }
+    }
+
+    /// Blanks what may differ in one message.
+    fn blank(self, body: &mut BytesMut) {
+        match self {
+            Self::Key => body.fill(0),
+            Self::Notifier => body[..4].fill(0),
+            Self::Oids => *body = without_oids(body),
+        }
+    }
+}
+
+/// A RowDescription with zeros in place of OIDs of what sessions have made.
+fn without_oids(body: &[u8]) -> BytesMut {
+    let mut out = BytesMut::from(&body[..2]);
+    let mut rest = &body[2..];
+    while let Some(end) = rest.iter().position(|&byte| byte == 0) {
+        out.put_slice(&rest[..=end]);
+        rest.advance(end + 1);
+        let own = |oid: u32| if oid < OWN_OIDS { oid } else { u32::MAX };
+        out.put_u32(own(rest.get_u32()));
+        out.put_u16(rest.get_u16());
+        out.put_u32(own(rest.get_u32()));
+        // Length, modifier and format.
+        out.put_slice(&rest[..8]);
+        rest.advance(8);
+    }
+    out
+}
+
+/// The messages with what is tolerated blanked out.
+fn comparable(exchange: &Exchange) -> Vec<Reply> {
+    let blank = |reply: &Reply| {
+        let mut reply = reply.clone();
+        if let Some(tolerated) = Tolerated::of(reply.kind) {
+            tolerated.blank(&mut reply.body);
+        }
+        reply
+    };
+    exchange.replies.iter().map(blank).collect()
+}
+
+/// How many steps before a difference are shown with it.
+const CONTEXT: usize = 60;
+/// Messages of a reply that are shown.
+const SHOWN_MAX: usize = 4;
+/// Bytes of a message that are shown.
+const SHOWN_LEN: usize = 600;
+
+/// What the guard's error says about a question for a sequence's last value, which only a connection
+/// knows that others have used since.
+const DECLINED: &[u8] = b"need the transaction or connection that drew the value";
+
+fn is_declined(exchange: &Exchange) -> bool {
+    let says = |body: &[u8]| body.windows(DECLINED.len()).any(|window| window == DECLINED);
+    exchange.replies.iter().any(|reply| reply.kind == Kind::ErrorResponse && says(&reply.body))
+}
+
+/// Compares the replies to the same steps.
+pub(crate) fn compare(direct: &[Exchange], guarded: &[Exchange]) -> Finding {
+    let is_same = |(a, b): (&Exchange, &Exchange)| a.end == b.end && comparable(a) == comparable(b);
+    if let Some(Exchange { end: Some(end), .. }) = direct.last() {
+        return Finding::Differs(format!("    the script has no end on the database: {end}\n"));
+    }
+    let common = direct.len().min(guarded.len());
+    let at = match direct.iter().zip(guarded).position(|pair| !is_same(pair)) {
+        Some(at) => at,
+        None if direct.len() == guarded.len() => return Finding::Same,
+        None => common - 1,
+    };
+    if is_declined(&guarded[at]) {
+        return Finding::Declined;
+    }
+    let mut text = String::new();
+    for exchange in &direct[at.saturating_sub(CONTEXT)..at] {
+        let _infallible = writeln!(text, "    {}", name(exchange));
+    }
+    let _infallible = writeln!(text, "  > {}", name(&direct[at]));
+    let (expected, got) = (comparable(&direct[at]), comparable(&guarded[at]));
+    let equal = expected.iter().zip(&got).take_while(|(a, b)| a == b).count();
+    show(&mut text, "direct ", &direct[at], equal);
+    show(&mut text, "guarded", &guarded[at], equal);
+    Finding::Differs(text)
+}
+
+fn name(exchange: &Exchange) -> String {
+    exchange.step.as_ref().map_or("login".to_owned(), ToString::to_string)
+}
+
+/// Shows a reply from the first message on that differs.
+fn show(text: &mut String, who: &str, exchange: &Exchange, equal: usize) {
+    for reply in exchange.replies.iter().skip(equal).take(SHOWN_MAX) {
+        let readable: String = reply
+            .body
+            .iter()
+            .take(SHOWN_LEN)
+            .map(|&byte| if (32..127).contains(&byte) { char::from(byte) } else { '.' })
+            .collect();
+        let _infallible = writeln!(text, "    {who} {:?} {readable}", reply.kind);
+    }
+    if let Some(end) = &exchange.end {
+        let _infallible = writeln!(text, "    {who} ended: {end}");
+    }
+}
