@@ -255,7 +255,7 @@ impl Connection {
                 _ => return true,
             }
         }
-        !self.outbuf.is_empty()
+        self.tracker.has_ended() || !self.outbuf.is_empty()
     }
 }
 

@@ -267,6 +267,7 @@ impl Relay<'_> {
     fn walk(&mut self, inbuf: &mut BytesMut) -> Result<bool, Stop> {
         let mut has_moved = false;
         loop {
+            let was_over = self.is_over();
             let scan = self.connection.tracker.scan(inbuf).map_err(Lost::from)?;
             if scan.len > 0 {
                 self.tell(&inbuf[..scan.len]);
@@ -275,7 +276,11 @@ impl Relay<'_> {
             }
             let Some(event) = scan.event else { return Ok(has_moved) };
             has_moved = true;
-            self.on_event(event, &inbuf[..event.bytes])?;
+            match self.on_event(event, &inbuf[..event.bytes]) {
+                // The server says goodbye behind the end: that is for whoever asks it next.
+                Err(Stop::Lost(_)) if was_over => return Err(Stop::End),
+                noted => noted?,
+            }
             inbuf.advance(event.bytes);
         }
     }
