@@ -9,6 +9,7 @@ mod docs;
 mod drill;
 mod exit;
 mod guard;
+mod import;
 mod pins;
 mod show;
 mod status;
@@ -34,6 +35,7 @@ struct Tidegate {
 enum Command {
     Guard(guard::Guard),
     Check(check::Check),
+    Import(import::Import),
     Status(status::Status),
     Classes(classes::Classes),
     Pins(pins::Pins),
@@ -55,6 +57,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Guard(guard) => guard.run(),
         Command::Check(check) => check.run(),
+        Command::Import(import) => import.run(),
         Command::Status(status) => status.run(),
         Command::Classes(classes) => classes.run(),
         Command::Pins(pins) => pins.run(),

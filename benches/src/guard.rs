@@ -3,7 +3,7 @@
 use std::env::current_exe;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -136,16 +136,21 @@ reason = "it is being measured"
 /// Starts the guard in front of the stage's server.
 pub(crate) fn start(stage: &Stage, config: Config) -> Result<Target> {
     let (listen, admin) = (free_addr()?, free_addr()?);
-    let program = match stage.tidegate() {
-        Some(path) => path.to_owned(),
-        None => build()?,
-    };
+    let program = program(stage.tidegate())?;
     let file = stage.scratch().join("tidegate.toml");
     fs::write(&file, config.text(stage.server().addr(), listen, admin))?;
     let log = stage.scratch().join("guard.log");
     let arguments = ["guard".to_owned(), "-c".to_owned(), file.display().to_string()];
     let process = Process::start(&program, &arguments, &log)?;
     Target::of("guard", listen, process)
+}
+
+/// The `tidegate` binary: the one named on the command line, or one that is built now.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn program(named: Option<&Path>) -> Result<PathBuf> {
+    named.map_or_else(build, |path| Ok(path.to_owned()))
 }
 
 /// Builds `tidegate` beside this program, with the same profile.

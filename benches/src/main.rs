@@ -11,6 +11,7 @@ mod guard;
 mod haproxy;
 mod idle;
 mod machine;
+mod pgbench;
 mod process;
 mod refusal;
 mod report;
@@ -43,6 +44,8 @@ enum Bench {
     All(sysbench::Options),
     /// Point selects and read-write transactions, text and binary, at 1, 8, 64 and 256 threads.
     Sysbench(sysbench::Options),
+    /// pgbench on PostgreSQL: beside PgBouncer, a bare forwarder and no proxy at all.
+    Pgbench(pgbench::Options),
     /// Memory per idle client connection, at 10,000 of them.
     Idle(idle::Options),
     /// A storm of short connections: how many of them reach the server?
@@ -84,6 +87,7 @@ fn main() -> Result<()> {
         Bench::Forward { listen, upstream, workers } => {
             return forwarder::run(listen, upstream, workers);
         }
+        Bench::Pgbench(options) => return pgbench::run(&shared, &options),
         Bench::Allocations => return cargo_bench("allocations"),
         Bench::Micro => return ["policy", "wire"].into_iter().try_for_each(cargo_bench),
         _ => {}
@@ -95,8 +99,12 @@ fn main() -> Result<()> {
         Bench::Idle(options) => idle::run(&stage, &options),
         Bench::Storm(options) => storm::run(&stage, &options),
         Bench::Refusal(options) => refusal::run(&stage, &options),
-        Bench::All(options) => all(&stage, &options),
-        Bench::Allocations | Bench::Micro | Bench::Forward { .. } => Ok(()),
+        Bench::All(options) => {
+            all(&stage, &options)?;
+            drop(stage);
+            pgbench::run(&shared, &pgbench::Options::default())
+        }
+        Bench::Allocations | Bench::Micro | Bench::Forward { .. } | Bench::Pgbench(_) => Ok(()),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::machine::Core;
 
@@ -40,14 +41,14 @@ impl Process {
         format!("{fate}; it wrote: {}", log.trim())
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// User and system time of all its threads since it started, to 10 ms.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = self.read("stat")?;
-        // The second field is the program's name in parentheses, which may hold spaces.
-        let (_, fields) = stat.rsplit_once(") ").context("odd /proc/<pid>/stat")?;
-        let mut fields = fields.split(' ').skip(11);
-        let mut ticks = || fields.next().and_then(|f| f.parse::<u32>().ok()).context("odd stat");
-        Ok(Duration::from_secs(1) * (ticks()? + ticks()?) / TICKS_PER_SECOND)
+        cpu_of(self.process.id())
     }
 
     /// Resident memory in KiB.
@@ -59,7 +60,32 @@ impl Process {
     }
 
     fn read(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.process.id());
-        fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+        read(self.process.id(), file)
     }
+}
+
+/// User and system time of all threads of a process since it started, to 10 ms.
+pub(crate) fn cpu_of(id: u32) -> Result<Duration> {
+    let stat = read(id, "stat")?;
+    // The second field is the program's name in parentheses, which may hold spaces.
+    let (_, fields) = stat.rsplit_once(") ").context("odd /proc/<pid>/stat")?;
+    let mut fields = fields.split(' ').skip(11);
+    let mut ticks = || fields.next().and_then(|f| f.parse::<u32>().ok()).context("odd stat");
+    Ok(Duration::from_secs(1) * (ticks()? + ticks()?) / TICKS_PER_SECOND)
+}
+
+/// Has a process, and all that it starts, run on one core.
+pub(crate) fn pin(id: u32, core: Core) -> Result<()> {
+    let Some(core) = core.number() else { return Ok(()) };
+    let pinned = Command::new("taskset")
+        .args(["--all-tasks", "--pid", "--cpu-list", &core.to_string(), &id.to_string()])
+        .output()
+        .context("cannot run taskset")?;
+    ensure!(pinned.status.success(), "taskset cannot pin process {id} to core {core}");
+    Ok(())
+}
+
+fn read(id: u32, file: &str) -> Result<String> {
+    let path = format!("/proc/{id}/{file}");
+    fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
 }

@@ -1,15 +1,15 @@
 //! The private MariaDB that every contestant faces, on a core of its own.
 
 use std::net::SocketAddr;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use drill::server::Settings;
 use drill::server::account::Account;
 use mysql_async::prelude::Queryable as _;
 
 use crate::client;
 use crate::machine::Core;
+use crate::process::pin;
 
 /// The account of the load generators.
 pub(crate) const ACCOUNT: Account = drill::server::account::APP;
@@ -32,15 +32,8 @@ impl Server {
             ..Settings::default()
         };
         let server = client::block_on(async { Ok(drill::server::Server::start(settings).await?) })?;
-        if let Some(core) = Core::Server.number() {
-            // Threads of later connections inherit it from the one that makes them.
-            let pinned = Command::new("taskset")
-                .args(["--all-tasks", "--pid", "--cpu-list", &core.to_string()])
-                .arg(server.id().to_string())
-                .output()
-                .context("cannot run taskset")?;
-            ensure!(pinned.status.success(), "taskset cannot pin the server to core {core}");
-        }
+        // Threads of later connections inherit it from the one that makes them.
+        pin(server.id(), Core::Server)?;
         Ok(Self(server))
     }
 

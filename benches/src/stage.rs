@@ -69,18 +69,7 @@ impl Stage {
         table: &Table,
         numbers: &impl Serialize,
     ) -> Result<()> {
-        let machine = &self.machine;
-        println!("{title}\n\n{table}");
-        self.write(&format!("{name}.md"), &format!("# {title}\n\n{machine}\n\n{table}"))?;
-        let document = json!({ "machine": machine, "workers": WORKERS, "results": numbers });
-        self.write(&format!("{name}.json"), &serde_json::to_string_pretty(&document)?)
-    }
-
-    fn write(&self, file: &str, content: &str) -> Result<()> {
-        let path = self.out.join(file);
-        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
-        println!("wrote {}", path.display());
-        Ok(())
+        report(&self.out, &self.machine, (name, title), table, numbers)
     }
 
     /// No proxy: the server itself.
@@ -119,6 +108,29 @@ impl Stage {
             }
         }
     }
+}
+
+/// Prints a table under its title, and writes it, as `name`, to folder `out` beside the numbers it was
+/// made from.
+pub(crate) fn report(
+    out: &Path,
+    machine: &Machine,
+    (name, title): (&str, &str),
+    table: &Table,
+    numbers: &impl Serialize,
+) -> Result<()> {
+    println!("{title}\n\n{table}");
+    let document = json!({ "machine": machine, "workers": WORKERS, "results": numbers });
+    let files = [
+        (format!("{name}.md"), format!("# {title}\n\n{machine}\n\n{table}")),
+        (format!("{name}.json"), serde_json::to_string_pretty(&document)?),
+    ];
+    for (file, content) in files {
+        let path = out.join(file);
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
 }
 
 /// An address on loopback that nobody listens on.

@@ -12,6 +12,7 @@
 mod check;
 mod compile;
 mod error;
+pub mod import;
 mod limits;
 mod listen;
 pub mod manual;
@@ -79,7 +80,8 @@ pub struct Config {
     /// Switches that are on from the start. A switch set at run time does not survive a restart.
     #[serde(default, rename = "switch")]
     pub switches: Vec<Switch>,
-    /// The HTTP side: metrics, health and the API that `tidegate status` and its kin use.
+    /// The HTTP side: metrics, health and the API that `tidegate status` and its kin use; and who may
+    /// use the console.
     #[serde(default)]
     pub admin: Admin,
     /// What is written to standard error.
@@ -122,7 +124,7 @@ pub enum Mode {
     Enforce,
 }
 
-/// `[admin]`: the HTTP side.
+/// `[admin]`: the HTTP side, and the console.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
@@ -132,11 +134,21 @@ pub struct Admin {
     /// Where `/metrics`, `/live` and `/ready`, and nothing else, are served as well, for a scraper
     /// on another host. Any address is allowed.
     pub metrics_address: Option<SocketAddr>,
+    /// PostgreSQL: the accounts that may use the console, which is the database `tidegate` of every
+    /// listener. They log in as ever; from networks of `auth.trust`, without a proof.
+    pub users: Vec<String>,
+    /// PostgreSQL: the accounts that may look at the console (`SHOW`), and change nothing.
+    pub stats_users: Vec<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], 9307)), metrics_address: None }
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 9307)),
+            metrics_address: None,
+            users: Vec::new(),
+            stats_users: Vec::new(),
+        }
     }
 }
 

@@ -94,13 +94,14 @@ impl<E: Engine> Arrival<E> {
         Self { id, peer, shared, door, began: Instant::now(), logging_in }
     }
 
-    /// It has logged in: enters it among the sessions that are alive.
-    pub fn enter(&mut self, user: Arc<str>) -> Entry {
+    /// It has logged in: enters it among the sessions that are alive. `database` is what it logged
+    /// in to, where that cannot change.
+    pub fn enter(&mut self, user: Arc<str>, database: Option<Arc<str>>) -> Entry {
         let clients = &self.shared.metrics.clients;
         clients.arrivals.of(ClientOutcome::Accepted).increment(1);
         clients.login_time.record(self.began.elapsed());
         self.logging_in.end();
-        self.shared.sessions.enter(self.id, user, self.peer)
+        self.shared.sessions.enter(self.id, user, database, self.peer)
     }
 
     /// It was not let in.

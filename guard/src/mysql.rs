@@ -200,7 +200,7 @@ impl Engine for MySql {
         // Boxed, like the session below: a client's task should carry one of them, not both.
         match Box::pin(enter(stream, &arrival)).await {
             Ok(login) => {
-                let entry = arrival.enter(Arc::clone(&login.user));
+                let entry = arrival.enter(Arc::clone(&login.user), None);
                 let Arrival { shared, door, .. } = arrival;
                 Box::pin(Session::new(shared, door, login, entry).run()).await;
             }

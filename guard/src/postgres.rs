@@ -10,6 +10,7 @@
 //! | `welcome` | what a fresh session is like: asked once for each way to log in |
 //! | `session`, `client` | one client, from login to disconnect |
 //! | `statements`, `settings`, `holdings` | what of a session can move, and what ties it down |
+//! | `console` | the database `tidegate`: the guard itself, for operators |
 //! | `connect`, `connection`, `handover` | a connection to the database, and how it changes hands |
 //! | `courier`, `nets` | orders to the database; its own limits below the guard's |
 
@@ -24,6 +25,7 @@ pub mod connect;
 
 pub mod client;
 pub mod connection;
+pub mod console;
 pub mod courier;
 pub mod handover;
 pub mod holdings;
@@ -44,6 +46,7 @@ use tracing::{debug, warn};
 use self::{
     connect::{ConnectError, Wishes},
     connection::Connection,
+    console::{Console, Guest, Visit},
     key::BackendKey,
     login::{Entered, Login, LoginContext, LoginError},
     messages::MessageError,
@@ -93,11 +96,12 @@ pub struct Postgres {
     keys: Mutex<HashMap<u32, BackendKey>>,
     /// The statements that clients have prepared.
     statements: Statements,
+    console: Arc<Console>,
 }
 
 impl Postgres {
     /// For a server of that version, such as `15.7 (Debian 15.7-1)`.
-    pub fn new(version: String) -> Self {
+    pub fn new(version: String, console: Arc<Console>) -> Self {
         let number = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
         Self {
             major: number.parse().unwrap_or_default(),
@@ -105,6 +109,7 @@ impl Postgres {
             instance: fastrand::u32(..),
             keys: Mutex::default(),
             statements: Statements::default(),
+            console,
         }
     }
 }
@@ -124,6 +129,14 @@ pub struct Opener {
     database: Box<[u8]>,
     /// The first number of the server's version.
     major: u32,
+}
+
+impl Opener {
+    /// The account and the database, for people.
+    pub fn names(&self) -> (String, String) {
+        let database = String::from_utf8_lossy(&self.database).into_owned();
+        (self.account.user.to_string(), database)
+    }
 }
 
 impl Shared {
@@ -191,15 +204,23 @@ impl Engine for Postgres {
 
     async fn serve(stream: TcpStream, mut arrival: Arrival<Self>) {
         // Boxed, like the session below: a client's task should carry one of them, not both.
-        let (login, entrance) = match Box::pin(enter(stream, &arrival)).await {
-            Ok(Some(entered)) => entered,
-            Ok(None) => return arrival.turn_away(ClientOutcome::CancelRequest),
+        let entrance = match Box::pin(enter(stream, &arrival)).await {
+            Ok(Came::Session(entrance)) => entrance,
+            Ok(Came::Console(login, guest)) => {
+                let peer = arrival.peer;
+                if let Err(error) = Box::pin(console::serve(arrival, *login, guest)).await {
+                    debug!(%peer, %error, "a client of the console was gone");
+                }
+                return;
+            }
+            Ok(Came::Cancel) => return arrival.turn_away(ClientOutcome::CancelRequest),
             Err(error) => {
                 debug!(peer = %arrival.peer, %error, "a client was not let in");
                 return arrival.turn_away(outcome_of(&error));
             }
         };
-        let entry = arrival.enter(login);
+        let database = Arc::clone(&entrance.database);
+        let entry = arrival.enter(Arc::clone(&entrance.user), Some(database));
         let Arrival { id, shared, door, .. } = arrival;
         Box::pin(Session::new(Arc::clone(&shared), door, entry, entrance).run()).await;
         shared.engine.keys.lock().remove(&id);
@@ -223,23 +244,41 @@ impl engine::ConnectError for ConnectError {
     }
 }
 
-/// Logs a client in, and tells it so once it is known what its session is like. `None` if it only
-/// came to have something cancelled.
-async fn enter(
-    stream: TcpStream,
-    arrival: &Arrival<Postgres>,
-) -> Result<Option<(Arc<str>, Entrance)>, LoginError> {
+/// What a client came for.
+enum Came {
+    /// To have something cancelled, which is done.
+    Cancel,
+    /// To speak with the guard; it was not told yet that it is in.
+    Console(Box<Login>, Guest),
+    /// To speak with the database.
+    Session(Entrance),
+}
+
+/// Logs a client in, and tells it so once it is known what its session is like.
+async fn enter(stream: TcpStream, arrival: &Arrival<Postgres>) -> Result<Came, LoginError> {
     let shared = &arrival.shared;
     let mut login = match Box::pin(login::login(stream, &arrival.door.login)).await? {
         Entered::Login(login) => login,
         Entered::Cancel(cancel) => {
             shared.cancel(&cancel.key);
-            return Ok(None);
+            return Ok(Came::Cancel);
         }
     };
     if login.is_replication {
         login.refuse(b"0A000", "tidegate: replication connections are not carried").await;
         return Err(LoginError::Exchange("a wish to replicate"));
+    }
+    if *login.database == *console::DATABASE {
+        match shared.engine.console.visit(&login.user) {
+            Visit::Database => {}
+            Visit::Guest(guest) => return Ok(Came::Console(login, guest)),
+            Visit::Stranger => {
+                let why = "tidegate: the console is for accounts of [admin] users and stats_users";
+                let user = Arc::clone(&login.user);
+                login.refuse(b"42501", why).await;
+                return Err(LoginError::Denied { user });
+            }
+        }
     }
     let pool = shared.pool_of(&login.account, &login.database);
     let patience = shared.options.lease_timeout;
@@ -253,8 +292,7 @@ async fn enter(
     let Login { stream, leftover, user, database, .. } = *login;
     let database = String::from_utf8_lossy(&database).into();
     let settings = Arc::clone(&welcome.settings);
-    let name = Arc::clone(&user);
-    Ok(Some((name, Entrance { stream, leftover, user, database, pool, settings })))
+    Ok(Came::Session(Entrance { stream, leftover, user, database, pool, settings }))
 }
 
 /// Tells a client why its session cannot begin.

@@ -121,6 +121,11 @@ impl<E: Engine> Upstream<E> {
         Arc::clone(pool)
     }
 
+    /// All pools, in no order.
+    pub fn pools(&self) -> Vec<Arc<Pool<E>>> {
+        self.pools.lock().values().cloned().collect()
+    }
+
     /// The reserved connections.
     pub fn control(&self) -> &Control {
         &self.control

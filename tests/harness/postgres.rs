@@ -1,6 +1,8 @@
 //! A client of PostgreSQL that hides nothing: it sends what it is told to, when it is told to, and
-//! gives back every message. Its login is the one that the guard has for databases.
+//! gives back every message. Its login is the one that the guard has for databases. When a test
+//! fails, it tells what was asked and answered last.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -92,7 +94,11 @@ pub struct PgClient {
     messages: Messages<Stream>,
     canceller: Canceller,
     patience: Duration,
+    history: VecDeque<String>,
 }
+
+/// How much of what was said a client remembers.
+const HISTORY_LEN_MAX: usize = 12;
 
 /// Stops what a client runs, from another connection.
 #[derive(Debug, Clone)]
@@ -137,7 +143,7 @@ impl PgClient {
         let mut messages = Messages::new(connected.stream);
         messages.buffer = connected.leftover;
         let canceller = Canceller { addr, key: connected.key };
-        Ok(Self { messages, canceller, patience: PATIENCE })
+        Ok(Self { messages, canceller, patience: PATIENCE, history: VecDeque::new() })
     }
 
     /// How long it waits for each message.
@@ -156,6 +162,7 @@ impl PgClient {
     /// # Errors
     /// When there is no whole reply. An error of the server's is one.
     pub async fn query(&mut self, sql: &str) -> Result<PgReply, PgError> {
+        self.remember(sql.to_owned());
         self.send(|out| put_query(out, sql.as_bytes())).await?;
         self.reply().await
     }
@@ -165,6 +172,7 @@ impl PgClient {
     /// # Errors
     /// As [`Self::query`].
     pub async fn execute(&mut self, sql: &str, values: &[&str]) -> Result<PgReply, PgError> {
+        self.remember(format!("{sql} {values:?}"));
         self.send(|out| put_series(out, sql, values)).await?;
         self.reply().await
     }
@@ -215,6 +223,7 @@ impl PgClient {
                 }
                 Kind::ReadyForQuery => {
                     reply.status = TransactionStatus::parse(&body).expect("a status");
+                    self.remember(format!("{reply:?}"));
                     return Ok(reply);
                 }
                 _ => {}
@@ -231,6 +240,22 @@ impl PgClient {
             Err(PgError::Closed(words)) => Ok(words),
             Err(error) => Err(error),
             Ok(reply) => Err(PgError::Malformed(format!("{reply:?} instead of an end"))),
+        }
+    }
+
+    fn remember(&mut self, words: String) {
+        if self.history.len() == HISTORY_LEN_MAX {
+            self.history.pop_front();
+        }
+        self.history.push_back(words);
+    }
+}
+
+impl Drop for PgClient {
+    /// Closes the connection.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("last on this connection: {:#?}", self.history);
         }
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::error::{ConfigError, ConfigErrors, Warning};
 use super::source::{Key, Source};
-use super::{AuthPlugin, Config, Loaded};
+use super::{AuthPlugin, Config, Engine, Loaded};
 use crate::secret::Secret;
 
 /// Collects what is found.
@@ -119,6 +119,14 @@ fn accounts(config: &Config, findings: &mut Findings<'_>) {
         }
         if user.password.is_empty() {
             findings.warn(&key.field("password"), "empty: this account needs no password");
+        }
+    }
+
+    for (name, list) in [("users", &config.admin.users), ("stats_users", &config.admin.stats_users)]
+    {
+        if config.upstream.engine == Engine::Mysql && !list.is_empty() {
+            let why = "not used: only PostgreSQL's clients have the console";
+            findings.warn(&Key::of("admin").field(name), why);
         }
     }
 

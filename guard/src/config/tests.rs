@@ -48,6 +48,16 @@ fn six_lines_are_enough() {
 }
 
 #[test]
+fn the_console_is_for_postgresql() {
+    warns(
+        "[admin]\nusers = [\"boss\"]\n",
+        &[
+            "t.toml:9: admin.users = [\"boss\"]: not used: only PostgreSQL's clients have the console",
+        ],
+    );
+}
+
+#[test]
 fn what_is_not_toml_is_told_by_line() {
     error("a = \n", "t.toml:1: not TOML: string values must be quoted, expected literal string");
     error("[upstream]\naddress = 1\naddress = 2\n", "t.toml:3: not TOML: duplicate key");

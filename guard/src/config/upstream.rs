@@ -140,7 +140,9 @@ pub struct Auth {
     /// Whether an account that is in neither `[[user]]` nor `file` is checked by logging in to the
     /// database with what the client sent. So no list of passwords has to be written.
     pub database: bool,
-    /// Password file: one `user:password` per line, `#` begins a comment.
+    /// Password file: one `user:password` per line, `#` begins a comment. PostgreSQL: in place of the
+    /// password what `pg_authid` has of it (`SCRAM-SHA-256$…`, `md5…`). A list of PgBouncer's
+    /// (`userlist.txt`) is read as it is.
     pub file: Option<PathBuf>,
     /// PostgreSQL: the query by which the database is asked what it keeps of a password, for accounts
     /// that are in neither list. `$1` is the name; it returns the name and the password as

@@ -148,20 +148,11 @@ impl Connection {
     /// # Errors
     /// [`Lost`]. Not cancel-safe: drop the connection then.
     pub async fn query(&mut self, sql: &[u8]) -> Result<Answer, Lost> {
-        self.put_own_query(sql)?;
-        self.read_answer().await
-    }
-
-    /// Puts SQL of the guard's own ahead of what goes out next. Its answer is nobody's.
-    ///
-    /// # Errors
-    /// When too much is under way.
-    pub fn put_own_query(&mut self, sql: &[u8]) -> Result<(), Lost> {
         self.tracker.push(Request::Query, Asker::Guard)?;
         put_query(&mut self.outbuf, sql);
-        // A query ends the unnamed statement.
+        // As on the server: a query ends the unnamed statement.
         self.statements.unnamed = 0;
-        Ok(())
+        self.read_answer().await
     }
 
     /// As [`Self::query`], of one statement with one parameter.
@@ -267,7 +258,7 @@ impl Connection {
                 _ => return true,
             }
         }
-        !self.outbuf.is_empty()
+        self.tracker.has_ended() || !self.outbuf.is_empty()
     }
 }
 

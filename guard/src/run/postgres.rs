@@ -16,6 +16,7 @@ use crate::{
     postgres::{
         AuthQuery, Postgres, PostgresCourier,
         connect::{self, Wishes},
+        console::Console,
         login::LoginContext,
         stored::random_seed,
         users::{Asked, DEFAULT_QUERY, Users},
@@ -54,8 +55,13 @@ pub(super) async fn start(
     let (control, identity) = Control::open(courier, config.control.connections).await?;
     let users = users(config, control_target, account, database)?;
     let listeners = listeners(config, &users)?;
-    let engine = Postgres::new(version.unwrap_or_default());
-    Assembly::new(config, source, Parts { engine, target, control, identity, listeners })
+    let admin = &config.admin;
+    let console = Arc::new(Console::new(admin.users.clone(), admin.stats_users.clone()));
+    let engine = Postgres::new(version.unwrap_or_default(), Arc::clone(&console));
+    let parts = Parts { engine, target, control, identity, listeners };
+    let assembly = Assembly::new(config, source, parts)?;
+    console.connect(Arc::downgrade(&assembly.operator()));
+    Ok(assembly)
 }
 
 fn users(

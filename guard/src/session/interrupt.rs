@@ -35,6 +35,11 @@ impl Interrupt {
         }
     }
 
+    /// Takes a call that was raised before now, if there is one.
+    pub fn lower(&self) {
+        self.0.lock().is_raised = false;
+    }
+
     /// Waits for a call and takes it. Only one task may wait at a time: a second would take the
     /// place of the first. Cancel-safe: a call that was not returned is kept.
     pub async fn wait(&self) {
@@ -66,6 +71,13 @@ mod tests {
         tokio::select! {
             biased;
             () = interrupt.wait() => panic!("two calls before the wait are one"),
+            () = std::future::ready(()) => {}
+        }
+        interrupt.raise();
+        interrupt.lower();
+        tokio::select! {
+            biased;
+            () = interrupt.wait() => panic!("it was taken"),
             () = std::future::ready(()) => {}
         }
         let raised_later = async { interrupt.raise() };

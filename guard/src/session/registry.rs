@@ -5,9 +5,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -28,12 +28,18 @@ pub struct Card {
     pub user: Arc<str>,
     /// Where the client is.
     pub peer: SocketAddr,
+    /// The database it logged in to; none where a session may change it.
+    pub database: Option<Arc<str>>,
+    /// When it had logged in.
+    pub since: Instant,
     /// Wakes the session: see [`Self::is_ended`] for what it should do.
     pub interrupt: Interrupt,
     /// Whether the session must end altogether, not only its statement.
     ended: AtomicBool,
     /// What its client is doing, as an index of [`ClientState::ALL`].
     state: AtomicU8,
+    /// When it began to wait for its turn last, in microseconds after `since`.
+    waits_from: AtomicU64,
     /// Its pins, while it has any.
     pins: Mutex<Option<ShownPins>>,
 }
@@ -55,8 +61,13 @@ impl Card {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Shows what the client is doing. One store: it happens for each statement.
+    /// Shows what the client is doing. One store: it happens for each statement. Only who begins to
+    /// wait reads the clock.
     pub fn set_state(&self, state: ClientState) {
+        if state == ClientState::Waiting {
+            let from = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.waits_from.store(from, Ordering::Relaxed);
+        }
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
@@ -64,6 +75,13 @@ impl Card {
     pub fn state(&self) -> ClientState {
         let index = usize::from(self.state.load(Ordering::Relaxed));
         ClientState::ALL.get(index).copied().unwrap_or(ClientState::Idle)
+    }
+
+    /// How long it has waited for its turn at `now`, while it does.
+    pub fn waited(&self, now: Instant) -> Option<Duration> {
+        let waits = self.state() == ClientState::Waiting;
+        let from = Duration::from_micros(self.waits_from.load(Ordering::Relaxed));
+        waits.then(|| now.saturating_duration_since(self.since).saturating_sub(from))
     }
 
     /// Asks the session to stop its statement.
@@ -129,11 +147,20 @@ impl Sessions {
     }
 
     /// Enters a session that has logged in. It is listed until the entry is dropped.
-    pub fn enter(self: &Arc<Self>, id: u32, user: Arc<str>, peer: SocketAddr) -> Entry {
+    pub fn enter(
+        self: &Arc<Self>,
+        id: u32,
+        user: Arc<str>,
+        database: Option<Arc<str>>,
+        peer: SocketAddr,
+    ) -> Entry {
         let card = Arc::new(Card {
             id,
             user,
             peer,
+            database,
+            since: Instant::now(),
+            waits_from: AtomicU64::new(0),
             interrupt: Interrupt::default(),
             ended: AtomicBool::new(false),
             state: AtomicU8::new(ClientState::Idle as u8),

@@ -22,7 +22,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::pool::{Lease, OpenSlot};
+use super::pool::{Lease, OpenSlot, Pool};
 use crate::{engine::Engine, gate::Pinned};
 
 /// Where one session's connection lingers.
@@ -107,6 +107,16 @@ impl<E: Engine> Lingering<E> {
     /// How many connections linger, those on hold included.
     pub fn len(&self) -> u32 {
         self.count.load(Ordering::Acquire)
+    }
+
+    /// How many of a pool's do. They are not counted at one moment.
+    pub fn count_of(&self, pool: &Pool<E>) -> usize {
+        let mut slots: Vec<_> = self.queue.lock().iter().cloned().collect();
+        slots.extend(self.held.lock().slots.values().cloned());
+        let is_of = |slot: &Arc<Slot<E>>| {
+            slot.kept.lock().as_ref().is_some_and(|kept| kept.lease.is_of(pool))
+        };
+        slots.iter().filter(|slot| is_of(slot)).count()
     }
 
     /// Whether none does.

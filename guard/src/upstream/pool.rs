@@ -118,6 +118,20 @@ impl<E: Engine> Pool<E> {
         (status.available, status.size)
     }
 
+    /// What its connections are opened with.
+    pub fn opener(&self) -> &E::Opener {
+        &self.objects.manager().opener
+    }
+
+    /// Shows each connection that waits for work, how long ago it was opened, and how long ago
+    /// it was used. The pool is locked meanwhile.
+    pub fn look_at_idle(&self, mut look: impl FnMut(&E::Connection, Duration, Duration)) {
+        self.objects.retain(|member, metrics| {
+            look(&member.connection, metrics.age(), metrics.last_used());
+            true
+        });
+    }
+
     /// Closes connections that nobody used for `idle`.
     pub(super) fn close_idle(&self, idle: Duration) {
         self.objects.retain(|_, metrics| metrics.last_used() < idle);
@@ -239,6 +253,12 @@ impl<E: Engine> Lease<E> {
     /// true.
     pub fn give_back(mut self) {
         self.0.settled = true;
+    }
+
+    /// Whether the connection is of `pool`.
+    pub fn is_of(&self, pool: &Pool<E>) -> bool {
+        let own = Object::pool(&self.0);
+        own.is_some_and(|own| std::ptr::eq(own.manager(), pool.objects.manager()))
     }
 
     /// Takes the connection out of the pool for good. It counts as open until it is dropped.

@@ -5,6 +5,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::Entry;
+use crate::secret::Secret;
 
 /// Why a password file cannot be used. No secret is in it.
 #[derive(Debug, Error)]
@@ -19,7 +20,8 @@ pub enum PasswordFileError {
     },
     /// A line is not an account.
     #[error(
-        "{path}, line {line}: expected \"user:password\" or \"user:*\" and 40 hexadecimal digits"
+        "{path}, line {line}: expected \"user:password\", \"user:*\" and 40 hexadecimal digits, or, \
+         in all of the file, \"\\\"user\\\" \\\"password\\\"\""
     )]
     Line {
         /// The file.
@@ -33,6 +35,10 @@ pub enum PasswordFileError {
 /// one per line. Empty lines, and those that begin with `#`, are skipped. Everything behind the
 /// first colon is the password, blanks included.
 ///
+/// A file whose first account begins with `"` is one of PgBouncer's: `"user" "password"`, with `""`
+/// for a quote in either; lines that begin with `;` are skipped as well, and what follows the password
+/// is.
+///
 /// # Errors
 /// When the file cannot be read or a line is neither.
 pub fn read_password_file(path: &Path) -> Result<Vec<Entry>, PasswordFileError> {
@@ -44,16 +50,40 @@ pub fn read_password_file(path: &Path) -> Result<Vec<Entry>, PasswordFileError> 
 
 /// The accounts in `text`, or the number of the first line that is none.
 fn parse(text: &str) -> Result<Vec<Entry>, usize> {
+    let says = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+    let first = text.lines().find(|line| says(line) && !line.starts_with(';'));
+    let is_pgbouncers = first.is_some_and(|line| line.trim_start().starts_with('"'));
+    let account = if is_pgbouncers { quoted_pair } else { colon_pair };
     (1..)
         .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
-        .map(|(number, line)| match line.split_once(':') {
-            Some((user, password)) if !user.is_empty() => {
-                Ok(Entry { user: user.into(), secret: password.into() })
-            }
-            _ => Err(number),
-        })
+        .filter(|(_, line)| says(line) && !(is_pgbouncers && line.starts_with(';')))
+        .map(|(number, line)| account(line).ok_or(number))
         .collect()
+}
+
+fn colon_pair(line: &str) -> Option<Entry> {
+    let (user, password) = line.split_once(':').filter(|(user, _)| !user.is_empty())?;
+    Some(Entry { user: user.into(), secret: password.into() })
+}
+
+fn quoted_pair(line: &str) -> Option<Entry> {
+    let (user, rest) = quoted(line.trim_start())?;
+    let (password, _) = quoted(rest.trim_start())?;
+    let secret = Secret::from(password.as_str());
+    (!user.is_empty()).then(|| Entry { user: user.as_str().into(), secret })
+}
+
+/// What stands between two quotes, of which one inside is doubled; and what follows.
+fn quoted(text: &str) -> Option<(Zeroizing<String>, &str)> {
+    let mut value = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text.strip_prefix('"')?;
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        value.push_str(part);
+        let Some(more) = after.strip_prefix('"') else { return Some((value, after)) };
+        value.push('"');
+        rest = more;
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +95,19 @@ mod tests {
         let entries = parse("# ours\napp:se:cret \r\n\nreport:\n").unwrap();
         let pairs: Vec<_> = entries.iter().map(|e| (&*e.user, e.secret.expose())).collect();
         assert_eq!(pairs, [("app", &b"se:cret "[..]), ("report", &b""[..])]);
+    }
+
+    #[test]
+    fn a_file_of_pgbouncers_is_read_too() {
+        let text = "; ours\n\"app\" \"se\"\"cr;et\"\n\n# more\n \"a b\"\t\"md5x\" ignored\n";
+        let entries = parse(text).unwrap();
+        let pairs: Vec<_> = entries.iter().map(|e| (&*e.user, e.secret.expose())).collect();
+        assert_eq!(pairs, [("app", &b"se\"cr;et"[..]), ("a b", &b"md5x"[..])]);
+        for (text, line) in
+            [("\"a\" \"b\"\nc:d", 2), ("\"a\" \"b", 1), ("\"\" \"b\"", 1), ("\"a\"", 1)]
+        {
+            assert_eq!(parse(text).unwrap_err(), line, "{text}");
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Session {
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let backend = lease.backend();
         debug!(session = self.entry.card.id, backend = backend.id, ?cause, "cancelling a unit");
-        if open.unit.passing > 0 || (open.unit.is_open && lease.tracker.outstanding() == 0) {
+        if open.unit.waits_for_client(lease) {
             return self.give_up_waiting(&task, open, &cause, gone).await;
         }
         if lease.tracker.awaits_copy_data() {
@@ -327,8 +327,9 @@ impl Session {
         metrics.transactions.of(transaction).increment(1);
     }
 
-    /// The database broke off before, or in the middle of, the unit that begins with `first`.
-    pub(super) async fn lose(&mut self, first: Message, lost: &Lost) -> Result<(), End> {
+    /// The database broke off before, or in the middle of, a unit. Its client is told in the place of
+    /// the message `untold`, unless it knows of an error already.
+    pub(super) async fn lose(&mut self, untold: Option<Message>, lost: &Lost) -> Result<(), End> {
         warn!(session = self.entry.card.id, error = %lost, "lost the database during a statement");
         self.count(self.class, StatementOutcome::UpstreamLost, TransactionOutcome::UpstreamLost);
         let was_in_transaction = self.is_in_transaction() || self.transaction.since().is_some();
@@ -337,7 +338,9 @@ impl Session {
             // The client's connection ends as the database's did: every driver knows that case.
             return Err(End::UpstreamLost);
         }
-        self.decline(first, &refuse::lost(&lost.to_string()));
+        if let Some(message) = untold {
+            self.decline(message, &refuse::lost(&lost.to_string()));
+        }
         Ok(())
     }
 

@@ -17,14 +17,14 @@ use wire::postgres::{
 use super::{
     answer::take_name,
     dialect,
-    relay::{Relay, SEND_LEN_MAX, Stop, Undo, Unit},
+    relay::{Relay, SEND_LEN_MAX, Stop, Unit},
 };
 use crate::postgres::{
     client::{Client, ClientError, Message},
     connection::Lost,
     holdings::Suspicion,
     refuse,
-    statements::{ClientStatements, Statement, Unnamed},
+    statements::{ClientStatements, Statement, Undo, Unnamed},
 };
 
 /// A longer value is not taken for the name of a parameter.
@@ -145,7 +145,7 @@ impl Relay<'_> {
             unnamed.serial = serial;
             self.connection.statements.unnamed = serial;
             let request = self.send_numbered(message, None)?;
-            self.unit.undo.push(Undo::Unnamed { request, before });
+            self.statements.undo.push(Undo::Unnamed { request, before });
             return Ok(());
         }
         if let Some(known) = self.statements.get(name).cloned() {
@@ -186,7 +186,7 @@ impl Relay<'_> {
             request
         };
         self.statements.insert(&name, Arc::clone(&statement));
-        self.unit.undo.push(Undo::Prepared { request, name, statement });
+        self.statements.undo.push(Undo::Prepared { request, name, statement });
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl Relay<'_> {
                 self.statements.unnamed.forget();
                 self.connection.statements.unnamed = 0;
                 let request = self.send_numbered(message, None)?;
-                self.unit.undo.push(Undo::Unnamed { request, before });
+                self.statements.undo.push(Undo::Unnamed { request, before });
                 return Ok(());
             }
             Ok(Target::Statement(name)) => Box::from(name),
@@ -250,7 +250,7 @@ impl Relay<'_> {
         };
         self.drop_message(message);
         let request = self.push(Request::GivenClose, Asker::Guard)?;
-        self.unit.undo.push(Undo::Closed { request, name, statement });
+        self.statements.undo.push(Undo::Closed { request, name, statement });
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl Relay<'_> {
             let request = self.push(Request::Parse, Asker::Guard)?;
             let mine = &self.statements.unnamed;
             put_raw_parse(&mut self.connection.outbuf, b"", &mine.rest);
-            self.unit.undo.push(Undo::Brought { request });
+            self.statements.undo.push(Undo::Brought { request });
         }
         self.connection.statements.unnamed = self.statements.unnamed.serial;
         Ok(())
@@ -285,7 +285,7 @@ impl Relay<'_> {
         let definitions = self.shared.engine.statements.definitions();
         let request = self.push(Request::Parse, Asker::Guard)?;
         put_raw_parse(&mut self.connection.outbuf, &statement.name, &statement.rest);
-        self.unit.undo.push(Undo::Ahead { request, statement: Arc::clone(statement) });
+        self.statements.undo.push(Undo::Ahead { request, statement: Arc::clone(statement) });
         self.hold(statement, definitions)
     }
 

@@ -10,7 +10,11 @@ use policy::{
     rule::Facts,
     sql::{Effects, Kind as StatementKind, Scratch, Shape},
 };
-use wire::postgres::{frame::HEADER_LEN, frontend::Kind};
+use wire::postgres::{
+    backend::{Notice, Severity, put_command_complete, put_notice},
+    frame::HEADER_LEN,
+    frontend::Kind,
+};
 
 use super::{
     End, Session, Transaction,
@@ -36,6 +40,9 @@ use crate::{
 /// connections died together, as in a restart of the database.
 const LEASE_TRIES: usize = 64;
 
+/// How often BEGIN is sent on one connection. One late cancel hits once.
+const BEGIN_TRIES: usize = 2;
+
 /// A unit on its way to the database, and what was found out about it by its first message.
 #[derive(Debug)]
 pub(super) struct Task {
@@ -58,6 +65,12 @@ impl Session {
         first: Message,
         text: Option<Arc<Shape>>,
     ) -> Result<(), End> {
+        // A cancel that came before was for the unit before: whoever asks for one goes on once the
+        // guard has hung up.
+        self.entry.card.interrupt.lower();
+        if self.entry.card.is_ended() {
+            return Err(End::Killed);
+        }
         if let Transaction::Failed { why } = &mut self.transaction {
             let error = why.take().unwrap_or_else(refuse::in_failed_transaction);
             self.decline(first, &error);
@@ -120,8 +133,12 @@ impl Session {
             may_hold_locks,
         };
         drop(policy);
+        // Where there is nothing to end, no permit is waited for.
+        let is_end = ends_nothing && task.first.kind == Kind::Query;
         let (card, timer) = (&self.entry.card, &mut self.timer);
-        match take_turn(&self.shared, card, timer, now, (arrival, true), self.client.gone()).await {
+        let turn =
+            take_turn(&self.shared, card, timer, now, (arrival, !is_end), self.client.gone());
+        match turn.await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
@@ -132,6 +149,10 @@ impl Session {
                 self.observed = observed;
                 self.show();
                 Ok(true)
+            }
+            Turn::Refused(_) | Turn::Busy if is_end => {
+                self.end_nothing(task);
+                Ok(false)
             }
             Turn::Refused(refusal) => Ok(self.shed(task, &refusal)),
             Turn::Busy => Ok(self.shed_for_room(task)),
@@ -150,6 +171,18 @@ impl Session {
         self.show();
         self.decline(task.first, &refuse::shed(refusal));
         false
+    }
+
+    /// Answers COMMIT or ROLLBACK where nothing is open, in the server's words.
+    fn end_nothing(&mut self, task: &Task) {
+        let message = b"there is no transaction in progress";
+        let (severity, code) = (Severity::Warning, *b"25P01");
+        let notice = Notice { severity, code, message, detail: None, hint: None };
+        let is_commit = task.shape.kind == StatementKind::Commit;
+        put_notice(self.client.out(), &notice);
+        put_command_complete(self.client.out(), if is_commit { b"COMMIT" } else { b"ROLLBACK" });
+        self.say_ready();
+        self.client.drop_message(task.first);
     }
 
     fn shed_for_room(&mut self, task: &Task) -> bool {
@@ -186,11 +219,18 @@ impl Session {
                     refusal = Some(refuse::sequence_elsewhere());
                     break;
                 }
-                Ok(()) => {
+                Ok(()) if self.begin(&mut lease).await.is_ok() => {
                     lease.last_used_by = self.identity();
                     self.lease = Some(lease);
                     return Ok(true);
                 }
+                Ok(()) if is_bound => {
+                    self.lease = Some(lease);
+                    self.lose(Some(task.first), &Lost::Closed).await?;
+                    return Err(End::UpstreamLost);
+                }
+                // No statement runs on it and no transaction is open: closing it is enough.
+                Ok(()) => drop(lease.detach()),
                 Err(HandoverError::Refused(error)) => {
                     lease.give_back();
                     refusal = Some(Error::Server(error));
@@ -198,7 +238,7 @@ impl Session {
                 }
                 Err(HandoverError::Lost(lost)) if is_bound => {
                     self.lease = Some(lease);
-                    self.lose(task.first, &lost).await?;
+                    self.lose(Some(task.first), &lost).await?;
                     return Err(End::UpstreamLost);
                 }
                 // Nothing of the client's was sent: another connection will do.
@@ -211,6 +251,19 @@ impl Session {
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, &refusal);
         Ok(false)
+    }
+
+    /// Begins the transaction that is due. The client's messages go out when the database has
+    /// confirmed it: had somebody cancelled BEGIN, what is behind it would commit by itself.
+    async fn begin(&mut self, lease: &mut super::Lease) -> Result<(), Lost> {
+        let Transaction::Begun(sql) = self.transaction else { return Ok(()) };
+        for _ in 0..BEGIN_TRIES {
+            if lease.query(sql).await?.is_ok() {
+                self.transaction = Transaction::Open { since: self.now };
+                return Ok(());
+            }
+        }
+        Err(Lost::Closed)
     }
 
     /// Whether a unit asks for what only the connection knows that this session used last.
@@ -241,16 +294,10 @@ impl Session {
         let sent = self.now;
         let deadline = self.deadline(&task, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
-        if let Transaction::Begun(sql) = self.transaction {
-            self.transaction = Transaction::Open { since: sent };
-            // It cannot fail: its text is the guard's own.
-            if let Err(lost) = lease.put_own_query(sql) {
-                return self.lose_unit(&task, &Unit::default(), &lost).await;
-            }
-        }
         if task.shape.effects.contains(Effects::LAST_INSERT_ID) {
             self.pins.add(Pin::Sequence);
         }
+        self.statements.undo.clear();
         let mut unit = Unit::default();
         let mut relay = Relay {
             client: Some(&mut self.client),
@@ -266,8 +313,14 @@ impl Session {
             write_timeout: self.door.write_timeout,
             is_ending: false,
         };
-        let until = deadline.map(|deadline| deadline.at);
-        let stop = relay.run(&mut self.timer, until, &self.entry.card.interrupt).await;
+        let (until, card) = (deadline.map(|deadline| deadline.at), &self.entry.card);
+        let stop = loop {
+            match relay.run(&mut self.timer, until, &card.interrupt).await {
+                // As the server: a cancel that finds it waiting for its client is dropped.
+                Stop::Killed if !card.is_ended() && relay.waits_for_client() => {}
+                stop => break stop,
+            }
+        };
         match stop {
             Stop::End => self.conclude(&task, &unit, sent).await,
             Stop::Lost(lost) => self.lose_unit(&task, &unit, &lost).await,
@@ -301,14 +354,16 @@ impl Session {
             self.reclaim_lease();
             return Err(End::Told(None));
         }
-        let was_open = unit.is_open;
         self.client.abandon(unit.passing);
-        let first = Message { len: 0, here: 0, ..task.first };
-        let told = self.lose(first, lost).await;
-        if !was_open {
-            self.is_skipping = false;
+        // An error that came ends the unit as well as one of the guard's.
+        let untold = unit.error.is_none().then_some(Message { len: 0, here: 0, ..task.first });
+        self.lose(untold, lost).await?;
+        // The Sync of a series may have gone with the connection, or be still to come.
+        self.is_skipping = unit.is_open || unit.was_sealed;
+        if !self.is_skipping && (unit.is_extended || unit.error.is_some()) {
+            self.say_ready();
         }
-        told
+        Ok(())
     }
 }
 

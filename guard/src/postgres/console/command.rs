@@ -1,0 +1,120 @@
+//! What can be said to the console. Words are those of PgBouncer, in any case.
+
+use super::Refused;
+use super::table::Column;
+use super::{show, table};
+
+/// A command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Looks at something.
+    Show(Topic),
+    /// Says what can be said.
+    Help,
+    /// Changes something.
+    Act(Act),
+}
+
+/// What changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Reads the configuration anew.
+    Reload,
+    /// Ends a client's session.
+    Kill(u32),
+    /// `PAUSE` or `RESUME`.
+    Pause(&'static str),
+}
+
+/// What can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    Pools,
+    Clients,
+    Servers,
+    Stats,
+    Classes,
+    Pins,
+    Limits,
+    Switches,
+    Version,
+}
+
+impl Topic {
+    const ALL: [(&'static str, Self); 9] = [
+        ("POOLS", Self::Pools),
+        ("CLIENTS", Self::Clients),
+        ("SERVERS", Self::Servers),
+        ("STATS", Self::Stats),
+        ("CLASSES", Self::Classes),
+        ("PINS", Self::Pins),
+        ("LIMITS", Self::Limits),
+        ("SWITCHES", Self::Switches),
+        ("VERSION", Self::Version),
+    ];
+
+    pub(super) const fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Pools => show::POOLS,
+            Self::Clients => show::CLIENTS,
+            Self::Servers => show::SERVERS,
+            Self::Stats => super::stats::STATS,
+            Self::Classes => show::CLASSES,
+            Self::Pins => show::PINS,
+            Self::Limits => show::LIMITS,
+            Self::Switches => show::SWITCHES,
+            Self::Version => &[("version", table::Type::Text)],
+        }
+    }
+}
+
+/// What `SHOW HELP` says.
+pub(super) fn help() -> String {
+    let topics = Topic::ALL.map(|(word, _)| word).join("|");
+    format!("\n\tSHOW HELP|{topics}\n\tRELOAD\n\tPAUSE\n\tRESUME\n\tKILL <id of a client>")
+}
+
+impl Command {
+    /// Reads one command, without its semicolon; `None` for an empty one.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, Refused> {
+        let words: Vec<String> = text.split_whitespace().map(str::to_ascii_uppercase).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let command = match words[..] {
+            [] => return Ok(None),
+            ["SHOW"] | ["SHOW", "HELP"] => Some(Self::Help),
+            ["SHOW", topic] => {
+                let found = Topic::ALL.iter().find(|(word, _)| *word == topic);
+                found.map(|(_, topic)| Self::Show(*topic))
+            }
+            ["RELOAD"] => Some(Self::Act(Act::Reload)),
+            ["PAUSE", ..] => Some(Self::Act(Act::Pause("PAUSE"))),
+            ["RESUME", ..] => Some(Self::Act(Act::Pause("RESUME"))),
+            ["KILL" | "KILL_CLIENT", id] => id.parse().ok().map(Act::Kill).map(Self::Act),
+            _ => None,
+        };
+        let unknown = || Refused {
+            code: *b"42601",
+            why: format!("the console does not know {:?}", text.trim()),
+            hint: Some("SHOW HELP says what it knows"),
+        };
+        command.map(Some).ok_or_else(unknown)
+    }
+
+    /// The columns of its result, if it has one.
+    pub(super) const fn columns(self) -> Option<&'static [Column]> {
+        match self {
+            Self::Show(topic) => Some(topic.columns()),
+            Self::Help | Self::Act(_) => None,
+        }
+    }
+
+    /// What is said when it is done.
+    pub(super) const fn tag(self) -> &'static [u8] {
+        match self {
+            Self::Show(_) | Self::Help => b"SHOW",
+            Self::Act(Act::Reload) => b"RELOAD",
+            Self::Act(Act::Kill(_)) => b"KILL",
+            Self::Act(Act::Pause(_)) => b"PAUSE",
+        }
+    }
+}
