@@ -3,9 +3,11 @@
 
 .PHONY: demo test bench lint fmt docs clean servers clients
 
-# A pile-up on a private MariaDB, first without the guard and then with it.
+# A pile-up on a private server, first without the guard and then with it: MariaDB, or with
+# `make demo engine=postgres` PostgreSQL.
+engine = mysql
 demo: servers
-	cargo run --release --quiet -- demo
+	cargo run --release --quiet -- demo $(engine)
 
 # Everything, against real servers and all clients.
 test: servers clients

@@ -1,8 +1,9 @@
-//! `tidegate demo`: a real pile-up on a private MariaDB, first without the guard and then with it.
+//! `tidegate demo`: a real pile-up on a private server, first without the guard and then with it.
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use drill::demo::{self, Report, Scene, Show};
+use drill::server::engine::Engine;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Failure;
@@ -12,9 +13,11 @@ use crate::exit::Failure;
 enum Flavour {
     /// A private MariaDB of the Debian release.
     Mysql,
+    /// A private PostgreSQL of the Debian release.
+    Postgres,
 }
 
-/// Show a real pile-up on a private MariaDB, first without the guard and then with it.
+/// Show a real pile-up on a private MariaDB or PostgreSQL, first without the guard and then with it.
 ///
 /// Exit code 1 when the run through the guard was not better.
 #[derive(Debug, Args)]
@@ -47,13 +50,16 @@ impl Demo {
     }
 
     fn play(&self) -> anyhow::Result<Report> {
-        let Flavour::Mysql = self.flavour;
+        let engine = match self.flavour {
+            Flavour::Mysql => Engine::MariaDb,
+            Flavour::Postgres => Engine::Postgres,
+        };
         let scene = Scene { crowd: self.clients, ..Scene::default() };
         let mut show = if self.json { Show::quiet() } else { Show::new() };
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         runtime.block_on(async {
             tokio::select! {
-                report = demo::run(&scene, &mut show) => Ok(report?),
+                report = demo::run(engine, &scene, &mut show) => Ok(report?),
                 // Leaving in order removes the servers' folders.
                 asked = asked_to_stop() => {
                     asked?;

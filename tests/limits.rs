@@ -423,6 +423,29 @@ async fn a_command_that_is_lost_before_it_is_sent_has_one_answer() {
     assert_eq!(client.command(&execute).await.unwrap().failure(), None);
 }
 
+/// MariaDB keeps a KILL QUERY of a thread that is idle for that thread's next statement.
+#[tokio::test]
+async fn a_begin_that_is_killed_lets_nothing_behind_it_commit() {
+    let mut scene = Scene::set("").await;
+    let mut client = scene.client().await;
+    done(&mut client, "SELECT 1").await;
+    for round in 1..=5 {
+        done(&mut client, "BEGIN").await;
+        for thread in scene.probe.threads().await.unwrap() {
+            if thread.user == APP.name {
+                let kill = format!("KILL QUERY {}", thread.id);
+                scene.probe.conn().query_drop(kill).await.unwrap();
+            }
+        }
+        let insert = format!("INSERT INTO note VALUES ({round})");
+        let told = client.query(insert).await.unwrap();
+        assert_eq!(told.failure(), None, "{told:?}");
+        done(&mut client, "ROLLBACK").await;
+        let left = done(&mut client, "SELECT COUNT(*) FROM note").await.value();
+        assert_eq!(left.as_deref(), Some("0"), "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_gives_its_place_up() {
     let scene = Scene::set("[class.default]\nin_flight = 1\nqueue_time = \"1m\"").await;

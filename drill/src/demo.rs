@@ -1,5 +1,5 @@
-//! `tidegate demo`: the same pile-up twice, first against a private MariaDB directly and then through
-//! the guard.
+//! `tidegate demo`: the same pile-up twice, first against a private MariaDB or PostgreSQL directly and
+//! then through the guard.
 //!
 //! The scene is that of the incident the project is about. A few clients write notifications; each
 //! moves a counter that all share, so that one transaction after the other holds that row. Then, at
@@ -9,7 +9,6 @@
 
 mod show;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +19,11 @@ pub use self::show::{Show, table};
 use crate::error::Error;
 use crate::guard::{Guard, Setup};
 use crate::load::hot_row::{self, HotRow};
-use crate::load::{Counts, Crowd, Timeline};
-use crate::server::Server;
-use crate::server::account::APP;
+use crate::load::{Counts, Crowd, Target, Timeline};
+use crate::server::account::{APP, Account, MD5};
 use crate::server::engine::Engine;
 use crate::server::probe::Gauges;
+use crate::server::{Server, Settings};
 use crate::watch::{Sample, Watch};
 
 /// The scene: how many, how long.
@@ -79,6 +78,9 @@ transaction_time = "2s"
 idle_in_transaction_time = "500ms"
 "#;
 
+/// `max_connections` of a PostgreSQL: each is a process, so servers have fewer than a MariaDB.
+const BACKENDS_MAX: u32 = 300;
+
 /// Upstream connections of the guard in the demo.
 const CONNECTIONS: u32 = 8;
 
@@ -120,9 +122,9 @@ pub struct Outcome {
     pub storm_refused_per_second: f64,
     /// Connections per second that clients opened.
     pub storm_connects_per_second: f64,
-    /// Most `Threads_running` seen on the server.
+    /// Most connections seen on the server that run a statement: `Threads_running`, active backends.
     pub threads_running_max: u32,
-    /// Most `Threads_connected` seen on the server.
+    /// Most connections seen on the server.
     pub threads_connected_max: u32,
     /// Most transactions seen waiting for a lock on the server.
     pub lock_waiters_max: u32,
@@ -131,6 +133,8 @@ pub struct Outcome {
 /// Both runs.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Report {
+    /// On which server.
+    pub engine: Engine,
     /// Directly.
     pub direct: Outcome,
     /// Through the guard.
@@ -149,35 +153,45 @@ impl Report {
 /// Runs the scene both ways, telling `show` as it goes.
 ///
 /// # Errors
-/// When MariaDB is not installed, or a server or the guard does not start or is lost.
-pub async fn run(scene: &Scene, show: &mut Show) -> Result<Report, Error> {
-    let direct = direct(scene, show).await?;
+/// When the server is not installed, or it or the guard does not start or is lost.
+pub async fn run(engine: Engine, scene: &Scene, show: &mut Show) -> Result<Report, Error> {
+    let direct = direct(engine, scene, show).await?;
     // A server of its own: nothing of the first run may be left in the second.
-    let server = prepare(show).await?;
+    let server = prepare(engine, show).await?;
     let setup = Setup { connections: CONNECTIONS, ..Setup::with(LIMITS) };
     let guard = Guard::start(&server, &setup).await?;
-    show.scene(Way::Guard, scene);
-    let guard = play(scene, Way::Guard, &server, guard.addr(), show).await?;
-    Ok(Report { direct, guard })
+    show.scene(engine, Way::Guard, scene);
+    let target = Target { engine, addr: guard.addr() };
+    let guard = play(scene, Way::Guard, &server, target, show).await?;
+    Ok(Report { engine, direct, guard })
 }
 
 /// Runs the scene directly only.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn direct(scene: &Scene, show: &mut Show) -> Result<Outcome, Error> {
-    let server = prepare(show).await?;
-    show.scene(Way::Direct, scene);
-    play(scene, Way::Direct, &server, server.addr(), show).await
+pub async fn direct(engine: Engine, scene: &Scene, show: &mut Show) -> Result<Outcome, Error> {
+    let server = prepare(engine, show).await?;
+    show.scene(engine, Way::Direct, scene);
+    let target = Target { engine, addr: server.addr() };
+    play(scene, Way::Direct, &server, target, show).await
 }
 
-async fn prepare(show: &mut Show) -> Result<Server, Error> {
-    show.step("starting a private MariaDB and loading it");
-    let server = Server::start(Engine::MariaDb).await?;
-    let mut conn = server.connect(&APP).await?;
-    HotRow::load(&mut conn).await?;
-    conn.disconnect().await?;
+async fn prepare(engine: Engine, show: &mut Show) -> Result<Server, Error> {
+    show.step(&format!("starting a private {engine} and loading it"));
+    let mut settings = Settings::from(engine);
+    if engine.is_postgres() {
+        settings.max_connections = BACKENDS_MAX;
+    }
+    let server = Server::start(settings).await?;
+    HotRow::load(&server).await?;
     Ok(server)
+}
+
+/// As whom the clients log in. All of them share this machine with the server, and each SCRAM proof is
+/// some milliseconds of work for its client: what one would see is how they keep each other waiting.
+fn account(engine: Engine) -> Account {
+    if engine.is_postgres() { MD5 } else { APP }
 }
 
 /// Runs the scene one way.
@@ -185,15 +199,16 @@ async fn play(
     scene: &Scene,
     way: Way,
     server: &Server,
-    target: SocketAddr,
+    target: Target,
     show: &mut Show,
 ) -> Result<Outcome, Error> {
-    let watch = Watch::start(server.probe().await?, LOOK);
+    let watch = Watch::of(server, LOOK).await?;
     let timeline = Arc::new(Timeline::new());
     let transaction = Arc::new(HotRow { think: scene.think });
+    let account = account(target.engine);
     let crowd = |clients, duration| Crowd {
         target,
-        account: APP,
+        account,
         clients,
         deadline: scene.deadline,
         retries: 3,
@@ -205,7 +220,7 @@ async fn play(
         sleep(scene.calm).await;
         let hold = async {
             // Refused or cut short is what the guard may do to it; the counts tell the rest.
-            let _cut_short = hot_row::hold(target, &APP, scene.hold).await;
+            let _cut_short = hot_row::hold(target, &account, scene.hold).await;
         };
         tokio::join!(hold, arrivals.run(transaction.clone(), timeline.clone()));
     };

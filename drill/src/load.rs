@@ -8,17 +8,17 @@
 //! given up are counted beside it.
 
 pub mod hot_row;
+mod peer;
 mod timeline;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 
+pub use self::peer::{Fault, Peer, Target};
 pub use self::timeline::{Counts, Second, Timeline, percentile};
-use crate::client::{Client, ClientError, Failure};
 use crate::server::account::Account;
 
 /// A client pauses this long after an answer that came at once and was a failure, so that a refusal
@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How a crowd of clients behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Crowd {
-    /// Where they connect: a server, or a guard before it.
-    pub target: SocketAddr,
+    /// Where they connect.
+    pub target: Target,
     /// As whom.
     pub account: Account,
     /// How many there are.
@@ -46,22 +46,7 @@ pub struct Crowd {
 pub trait Transaction: Send + Sync + 'static {
     /// Runs it once, from BEGIN to COMMIT. `number` differs from one call to the next. May be dropped
     /// at any await: the client's time was up.
-    fn run(
-        &self,
-        client: &mut Client,
-        number: u64,
-    ) -> impl Future<Output = Result<(), Fault>> + Send;
-}
-
-/// Why an attempt failed before its deadline.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// The server, or the guard, said no; the connection lives.
-    #[error("{0}")]
-    Refused(Failure),
-    /// The connection is of no more use.
-    #[error(transparent)]
-    Lost(#[from] ClientError),
+    fn run(&self, peer: &mut Peer, number: u64) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 impl Crowd {
@@ -90,7 +75,7 @@ struct Loop<T> {
     crowd: Crowd,
     transaction: Arc<T>,
     timeline: Arc<Timeline>,
-    conn: Option<Client>,
+    conn: Option<Peer>,
 }
 
 impl<T: Transaction> Loop<T> {
@@ -124,7 +109,7 @@ impl<T: Transaction> Loop<T> {
                 self.leave_transaction().await;
                 sleep(PAUSE).await;
             }
-            Ok(Err(Fault::Lost(ClientError::Refused(_)))) => {
+            Ok(Err(Fault::TurnedAway(_))) => {
                 self.timeline.record(|counts| counts.refused += 1);
                 self.conn = None;
                 sleep(PAUSE).await;
@@ -143,35 +128,24 @@ impl<T: Transaction> Loop<T> {
     }
 
     async fn try_once(&mut self, number: u64) -> Result<(), Fault> {
-        let client = match &mut self.conn {
-            Some(client) => client,
+        let peer = match &mut self.conn {
+            Some(peer) => peer,
             empty => {
                 self.timeline.record(|counts| counts.connects += 1);
-                empty.insert(Client::login(self.crowd.target, &self.crowd.account).await?)
+                empty.insert(Peer::login(self.crowd.target, &self.crowd.account).await?)
             }
         };
-        self.transaction.run(client, number).await
+        self.transaction.run(peer, number).await
     }
 
     /// After an error the connection is kept, as drivers do, and its transaction rolled back.
     async fn leave_transaction(&mut self) {
-        if let Some(client) = &mut self.conn {
-            let rollback = timeout(self.crowd.deadline, client.query("ROLLBACK")).await;
-            if !matches!(rollback, Ok(Ok(reply)) if reply.failure().is_none()) {
+        if let Some(peer) = &mut self.conn {
+            let rollback = timeout(self.crowd.deadline, peer.run("ROLLBACK")).await;
+            if !matches!(rollback, Ok(Ok(()))) {
                 self.conn = None;
             }
         }
-    }
-}
-
-/// Runs a statement; an ERR packet is a fault.
-///
-/// # Errors
-/// [`Fault::Refused`] for an ERR packet, [`Fault::Lost`] when there was no reply.
-pub async fn run(client: &mut Client, sql: &str) -> Result<(), Fault> {
-    match client.query(sql).await?.failure() {
-        Some(failure) => Err(Fault::Refused(failure)),
-        None => Ok(()),
     }
 }
 

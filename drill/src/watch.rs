@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::error::Error;
+use crate::server::Server;
 use crate::server::probe::{Gauges, Look};
 
 /// One look.
@@ -49,6 +50,18 @@ impl Watch {
             }
         });
         Self { stop, latest, task }
+    }
+
+    /// As [`Watch::start`], at a server of either kind.
+    ///
+    /// # Errors
+    /// When the server cannot be looked at.
+    pub async fn of(server: &Server, every: Duration) -> Result<Self, Error> {
+        Ok(if server.engine().is_postgres() {
+            Self::start(server.postgres_probe().await?, every)
+        } else {
+            Self::start(server.probe().await?, every)
+        })
     }
 
     /// What was seen last; zeroes before the first look.

@@ -21,7 +21,7 @@ pub use drill::client::{Client, ClientError, Failure, Login, PATIENCE, Packet, R
 pub use drill::error::Error;
 pub use drill::guard::{Answer, Doors, Guard, Setup, program};
 pub use drill::home::{Scratch, free_port, state};
-pub use drill::load::{Counts, Crowd, Fault, Timeline, Transaction};
+pub use drill::load::{Counts, Crowd, Fault, Peer, Target, Timeline, Transaction};
 pub use drill::pgbouncer::{self, PgBouncer};
 pub use drill::process::Process;
 pub use drill::server::account::{APP, Account, CONTROL, ED25519, MD5, OPEN, OTHER, ROOT, TLS};

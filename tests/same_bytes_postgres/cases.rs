@@ -12,6 +12,8 @@ mod prepared;
 mod settings;
 #[path = "cases/simple.rs"]
 mod simple;
+#[path = "cases/startup.rs"]
+mod startup;
 #[path = "cases/transactions.rs"]
 mod transactions;
 
@@ -47,14 +49,12 @@ pub(crate) fn all() -> Vec<Session> {
     let by_parameter = cases().map(|(name, steps)| Session {
         name: name.to_owned(),
         account: OTHER,
-        parameters: [("search_path", "$schema"), ("application_name", "cases of $schema")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec(),
+        parameters: vec![("search_path".to_owned(), "$schema".to_owned())],
         steps,
     });
     let by_statement = cases().map(|(name, mut steps)| {
         steps.insert(0, q("SET search_path TO $schema"));
         Session { name: name.to_owned(), account: APP, parameters: Vec::new(), steps }
     });
-    by_option.chain(by_parameter).chain(by_statement).collect()
+    by_option.chain(by_parameter).chain(by_statement).chain(startup::sessions()).collect()
 }

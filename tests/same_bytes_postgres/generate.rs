@@ -22,10 +22,11 @@ pub(crate) fn generate(seed: u64) -> Session {
     let parameters = match rng.u8(..4) {
         0 => Vec::new(),
         1 => vec![path],
-        2 => vec![("options".to_owned(), "-c search_path=$schema -c work_mem=3MB".to_owned())],
+        2 => vec![("options".to_owned(), "-c search_path=$schema".to_owned())],
         _ => vec![path, ("application_name".to_owned(), format!("session {}", seed % 3))],
     };
-    let mut generator = Generator { rng, steps: Vec::new(), is_open: false };
+    let resets = parameters.is_empty();
+    let mut generator = Generator { rng, steps: Vec::new(), is_open: false, resets };
     if parameters.is_empty() {
         generator.steps.push(q("SET search_path TO $schema"));
     }
@@ -47,6 +48,8 @@ struct Generator {
     steps: Vec<Step>,
     /// Whether a series was begun whose Sync is to come.
     is_open: bool,
+    /// Whether it may reset all, which what the start-up packet has set does not survive as it would.
+    resets: bool,
 }
 
 impl Generator {

@@ -3,6 +3,7 @@
 use super::{Outcome, Report, Scene, Way};
 use crate::load::Second;
 use crate::screen::{Paint, Screen};
+use crate::server::engine::Engine;
 use crate::server::probe::Gauges;
 
 /// How wide the bar of a second may be, in columns.
@@ -34,7 +35,7 @@ impl Show {
         self.screen.line(&self.screen.paint(Paint::Dim, what));
     }
 
-    pub(super) fn scene(&mut self, way: Way, scene: &Scene) {
+    pub(super) fn scene(&mut self, engine: Engine, way: Way, scene: &Scene) {
         self.calm_seconds = usize::try_from(scene.calm.as_secs()).unwrap_or(0);
         let title = match way {
             Way::Direct => "the database directly",
@@ -49,7 +50,10 @@ impl Show {
         ));
         self.screen.line(&self.screen.paint(
             Paint::Dim,
-            " sec  commits in time                            hung up  refused |  threads  lock waiters",
+            &format!(
+                " sec  commits in time                            hung up  refused | {:>8}  lock waiters",
+                engine.worker()
+            ),
         ));
     }
 
@@ -80,6 +84,9 @@ impl Default for Show {
 #[must_use]
 pub fn table(report: &Report) -> String {
     type Value = fn(&Outcome) -> Option<f64>;
+    let worker = report.engine.worker();
+    let running = format!("on the server: most {worker} running");
+    let connected = format!("  most {worker} connected");
     let rows: [(&str, Value); 11] = [
         ("before the storm: commits in time per second", |it| Some(it.calm_good_per_second)),
         ("in the storm: commits in time per second", |it| Some(it.storm_good_per_second)),
@@ -89,8 +96,8 @@ pub fn table(report: &Report) -> String {
         ("  clients that hung up per second", |it| Some(it.storm_timed_out_per_second)),
         ("  refusals per second", |it| Some(it.storm_refused_per_second)),
         ("  connections clients opened per second", |it| Some(it.storm_connects_per_second)),
-        ("on the server: most threads running", |it| Some(it.threads_running_max.into())),
-        ("  most threads connected", |it| Some(it.threads_connected_max.into())),
+        (&running, |it| Some(it.threads_running_max.into())),
+        (&connected, |it| Some(it.threads_connected_max.into())),
         ("  most transactions waiting for a lock", |it| Some(it.lock_waiters_max.into())),
     ];
     let cell = |value: Option<f64>| match value {

@@ -14,7 +14,11 @@ fn at(way: Way, good: u64, waiters: u32) -> Outcome {
 }
 
 fn report(direct: (u64, u32), guard: (u64, u32)) -> Report {
-    Report { direct: at(Way::Direct, direct.0, direct.1), guard: at(Way::Guard, guard.0, guard.1) }
+    Report {
+        engine: Engine::MariaDb,
+        direct: at(Way::Direct, direct.0, direct.1),
+        guard: at(Way::Guard, guard.0, guard.1),
+    }
 }
 
 #[test]
@@ -38,4 +42,12 @@ fn a_table_gives_no_percentile_of_a_handful_of_commits() {
     let table = table(&report((4, 100), (200, 4)));
     let p99 = table.lines().find(|line| line.contains("p99")).unwrap();
     assert!(p99.ends_with("     too few         197"), "{p99}");
+}
+
+#[test]
+fn a_table_has_the_words_of_its_server() {
+    let mut report = report((4, 100), (200, 4));
+    assert!(table(&report).contains("most threads running"));
+    report.engine = Engine::Postgres;
+    assert!(table(&report).contains("most backends running"));
 }

@@ -2,17 +2,15 @@
 //! moved. The counter is one row, so that one transaction after the other holds its lock, for a
 //! little while longer than it needs to: as in the incident that the project is about.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use mysql_async::Conn;
-use mysql_async::prelude::Queryable;
 use tokio::time::sleep;
 
-use super::{Fault, Transaction, run};
-use crate::client::Client;
+use super::{Fault, Peer, Target, Transaction};
 use crate::error::Error;
-use crate::server::account::Account;
+use crate::server::Server;
+use crate::server::account::{APP, Account};
+use crate::server::engine::Engine;
 
 /// Recipients loaded.
 const RECIPIENTS: u64 = 10_000;
@@ -25,44 +23,59 @@ pub struct HotRow {
 }
 
 impl HotRow {
-    /// Makes and fills the tables, over a connection of an application.
+    /// Makes and fills the tables, as an application does.
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn load(conn: &mut Conn) -> Result<(), Error> {
-        for sql in [
-            "CREATE TABLE recipient (id INT PRIMARY KEY, name VARCHAR(64) NOT NULL)".to_owned(),
-            "CREATE TABLE counter (id INT PRIMARY KEY, sent BIGINT NOT NULL)".to_owned(),
-            "CREATE TABLE notification (id BIGINT AUTO_INCREMENT PRIMARY KEY, \
-             recipient INT NOT NULL, body VARCHAR(200) NOT NULL)"
-                .to_owned(),
-            "INSERT INTO counter VALUES (1, 0)".to_owned(),
-        ] {
-            conn.query_drop(sql).await?;
+    pub async fn load(server: &Server) -> Result<(), Error> {
+        let failed = |fault: Fault| Error::Failed {
+            program: format!("loading {}", server.engine()),
+            log: fault.to_string(),
+        };
+        let target = Target { engine: server.engine(), addr: server.addr() };
+        let mut peer = Peer::login(target, &APP).await.map_err(failed)?;
+        for sql in tables(server.engine()) {
+            peer.run(&sql).await.map_err(failed)?;
         }
         let numbers: Vec<String> =
             (0..RECIPIENTS).map(|id| format!("({id},'recipient {id}')")).collect();
         for rows in numbers.chunks(1000) {
-            conn.query_drop(format!("INSERT INTO recipient VALUES {}", rows.join(","))).await?;
+            let insert = format!("INSERT INTO recipient VALUES {}", rows.join(","));
+            peer.run(&insert).await.map_err(failed)?;
         }
         Ok(())
     }
 }
 
+/// The tables, with the one row that is hot.
+fn tables(engine: Engine) -> [String; 4] {
+    let numbered =
+        if engine.is_postgres() { "GENERATED ALWAYS AS IDENTITY" } else { "AUTO_INCREMENT" };
+    [
+        "CREATE TABLE recipient (id INT PRIMARY KEY, name VARCHAR(64) NOT NULL)".into(),
+        "CREATE TABLE counter (id INT PRIMARY KEY, sent BIGINT NOT NULL)".into(),
+        format!(
+            "CREATE TABLE notification (id BIGINT {numbered} PRIMARY KEY, \
+             recipient INT NOT NULL, body VARCHAR(200) NOT NULL)"
+        ),
+        "INSERT INTO counter VALUES (1, 0)".into(),
+    ]
+}
+
 impl Transaction for HotRow {
-    async fn run(&self, client: &mut Client, number: u64) -> Result<(), Fault> {
+    async fn run(&self, peer: &mut Peer, number: u64) -> Result<(), Fault> {
         // Any spread will do; the multiplier is odd and large.
         let recipient = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % RECIPIENTS;
-        run(client, "BEGIN").await?;
-        run(client, &format!("SELECT name FROM recipient WHERE id = {recipient}")).await?;
-        run(client, "SELECT sent FROM counter WHERE id = 1").await?;
+        peer.run("BEGIN").await?;
+        peer.run(&format!("SELECT name FROM recipient WHERE id = {recipient}")).await?;
+        peer.run("SELECT sent FROM counter WHERE id = 1").await?;
         let insert = format!(
             "INSERT INTO notification (recipient, body) VALUES ({recipient}, 'it is {number}')"
         );
-        run(client, &insert).await?;
-        run(client, "UPDATE counter SET sent = sent + 1 WHERE id = 1").await?;
+        peer.run(&insert).await?;
+        peer.run("UPDATE counter SET sent = sent + 1 WHERE id = 1").await?;
         sleep(self.think).await;
-        run(client, "COMMIT").await
+        peer.run("COMMIT").await
     }
 }
 
@@ -71,10 +84,10 @@ impl Transaction for HotRow {
 /// # Errors
 /// When it was refused, or its transaction ended, before it let go by itself. A guard with a limit on
 /// idle transactions does that.
-pub async fn hold(target: SocketAddr, account: &Account, keep: Duration) -> Result<(), Fault> {
-    let mut client = Client::login(target, account).await?;
-    run(&mut client, "BEGIN").await?;
-    run(&mut client, "UPDATE counter SET sent = sent + 1 WHERE id = 1").await?;
+pub async fn hold(target: Target, account: &Account, keep: Duration) -> Result<(), Fault> {
+    let mut peer = Peer::login(target, account).await?;
+    peer.run("BEGIN").await?;
+    peer.run("UPDATE counter SET sent = sent + 1 WHERE id = 1").await?;
     sleep(keep).await;
-    run(&mut client, "COMMIT").await
+    peer.run("COMMIT").await
 }

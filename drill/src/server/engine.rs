@@ -14,7 +14,8 @@ use super::postgres::Version;
 use crate::error::Error;
 
 /// Which server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// MariaDB of the Debian release, from the system's packages.
     MariaDb,
@@ -48,6 +49,12 @@ impl Engine {
     #[must_use]
     pub fn is_postgres(self) -> bool {
         matches!(self, Self::Postgres | Self::Postgres18)
+    }
+
+    /// What serves a connection, in its own words.
+    #[must_use]
+    pub fn worker(self) -> &'static str {
+        if self.is_postgres() { "backends" } else { "threads" }
     }
 
     /// Whether it can be started here. Says loudly on the error output when it cannot, so that a

@@ -88,7 +88,7 @@ pub struct Connection {
     pub charset: u8,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
-    /// When its server started, in Unix seconds; see [`Backend`](super::control::Backend).
+    /// When its server started, in Unix seconds; see [`Backend`](crate::upstream::control::Backend).
     pub server_started: u64,
     /// The status flags the server sent last.
     pub status: Status,

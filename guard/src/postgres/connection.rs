@@ -150,6 +150,8 @@ impl Connection {
     pub async fn query(&mut self, sql: &[u8]) -> Result<Answer, Lost> {
         self.tracker.push(Request::Query, Asker::Guard)?;
         put_query(&mut self.outbuf, sql);
+        // As on the server: a query ends the unnamed statement.
+        self.statements.unnamed = 0;
         self.read_answer().await
     }
 
@@ -161,6 +163,7 @@ impl Connection {
         for request in [Request::Parse, Request::Bind, Request::Execute, Request::Sync] {
             self.tracker.push(request, Asker::Guard)?;
         }
+        self.statements.unnamed = u64::MAX;
         put_parse(&mut self.outbuf, b"", sql, &[]);
         put_bind(&mut self.outbuf, b"", b"", &[Some(parameter)], Format::Text);
         put_execute(&mut self.outbuf, b"", 0);

@@ -148,7 +148,7 @@ impl Login {
 
     /// Tells the client what the database said, and hangs up.
     pub async fn pass_on(self, error: &ServerError) {
-        let put = |out: &mut BytesMut| put_message(out, Kind::ErrorResponse.byte(), &error.body);
+        let put = |out: &mut BytesMut| put_message(out, Kind::ErrorResponse.byte(), &error.fatal());
         part(Messages::new(self.stream), put).await;
     }
 }

@@ -475,3 +475,19 @@ fn outcome_of(code: Option<[u8; 5]>) -> Outcome {
         Some(_) => Outcome::Ignored,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, F>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// An idle client costs its task, and that is mostly this future: what is large and rare is boxed
+    /// where it is awaited. At 8 KiB for each client in all, half may be future.
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of_future(Session::run) <= 4 * 1024, "{}", size_of_future(Session::run));
+    }
+}

@@ -89,6 +89,64 @@ pub struct ClientStatements {
     named: HashMap<Box<[u8]>, Arc<Statement>, RandomState>,
     /// The unnamed one.
     pub unnamed: Unnamed,
+    /// What was noted of requests that the server has not answered yet. Kept from unit to unit for
+    /// its room.
+    pub undo: Vec<Undo>,
+}
+
+/// What a failed request has not done, by its number.
+#[derive(Debug)]
+pub enum Undo {
+    /// The client's statement of that name, new, was not prepared.
+    Prepared {
+        /// Which request.
+        request: u64,
+        /// The client's name for it.
+        name: Box<[u8]>,
+        /// What it is.
+        statement: Arc<Statement>,
+    },
+    /// The guard's Parse ahead of the client's message.
+    Ahead {
+        /// Which request.
+        request: u64,
+        /// Of what.
+        statement: Arc<Statement>,
+    },
+    /// The unnamed statement was not replaced; skipped, it is the one before.
+    Unnamed {
+        /// Which request.
+        request: u64,
+        /// What it was.
+        before: Unnamed,
+    },
+    /// The unnamed statement, brought along by the guard.
+    Brought {
+        /// Which request.
+        request: u64,
+    },
+    /// The client's statement of that name was not closed.
+    Closed {
+        /// Which request.
+        request: u64,
+        /// The client's name for it.
+        name: Box<[u8]>,
+        /// What it is.
+        statement: Arc<Statement>,
+    },
+}
+
+impl Undo {
+    /// The number of the request.
+    pub fn request(&self) -> u64 {
+        match self {
+            Self::Prepared { request, .. }
+            | Self::Ahead { request, .. }
+            | Self::Unnamed { request, .. }
+            | Self::Brought { request }
+            | Self::Closed { request, .. } => *request,
+        }
+    }
 }
 
 /// A client's unnamed statement.
@@ -127,10 +185,9 @@ impl ClientStatements {
         self.named.remove(name)
     }
 
-    /// Forgets all.
+    /// Forgets all that have a name.
     pub fn clear(&mut self) {
         self.named.clear();
-        self.unnamed.forget();
     }
 
     /// Whether there are `max`, and none may come.
@@ -210,10 +267,9 @@ impl ServerStatements {
         self.held.remove(&statement.id);
     }
 
-    /// Notes that none is there.
+    /// Notes that none with a name is there, or that none may be.
     pub fn clear(&mut self) {
         self.held.clear();
-        self.unnamed = 0;
     }
 }
 

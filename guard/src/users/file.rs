@@ -50,13 +50,13 @@ pub fn read_password_file(path: &Path) -> Result<Vec<Entry>, PasswordFileError> 
 
 /// The accounts in `text`, or the number of the first line that is none.
 fn parse(text: &str) -> Result<Vec<Entry>, usize> {
-    let is_comment = |line: &str| line.trim().is_empty() || line.starts_with('#');
-    let first = text.lines().find(|line| !is_comment(line) && !line.starts_with(';'));
+    let says = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+    let first = text.lines().find(|line| says(line) && !line.starts_with(';'));
     let is_pgbouncers = first.is_some_and(|line| line.trim_start().starts_with('"'));
     let account = if is_pgbouncers { quoted_pair } else { colon_pair };
     (1..)
         .zip(text.lines())
-        .filter(|(_, line)| !is_comment(line) && !(is_pgbouncers && line.starts_with(';')))
+        .filter(|(_, line)| says(line) && !(is_pgbouncers && line.starts_with(';')))
         .map(|(number, line)| account(line).ok_or(number))
         .collect()
 }

@@ -229,7 +229,7 @@ fn series_cases() -> Vec<Case> {
                     execute(""),
                 ]),
                 series([describe('S', "begin"), describe('S', "commit"), describe('S', "one")]),
-                series([bind("begin", &[]), describe('P', ""), execute(""), execute("")]),
+                series([bind("begin", &[]), describe('P', ""), execute("")]),
                 series([bind("commit", &[]), describe('P', "")]),
                 series([execute("")]),
                 q("COMMIT"),

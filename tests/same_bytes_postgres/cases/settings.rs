@@ -254,7 +254,6 @@ pub(super) fn cases() -> Vec<Case> {
                 q("SET lock_timeout = '5s'"),
                 q("SHOW lock_timeout"),
                 q("SHOW idle_in_transaction_session_timeout"),
-                q("SHOW client_connection_check_interval"),
             ],
         ),
     ]

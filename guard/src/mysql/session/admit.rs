@@ -9,17 +9,21 @@ use policy::{
     sql::Effects,
 };
 
+use tracing::debug;
+
 use super::{
     End, Session,
     client::{Client, ClientError},
     look_back::asks,
     refuse,
+    state::{Transaction, begin_sql},
     task::Task,
     turn::{Turn, take_turn},
 };
 use crate::{
     mysql::{
         Lease,
+        connection::{Answer, Lost},
         handover::{HandoverError, Incoming, Net, hand_over},
         whole_seconds,
     },
@@ -29,6 +33,9 @@ use crate::{
 /// Connections that are tried for one statement before it is given up. More than one is needed
 /// when idle connections died together, as in a restart of the database.
 const LEASE_TRIES: usize = 64;
+
+/// How often BEGIN is sent on one connection. One late kill hits once.
+const BEGIN_TRIES: usize = 2;
 
 /// MariaDB's own limit for statements. A client that sets it has its way.
 const NET: &[u8] = b"max_statement_time";
@@ -129,10 +136,17 @@ impl Session {
                 upstream: &self.shared.upstream,
             };
             match hand_over(&mut lease, incoming).await {
-                Ok(()) => {
+                Ok(()) if self.begin(&mut lease).await.is_ok() => {
                     self.lease = Some(lease);
                     return Ok(true);
                 }
+                Ok(()) if is_bound => {
+                    self.lease = Some(lease);
+                    self.lose(&Lost::Closed).await?;
+                    return Err(End::UpstreamLost);
+                }
+                // No statement runs on it and no transaction is open: closing it is enough.
+                Ok(()) => drop(lease.detach()),
                 Err(HandoverError::Refused(error)) => {
                     // No statement runs on it and no transaction is open: closing it is enough.
                     drop(lease.detach());
@@ -153,6 +167,22 @@ impl Session {
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(false)
+    }
+
+    /// Begins the transaction that is due. The client's statement goes out when the database has
+    /// confirmed it: had somebody killed BEGIN, the statement behind it would commit by itself.
+    async fn begin(&mut self, lease: &mut Lease) -> Result<(), Lost> {
+        let Transaction::Begun(begin) = self.transaction else { return Ok(()) };
+        for _ in 0..BEGIN_TRIES {
+            match lease.execute(begin_sql(begin)).await? {
+                Answer::Ok(_) => {
+                    self.transaction = Transaction::Open { since: self.now };
+                    return Ok(());
+                }
+                Answer::Err(error) => debug!(%error, "the database refused BEGIN"),
+            }
+        }
+        Err(Lost::Closed)
     }
 
     /// Lifts MariaDB's own limit for a statement that loads a file, and puts it back before the next

@@ -143,7 +143,7 @@ impl Session {
             Cause::Killed if self.entry.card.is_ended() => Err(End::Killed),
             Cause::Limit(deadline) if reply.error.is_some_and(is_interruption) => {
                 self.count(task.class, StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit);
-                self.abort(&deadline, sent).await
+                self.abort(&deadline).await
             }
             // It ended by itself before the kill came, or another client killed it: as it is.
             _ => self.conclude(task, reply, was_in_transaction, sent).await,
@@ -228,11 +228,8 @@ impl Session {
 
     /// Rolls back after a limit, and tells the client so for as long as it does not end its
     /// transaction itself. The statement's own error has been delivered.
-    async fn abort(&mut self, deadline: &Deadline, sent: Instant) -> Result<(), End> {
+    async fn abort(&mut self, deadline: &Deadline) -> Result<(), End> {
         let was_open = self.transaction.is_open_to_client() || self.is_in_transaction();
-        if matches!(self.transaction, Transaction::Begun(_)) {
-            self.transaction = Transaction::Open { since: sent };
-        }
         if !was_open {
             self.release_as(Outcome::Overload).await;
             return Ok(());

@@ -43,9 +43,6 @@ impl Session {
         let ended =
             if reply.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
         self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
-        if matches!(self.transaction, Transaction::Begun(_)) {
-            self.transaction = Transaction::Open { since: sent };
-        }
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
         self.note_pins(&task, &reply, now);

@@ -3,15 +3,11 @@
 use std::{io, sync::Arc};
 
 use bytes::BytesMut;
-use policy::{
-    deadline::Deadline,
-    sql::{Begin, Shape},
-};
+use policy::{deadline::Deadline, sql::Shape};
 use tokio::io::AsyncWriteExt;
-use tracing::warn;
 use wire::mysql::{
     Capabilities,
-    command::{self, Command, StmtBulkExecute, StmtExecute},
+    command::{self, StmtBulkExecute, StmtExecute},
     frame::{HEADER_LEN, write_packet},
 };
 
@@ -22,12 +18,11 @@ use super::{
     read_as::ReadAs,
     refuse,
     settings::Settings,
-    state::{Transaction, begin_sql},
     task::{Execution, Task},
 };
 use crate::mysql::{
     Shared,
-    connection::{Answer, Connection, Lost},
+    connection::{Connection, Lost},
     handover::change_scene,
 };
 
@@ -64,7 +59,7 @@ impl From<Lost> for Unsent {
 }
 
 impl Session {
-    /// Sends `BEGIN` if it is due, prepares what must be prepared, and sends the client's own
+    /// Prepares what must be prepared, and sends the client's own
     /// bytes, consuming them.
     pub(super) async fn send(
         &mut self,
@@ -72,10 +67,6 @@ impl Session {
         deadline: Option<Deadline>,
     ) -> Result<Sent, End> {
         let Some(lease) = self.lease.as_mut() else { return Ok(Sent::Lost(Lost::Closed)) };
-        let begin = match &self.transaction {
-            Transaction::Begun(begin) => Some(*begin),
-            _ => None,
-        };
         let mut sending = Sending {
             client: &mut self.client,
             connection: lease,
@@ -87,7 +78,7 @@ impl Session {
         let until = deadline.map(|deadline| deadline.at);
         let sent = tokio::select! {
             biased;
-            sent = sending.run(task, begin) => sent,
+            sent = sending.run(task) => sent,
             // A statement that cannot even be sent within its limit: the database does not read, or
             // the client does not write.
             () = self.timer.until(until) => {
@@ -128,11 +119,7 @@ struct Sending<'a> {
 
 impl Sending<'_> {
     /// Returns the id by which the client will know a statement that is prepared.
-    async fn run(&mut self, task: &Task, begin: Option<Begin>) -> Result<u32, Unsent> {
-        if let Some(begin) = begin {
-            let capabilities = self.connection.capabilities;
-            command::put_query_with(&mut self.connection.outbuf, capabilities, begin_sql(begin));
-        }
+    async fn run(&mut self, task: &Task) -> Result<u32, Unsent> {
         let (prepare_as, rebuilt) = match &task.execution {
             Execution::Direct => (0, None),
             Execution::Prepare { sql, shape } => {
@@ -141,9 +128,6 @@ impl Sending<'_> {
             Execution::Prepared { id, .. } => (0, self.bind(task.first, *id).await?),
         };
         self.send_packets(task.first, rebuilt).await?;
-        if begin.is_some() {
-            self.read_begun().await?;
-        }
         Ok(prepare_as)
     }
 
@@ -247,17 +231,6 @@ impl Sending<'_> {
             client.consume(part.packet);
         }
         Ok(())
-    }
-
-    /// Reads the answer to the BEGIN that went ahead.
-    async fn read_begun(&mut self) -> Result<(), Unsent> {
-        match self.connection.read_answer(Command::Query).await? {
-            Answer::Ok(_) => Ok(()),
-            Answer::Err(error) => {
-                warn!(%error, "the database refused BEGIN; the connection is given up");
-                Err(Lost::Closed.into())
-            }
-        }
     }
 }
 

@@ -154,9 +154,7 @@ impl Session {
     /// Sends the statement and brings its reply to the client.
     async fn exchange(&mut self, task: Task) -> Result<(), End> {
         let sent = self.now;
-        // BEGIN goes ahead of the statement where it is due.
-        let was_in_transaction =
-            self.is_in_transaction() || matches!(self.transaction, Transaction::Begun(_));
+        let was_in_transaction = self.is_in_transaction();
         let deadline = self.deadline(&task, sent);
         let prepare_as = match self.send(&task, deadline).await? {
             Sent::Yes { prepare_as } => prepare_as,
@@ -246,7 +244,9 @@ impl Session {
         if let Some(lease) = &mut self.lease {
             lease.outbuf.clear();
         }
-        if !self.is_in_transaction() && !matches!(self.transaction, Transaction::Begun(_)) {
+        if self.is_in_transaction() {
+            self.idle_since = Some(self.now);
+        } else {
             self.release().await;
         }
     }

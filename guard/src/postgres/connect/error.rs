@@ -114,6 +114,19 @@ impl ServerError {
         Self { sqlstate, body: whole[HEADER_LEN..].into() }
     }
 
+    /// The body of the message as one that ends a connection: what was refused to a session that is
+    /// open, a login is refused for.
+    pub fn fatal(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.body.len());
+        for field in self.body.split_inclusive(|&byte| byte == 0) {
+            match field {
+                [kind @ (b'S' | b'V'), ..] => body.extend([&[*kind], &b"FATAL\0"[..]].concat()),
+                other => body.extend_from_slice(other),
+            }
+        }
+        body
+    }
+
     /// Its fields.
     pub const fn fields(&self) -> Fields<'_> {
         Fields::of_head(&self.body)

@@ -12,7 +12,7 @@ use policy::sql::{Begin, Effects, Kind as StatementKind, Shape};
 use wire::postgres::{
     backend::{Kind as Reply, Severity, put_bare, put_command_complete, put_parameter_description},
     frame::HEADER_LEN,
-    frontend::{Execute, Kind, Target},
+    frontend::{Bind, Execute, Kind, Target},
 };
 
 use super::{End, Session, Transaction, dialect};
@@ -92,6 +92,8 @@ impl Session {
             Some(Err(error)) => error.put(self.client.out(), Severity::Error),
             None => return false,
         }
+        // As on the server, whatever became of the query.
+        self.statements.unnamed.forget();
         self.say_ready();
         self.client.drop_message(message);
         true
@@ -103,7 +105,10 @@ impl Session {
         match (&mut self.transaction, shape.kind) {
             (Transaction::Idle, _) if self.lease.is_none() => {
                 let begin = match shape.begin? {
-                    Begin::Plain => b"BEGIN".as_slice(),
+                    Begin::Plain if shape.text.starts_with("START") => {
+                        b"START TRANSACTION".as_slice()
+                    }
+                    Begin::Plain => b"BEGIN",
                     Begin::ReadOnly => b"BEGIN READ ONLY",
                     Begin::ReadWrite => b"BEGIN READ WRITE",
                     // The server has to read them before anything runs under them.
@@ -127,6 +132,9 @@ impl Session {
 
     fn act(&mut self, act: Act) {
         let (transaction, tag) = match act {
+            Act::Begin(sql) if sql.starts_with(b"START") => {
+                (Transaction::Begun(sql), &b"START TRANSACTION"[..])
+            }
             Act::Begin(sql) => (Transaction::Begun(sql), &b"BEGIN"[..]),
             Act::Commit => (Transaction::Idle, &b"COMMIT"[..]),
             Act::Rollback => (Transaction::Idle, &b"ROLLBACK"[..]),
@@ -148,6 +156,7 @@ impl Session {
         if self.statements.remove(name).is_none() {
             return false;
         }
+        self.statements.unnamed.forget();
         put_command_complete(self.client.out(), b"DEALLOCATE");
         self.say_ready();
         self.client.drop_message(message);
@@ -205,16 +214,18 @@ impl Session {
         }
     }
 
-    fn answer_bind(&mut self, mut body: &[u8]) -> bool {
-        let (Some(portal), Some(name)) = (take_name(&mut body), take_name(&mut body)) else {
-            return false;
-        };
-        let Some(shape) = self.statements.shape(name).cloned() else {
+    fn answer_bind(&mut self, body: &[u8]) -> bool {
+        let Ok(bind) = Bind::parse(body) else { return false };
+        let Some(shape) = self.statements.shape(bind.statement).cloned() else {
             return self.refuse_if_failed();
         };
+        let has_parameters = bind.values.len() > 0;
+        let has_formats = bind.formats.len().max(bind.result_formats.len()) > 1;
         match self.act_of(&shape) {
+            // It has none: the server will say so.
+            Some(Ok(_)) if has_parameters || has_formats => false,
             Some(Ok(_)) => {
-                self.local = Some(Local { portal: portal.into(), shape });
+                self.local = Some(Local { portal: bind.portal.into(), shape });
                 put_bare(self.client.out(), Reply::BindComplete);
                 true
             }
@@ -267,7 +278,8 @@ impl Session {
                     return false;
                 }
             }
-            Ok(_) if self.pins.is_empty() => {}
+            Ok(Target::Statement(_)) => self.statements.unnamed.forget(),
+            Ok(Target::Portal(_)) if self.pins.is_empty() => {}
             _ => return false,
         }
         put_bare(self.client.out(), Reply::CloseComplete);

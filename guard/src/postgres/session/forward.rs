@@ -10,22 +10,25 @@ use policy::sql::{Effects, Scratch, Shape};
 use wire::postgres::{
     backend::TransactionStatus,
     frame::{HEADER_LEN, write_message},
-    frontend::{Kind, Names, Target, put_close, rename},
+    frontend::{Bind, Kind, Names, Target, put_close, rename},
     result::{Asker, Request},
 };
 
 use super::{
     answer::take_name,
     dialect,
-    relay::{Relay, SEND_LEN_MAX, Stop, Undo, Unit},
+    relay::{Relay, SEND_LEN_MAX, Stop, Unit},
 };
 use crate::postgres::{
     client::{Client, ClientError, Message},
     connection::Lost,
     holdings::Suspicion,
     refuse,
-    statements::Statement,
+    statements::{ClientStatements, Statement, Undo, Unnamed},
 };
+
+/// A longer value is not taken for the name of a parameter.
+const NAME_LEN_MAX: usize = 128;
 
 impl Relay<'_> {
     /// Takes the client's messages as far as they belong to this unit, are there, and the server's
@@ -134,6 +137,7 @@ impl Relay<'_> {
         note_customs(self.unit, &shape, sql, self.scratch);
         if name.is_empty() {
             let serial = self.shared.engine.statements.next_serial();
+            let before = take_unnamed(self.unit, self.statements);
             let unnamed = &mut self.statements.unnamed;
             unnamed.rest.clear();
             unnamed.rest.extend_from_slice(rest);
@@ -141,7 +145,7 @@ impl Relay<'_> {
             unnamed.serial = serial;
             self.connection.statements.unnamed = serial;
             let request = self.send_numbered(message, None)?;
-            self.unit.undo.push(Undo::Unnamed { request });
+            self.statements.undo.push(Undo::Unnamed { request, before });
             return Ok(());
         }
         if let Some(known) = self.statements.get(name).cloned() {
@@ -182,14 +186,20 @@ impl Relay<'_> {
             request
         };
         self.statements.insert(&name, Arc::clone(&statement));
-        self.unit.undo.push(Undo::Prepared { request, name, statement });
+        self.statements.undo.push(Undo::Prepared { request, name, statement });
         Ok(())
     }
 
     fn take_bind(&mut self, message: Message) -> Result<(), Stop> {
-        let mut body = body_of(&self.client, message);
-        let name = take_name(&mut body).and_then(|_| take_name(&mut body));
-        self.take_use(message, name.map(Box::from))
+        let body = body_of(&self.client, message);
+        let mut names = body;
+        let name = take_name(&mut names).and_then(|_| take_name(&mut names));
+        let shape = name.and_then(|name| self.statements.shape(name));
+        if shape.is_some_and(|shape| shape.effects.contains(Effects::SETS_SESSION)) {
+            note_bound_customs(self.unit, body);
+        }
+        let name = name.map(Box::from);
+        self.take_use(message, name)
     }
 
     fn take_describe(&mut self, message: Message) -> Result<(), Stop> {
@@ -223,7 +233,15 @@ impl Relay<'_> {
 
     fn take_close(&mut self, message: Message) -> Result<(), Stop> {
         let name = match Target::parse(body_of(&self.client, message)) {
-            Ok(Target::Statement(name)) if !name.is_empty() => Box::from(name),
+            Ok(Target::Statement(b"")) => {
+                let before = take_unnamed(self.unit, self.statements);
+                self.statements.unnamed.forget();
+                self.connection.statements.unnamed = 0;
+                let request = self.send_numbered(message, None)?;
+                self.statements.undo.push(Undo::Unnamed { request, before });
+                return Ok(());
+            }
+            Ok(Target::Statement(name)) => Box::from(name),
             _ => return self.send(message, None),
         };
         // Others may use it: only its client forgets it.
@@ -232,7 +250,7 @@ impl Relay<'_> {
         };
         self.drop_message(message);
         let request = self.push(Request::GivenClose, Asker::Guard)?;
-        self.unit.undo.push(Undo::Closed { request, name, statement });
+        self.statements.undo.push(Undo::Closed { request, name, statement });
         Ok(())
     }
 
@@ -250,7 +268,7 @@ impl Relay<'_> {
             let request = self.push(Request::Parse, Asker::Guard)?;
             let mine = &self.statements.unnamed;
             put_raw_parse(&mut self.connection.outbuf, b"", &mine.rest);
-            self.unit.undo.push(Undo::Unnamed { request });
+            self.statements.undo.push(Undo::Brought { request });
         }
         self.connection.statements.unnamed = self.statements.unnamed.serial;
         Ok(())
@@ -264,7 +282,7 @@ impl Relay<'_> {
         let definitions = self.shared.engine.statements.definitions();
         let request = self.push(Request::Parse, Asker::Guard)?;
         put_raw_parse(&mut self.connection.outbuf, &statement.name, &statement.rest);
-        self.unit.undo.push(Undo::Ahead { request, statement: Arc::clone(statement) });
+        self.statements.undo.push(Undo::Ahead { request, statement: Arc::clone(statement) });
         self.hold(statement, definitions)
     }
 
@@ -343,6 +361,35 @@ fn note_customs(unit: &mut Unit, shape: &Shape, sql: &[u8], scratch: &Scratch) {
     {
         unit.customs.push(String::from_utf8_lossy(name).to_lowercase().into());
     }
+}
+
+/// Takes out the client's unnamed statement, which is about to be replaced, for the case that an
+/// error before skips that. Nothing can be before the first message of a series.
+fn take_unnamed(unit: &Unit, statements: &mut ClientStatements) -> Unnamed {
+    match unit.has_begun {
+        true => std::mem::take(&mut statements.unnamed),
+        false => Unnamed::default(),
+    }
+}
+
+/// Notes values that may be such a name: `set_config($1, $2, false)`.
+fn note_bound_customs(unit: &mut Unit, body: &[u8]) {
+    let Ok(bind) = Bind::parse(body) else { return };
+    for value in bind.values.flatten().filter(|value| is_custom_name(value)) {
+        unit.customs.push(String::from_utf8_lossy(value).to_lowercase().into());
+    }
+}
+
+/// Whether it is an identifier, a dot, and another one.
+/// (postgres:src/backend/utils/misc/guc.c `valid_custom_variable_name`)
+fn is_custom_name(value: &[u8]) -> bool {
+    let is_part = |part: &[u8]| {
+        let mut bytes = part.iter().copied();
+        let is_start = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80;
+        bytes.next().is_some_and(is_start)
+            && bytes.all(|byte| is_start(byte) || byte.is_ascii_digit() || byte == b'$')
+    };
+    value.len() < NAME_LEN_MAX && value.contains(&b'.') && value.split(|&b| b == b'.').all(is_part)
 }
 
 /// Appends a Parse whose body behind the name is `rest`.

@@ -35,7 +35,7 @@ use crate::{
         holdings::Suspicion,
         refuse::Error,
         settings::Settings,
-        statements::{ClientStatements, PREFIX, Statement},
+        statements::{ClientStatements, PREFIX, Undo, Unnamed},
     },
     session::{interrupt::Interrupt, pins::Pins, timer::Timer},
 };
@@ -66,36 +66,10 @@ pub(super) struct Unit {
     pub error: Option<[u8; 5]>,
     /// Whether a transaction was rolled back by a statement of its own.
     pub rolled_back: bool,
-    /// What was noted of prepared statements and is not so if the server refuses.
-    pub undo: Vec<Undo>,
     /// Whether its series was ended in the client's place, whose own Sync is still to come.
     pub was_sealed: bool,
     /// Where it waits for its client since when.
     stalled_since: Option<Instant>,
-}
-
-/// What a failed request has not done, by its number.
-#[derive(Debug)]
-pub(super) enum Undo {
-    /// The client's statement of that name, new, was not prepared.
-    Prepared { request: u64, name: Box<[u8]>, statement: Arc<Statement> },
-    /// The guard's Parse ahead of the client's message.
-    Ahead { request: u64, statement: Arc<Statement> },
-    /// The unnamed statement.
-    Unnamed { request: u64 },
-    /// The client's statement of that name was not closed.
-    Closed { request: u64, name: Box<[u8]>, statement: Arc<Statement> },
-}
-
-impl Undo {
-    fn request(&self) -> u64 {
-        match self {
-            Self::Prepared { request, .. }
-            | Self::Ahead { request, .. }
-            | Self::Unnamed { request }
-            | Self::Closed { request, .. } => *request,
-        }
-    }
 }
 
 impl Unit {
@@ -283,28 +257,35 @@ impl Relay<'_> {
 
     /// Walks what the server has sent.
     fn scan(&mut self) -> Result<bool, Stop> {
+        // Taken out, so that what it says can change the connection.
+        let mut inbuf = std::mem::take(&mut self.connection.inbuf);
+        let walked = self.walk(&mut inbuf);
+        self.connection.inbuf = inbuf;
+        walked
+    }
+
+    fn walk(&mut self, inbuf: &mut BytesMut) -> Result<bool, Stop> {
         let mut has_moved = false;
         loop {
             let was_over = self.is_over();
-            let scan = self.connection.tracker.scan(&self.connection.inbuf).map_err(Lost::from)?;
-            let connection = &mut *self.connection;
-            if let Some(client) = self.client.as_mut().filter(|_| scan.len > 0) {
-                client.out().extend_from_slice(&connection.inbuf[..scan.len]);
+            let scan = self.connection.tracker.scan(inbuf).map_err(Lost::from)?;
+            if scan.len > 0 {
+                self.tell(&inbuf[..scan.len]);
+                inbuf.advance(scan.len);
+                has_moved = true;
             }
-            connection.inbuf.advance(scan.len);
-            has_moved |= scan.len > 0;
             let Some(event) = scan.event else { return Ok(has_moved) };
             has_moved = true;
-            let message = connection.inbuf.split_to(event.bytes);
-            match self.on_event(event, &message) {
+            match self.on_event(event, &inbuf[..event.bytes]) {
                 // The server says goodbye behind the end: that is for whoever asks it next.
                 Err(Stop::Lost(_)) if was_over => return Err(Stop::End),
                 noted => noted?,
             }
+            inbuf.advance(event.bytes);
         }
     }
 
-    fn on_event(&mut self, event: Event, message: &BytesMut) -> Result<(), Stop> {
+    fn on_event(&mut self, event: Event, message: &[u8]) -> Result<(), Stop> {
         self.connection.note(&event, message)?;
         let is_guards = event.answers.is_some_and(|answer| answer.asker == Asker::Guard);
         match event.kind {
@@ -403,17 +384,23 @@ impl Relay<'_> {
 
     /// Takes back what was noted of requests that have failed or were skipped.
     fn undo_from(&mut self, request: u64) {
-        for undo in self.unit.undo.extract_if(.., |undo| undo.request() >= request) {
+        let mut noted = std::mem::take(&mut self.statements.undo);
+        let undone = noted.extract_if(.., |undo| undo.request() >= request);
+        // The last first: a name may have been closed and prepared anew.
+        for undo in undone.collect::<Vec<_>>().into_iter().rev() {
             match undo {
                 Undo::Prepared { name, statement, .. } => {
                     self.statements.remove(&name);
                     self.connection.statements.remove(&statement);
                 }
                 Undo::Ahead { statement, .. } => self.connection.statements.remove(&statement),
-                Undo::Unnamed { .. } => {
-                    self.statements.unnamed.forget();
+                Undo::Unnamed { request: number, before } => {
+                    // One that fails has ended the one before.
+                    self.statements.unnamed =
+                        if number > request { before } else { Unnamed::default() };
                     self.connection.statements.unnamed = u64::MAX;
                 }
+                Undo::Brought { .. } => self.connection.statements.unnamed = u64::MAX,
                 // The one that failed was closed before; only what was skipped was not.
                 Undo::Closed { request: number, name, statement } => {
                     if number > request {
@@ -422,6 +409,7 @@ impl Relay<'_> {
                 }
             }
         }
+        self.statements.undo = noted;
     }
 
     /// Writes to the client what waits for it, once the server pauses or much has come.

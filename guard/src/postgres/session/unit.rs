@@ -13,8 +13,7 @@ use policy::{
 use wire::postgres::{
     backend::{Notice, Severity, put_command_complete, put_notice},
     frame::HEADER_LEN,
-    frontend::{Kind, put_query},
-    result::{Asker, Request},
+    frontend::Kind,
 };
 
 use super::{
@@ -40,6 +39,9 @@ use crate::{
 /// Connections that are tried for one unit before it is given up. More than one is needed when idle
 /// connections died together, as in a restart of the database.
 const LEASE_TRIES: usize = 64;
+
+/// How often BEGIN is sent on one connection. One late cancel hits once.
+const BEGIN_TRIES: usize = 2;
 
 /// A unit on its way to the database, and what was found out about it by its first message.
 #[derive(Debug)]
@@ -217,11 +219,18 @@ impl Session {
                     refusal = Some(refuse::sequence_elsewhere());
                     break;
                 }
-                Ok(()) => {
+                Ok(()) if self.begin(&mut lease).await.is_ok() => {
                     lease.last_used_by = self.identity();
                     self.lease = Some(lease);
                     return Ok(true);
                 }
+                Ok(()) if is_bound => {
+                    self.lease = Some(lease);
+                    self.lose(Some(task.first), &Lost::Closed).await?;
+                    return Err(End::UpstreamLost);
+                }
+                // No statement runs on it and no transaction is open: closing it is enough.
+                Ok(()) => drop(lease.detach()),
                 Err(HandoverError::Refused(error)) => {
                     lease.give_back();
                     refusal = Some(Error::Server(error));
@@ -242,6 +251,19 @@ impl Session {
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, &refusal);
         Ok(false)
+    }
+
+    /// Begins the transaction that is due. The client's messages go out when the database has
+    /// confirmed it: had somebody cancelled BEGIN, what is behind it would commit by itself.
+    async fn begin(&mut self, lease: &mut super::Lease) -> Result<(), Lost> {
+        let Transaction::Begun(sql) = self.transaction else { return Ok(()) };
+        for _ in 0..BEGIN_TRIES {
+            if lease.query(sql).await?.is_ok() {
+                self.transaction = Transaction::Open { since: self.now };
+                return Ok(());
+            }
+        }
+        Err(Lost::Closed)
     }
 
     /// Whether a unit asks for what only the connection knows that this session used last.
@@ -272,16 +294,10 @@ impl Session {
         let sent = self.now;
         let deadline = self.deadline(&task, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
-        if let Transaction::Begun(sql) = self.transaction {
-            // It cannot fail: its text is the guard's own.
-            if lease.tracker.push(Request::Query, Asker::Guard).is_ok() {
-                put_query(&mut lease.outbuf, sql);
-            }
-            self.transaction = Transaction::Open { since: sent };
-        }
         if task.shape.effects.contains(Effects::LAST_INSERT_ID) {
             self.pins.add(Pin::Sequence);
         }
+        self.statements.undo.clear();
         let mut unit = Unit::default();
         let mut relay = Relay {
             client: Some(&mut self.client),

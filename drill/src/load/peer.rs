@@ -1,0 +1,123 @@
+//! A client of a crowd: one connection of either protocol, and what it may hear.
+
+use std::net::SocketAddr;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::NoTls;
+use tokio_postgres::error::Severity;
+
+use crate::client::{Client, ClientError};
+use crate::server::account::Account;
+use crate::server::engine::Engine;
+
+/// Where clients connect: a server of that engine, or a guard before one.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The server's kind, and with it the protocol.
+    pub engine: Engine,
+    /// Where it, or the guard, listens.
+    pub addr: SocketAddr,
+}
+
+/// A connection that is logged in. Dropping it closes the socket without a word, in the middle of
+/// whatever it was doing, as an application that gave up does.
+#[derive(Debug)]
+pub struct Peer(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    MySql(Box<Client>),
+    Postgres(Postgres),
+}
+
+/// Why an attempt failed before its deadline.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The server, or the guard, said no; the connection lives.
+    #[error("{0}")]
+    Refused(String),
+    /// It said no, and hung up: at login, or later.
+    #[error("{0}")]
+    TurnedAway(String),
+    /// The connection broke without a word.
+    #[error("{0}")]
+    Lost(String),
+}
+
+impl Peer {
+    /// Connects and logs in, to the schema or database `app`.
+    ///
+    /// # Errors
+    /// When it is not let in. Dropping the future closes the socket.
+    pub async fn login(target: Target, account: &Account) -> Result<Self, Fault> {
+        Ok(Self(if target.engine.is_postgres() {
+            Kind::Postgres(Postgres::login(target.addr, account).await?)
+        } else {
+            Kind::MySql(Box::new(Client::login(target.addr, account).await?))
+        }))
+    }
+
+    /// Runs a statement and drops its rows.
+    ///
+    /// # Errors
+    /// When it fails; the fault says whether the connection lives.
+    pub async fn run(&mut self, sql: &str) -> Result<(), Fault> {
+        match &mut self.0 {
+            Kind::MySql(client) => match client.query(sql).await?.failure() {
+                Some(failure) => Err(Fault::Refused(failure.to_string())),
+                None => Ok(()),
+            },
+            Kind::Postgres(postgres) => postgres.run(sql).await,
+        }
+    }
+}
+
+impl From<ClientError> for Fault {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(failure) => Self::TurnedAway(failure.to_string()),
+            other => Self::Lost(other.to_string()),
+        }
+    }
+}
+
+/// The driver's client and the task that has its socket.
+#[derive(Debug)]
+struct Postgres {
+    client: tokio_postgres::Client,
+    connection: JoinHandle<()>,
+}
+
+impl Postgres {
+    async fn login(addr: SocketAddr, account: &Account) -> Result<Self, Fault> {
+        let (client, connection) = account.config(addr).connect(NoTls).await.map_err(|error| {
+            match error.as_db_error() {
+                Some(told) => Fault::TurnedAway(told.to_string()),
+                None => Fault::Lost(error.to_string()),
+            }
+        })?;
+        // How it ends is for the client's own calls to tell.
+        let connection = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { client, connection })
+    }
+
+    async fn run(&self, sql: &str) -> Result<(), Fault> {
+        match self.client.batch_execute(sql).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(match error.as_db_error() {
+                Some(told) if told.parsed_severity() == Some(Severity::Fatal) => {
+                    Fault::TurnedAway(told.to_string())
+                }
+                Some(told) => Fault::Refused(told.to_string()),
+                None => Fault::Lost(error.to_string()),
+            }),
+        }
+    }
+}
+
+impl Drop for Postgres {
+    /// The driver would wait for the reply and say goodbye.
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
