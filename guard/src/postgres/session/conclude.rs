@@ -87,7 +87,10 @@ impl Session {
         // The client need not wait for what concerns it no more.
         self.client.flush().await.map_err(Lost::Io)?;
         let suspicion = std::mem::take(&mut self.suspicion);
-        let found = holdings::look(lease, suspicion, &self.customs).await?;
+        let found = holdings::look(lease, suspicion, &self.customs).await.inspect_err(|_| {
+            // It was lost with the connection, and the client was told that it is so.
+            self.pins.add(Pin::Unknown);
+        })?;
         let told = lease.notifications.split();
         let before = self.pins.clone();
         match found {
