@@ -92,6 +92,9 @@ pub struct Connection {
     pub statements: ServerStatements,
     /// The session that used it last.
     pub last_used_by: u64,
+    /// Whether code that nobody has read may have set a parameter of its own, with a dot in its name,
+    /// which the server lists nowhere.
+    pub may_hide: bool,
     /// Notifications that came while the guard asked for itself.
     pub notifications: BytesMut,
 }
@@ -112,6 +115,7 @@ impl Connection {
             reported: connected.parameters,
             statements: ServerStatements::default(),
             last_used_by: 0,
+            may_hide: false,
             notifications: BytesMut::new(),
         }
     }

@@ -28,21 +28,25 @@ pub enum HandoverError {
 
 /// Makes `connection` what the session expects. Sends nothing when it is already.
 ///
+/// What another than this session may have set without the server telling of it, goes.
+///
 /// `lock_timeout` is the class's, in milliseconds; a session that has set its own keeps that.
 ///
 /// # Errors
 /// [`HandoverError`]. Not cancel-safe: drop the connection then.
 pub async fn hand_over(
     connection: &mut Connection,
+    session: u64,
     settings: &Arc<Settings>,
     lock_timeout: Option<u64>,
 ) -> Result<(), HandoverError> {
     let lock_timeout = lock_timeout.filter(|_| settings.get("lock_timeout").is_none());
     let is_same = Arc::ptr_eq(&connection.settings, settings) || connection.settings == *settings;
-    if is_same && connection.lock_timeout == lock_timeout {
+    let may_hide = connection.may_hide && connection.last_used_by != session;
+    if is_same && !may_hide && connection.lock_timeout == lock_timeout {
         return Ok(());
     }
-    let mut sql = settings.change_from(&connection.settings).unwrap_or_default();
+    let mut sql = settings.change_from(&connection.settings, may_hide).unwrap_or_default();
     let resets_all = sql.starts_with("RESET ALL");
     let in_force = connection.lock_timeout.filter(|_| !resets_all);
     if in_force != lock_timeout {
@@ -58,6 +62,7 @@ pub async fn hand_over(
     {
         return Err(HandoverError::Refused(refused));
     }
+    connection.may_hide &= !resets_all;
     connection.lock_timeout = lock_timeout;
     connection.settings = Arc::clone(settings);
     Ok(())
@@ -78,6 +83,7 @@ pub async fn reset(connection: &mut Connection) -> Result<(), HandoverError> {
     }
     connection.settings = Arc::default();
     connection.lock_timeout = None;
+    connection.may_hide = false;
     connection.statements.clear();
     connection.notifications.clear();
     Ok(())

@@ -49,12 +49,15 @@ impl Settings {
     /// The SQL that makes a session of `from` one of these; `None` where nothing has to be done.
     ///
     /// No value is taken for SQL: it goes through `set_config`, schema-qualified, as a quoted string.
-    pub fn change_from(&self, from: &Self) -> Option<String> {
-        if self == from {
+    ///
+    /// `may_hide`: the session may have been set to what `from` does not tell, which is to go.
+    pub fn change_from(&self, from: &Self, may_hide: bool) -> Option<String> {
+        if self == from && !may_hide {
             return None;
         }
         let is_kept = |name: &str| self.values.contains_key(name);
-        let must_reset = from.values.keys().any(|name| &**name != ROLE && !is_kept(name.as_ref()));
+        let must_reset =
+            may_hide || from.values.keys().any(|name| &**name != ROLE && !is_kept(name.as_ref()));
         let mut sql = String::new();
         if must_reset {
             sql.push_str("RESET ALL;");
@@ -165,26 +168,33 @@ mod tests {
     #[test]
     fn equal_labels_cost_no_sql() {
         let label = settings(&[("TimeZone", "UTC")]);
-        assert_eq!(label.change_from(&label.clone()), None);
+        assert_eq!(label.change_from(&label.clone(), false), None);
+    }
+
+    #[test]
+    fn what_is_hidden_goes_though_the_labels_are_equal() {
+        let label = settings(&[("TimeZone", "UTC")]);
+        let sql = label.change_from(&label, true).unwrap();
+        assert_eq!(sql, "RESET ALL;SELECT pg_catalog.set_config(E'TimeZone',E'UTC',false)");
     }
 
     #[test]
     fn what_differs_is_set_and_what_is_too_much_is_reset() {
         let (plain, utc) = (Settings::default(), settings(&[("TimeZone", "UTC")]));
         let set = "SELECT pg_catalog.set_config(E'TimeZone',E'UTC',false)";
-        assert_eq!(utc.change_from(&plain).as_deref(), Some(set));
-        assert_eq!(plain.change_from(&utc).as_deref(), Some("RESET ALL;"));
+        assert_eq!(utc.change_from(&plain, false).as_deref(), Some(set));
+        assert_eq!(plain.change_from(&utc, false).as_deref(), Some("RESET ALL;"));
         let other = settings(&[("work_mem", "8192"), ("TimeZone", "UTC")]);
-        let change = utc.change_from(&other).unwrap();
+        let change = utc.change_from(&other, false).unwrap();
         assert_eq!(change, format!("RESET ALL;{set}"));
     }
 
     #[test]
     fn a_role_is_taken_last_and_given_up() {
         let role = settings(&[("role", "alice"), ("work_mem", "64")]);
-        let sql = role.change_from(&Settings::default()).unwrap();
+        let sql = role.change_from(&Settings::default(), false).unwrap();
         assert!(sql.ends_with("pg_catalog.set_config(E'role',E'alice',false)"), "{sql}");
-        let back = Settings::default().change_from(&role).unwrap();
+        let back = Settings::default().change_from(&role, false).unwrap();
         assert_eq!(back, "RESET ALL;SELECT pg_catalog.set_config(E'role',E'none',false)");
     }
 

@@ -86,7 +86,7 @@ impl Pool {
             }
         };
         let before = lease.reported.clone();
-        match hand_over(&mut lease, &Arc::new(wanted), None).await {
+        match hand_over(&mut lease, 0, &Arc::new(wanted), None).await {
             Ok(()) => {}
             Err(HandoverError::Refused(error)) => {
                 lease.give_back();

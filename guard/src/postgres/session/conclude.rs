@@ -8,7 +8,7 @@ use super::{End, Lost, Session, Transaction, outcome_of, relay::Unit, unit::Task
 use crate::{
     gate::Permit,
     metrics::{StatementOutcome, TransactionOutcome},
-    postgres::holdings,
+    postgres::holdings::{self, Suspicion},
     session::{cause_of, pins::Pin},
 };
 
@@ -87,6 +87,7 @@ impl Session {
         // The client need not wait for what concerns it no more.
         self.client.flush().await.map_err(Lost::Io)?;
         let suspicion = std::mem::take(&mut self.suspicion);
+        lease.may_hide |= suspicion == Suspicion::ALL;
         let found = holdings::look(lease, suspicion, &self.customs).await.inspect_err(|_| {
             // It was lost with the connection, and the client was told that it is so.
             self.pins.add(Pin::Unknown);

@@ -213,7 +213,7 @@ impl Session {
                 self.lease = Some(lease);
                 return Ok(true);
             }
-            match hand_over(&mut lease, &self.settings, lock_timeout).await {
+            match hand_over(&mut lease, self.identity(), &self.settings, lock_timeout).await {
                 Ok(()) if self.needs_its_own(task, lease.last_used_by) => {
                     lease.give_back();
                     refusal = Some(refuse::sequence_elsewhere());
