@@ -80,6 +80,10 @@ impl Suspicion {
             .filter(|(effect, _)| effects.intersects(*effect))
             .fold(Self::default(), |all, (_, suspicion)| all.and(suspicion));
         match shape.kind {
+            // The other way to SET.
+            Kind::Update if shape.tables.iter().any(|table| &*table.name == "pg_settings") => {
+                begins.and(Self::SETTINGS)
+            }
             Kind::Ddl if pins.has(Pin::TemporaryTable) => begins.and(Self::TEMPORARY),
             Kind::Discard => begins.and(Self::TEMPORARY),
             Kind::Close if pins.has(Pin::Cursor) => begins.and(Self::CURSORS),
@@ -206,6 +210,7 @@ mod tests {
         check("SELECT 1", &[], Suspicion::default());
         check("UPDATE t SET a = 1", &[], Suspicion::default());
         check("SET search_path TO a", &[], Suspicion::SETTINGS);
+        check("UPDATE pg_settings SET setting = '4'", &[], Suspicion::SETTINGS);
         check("SET LOCAL search_path TO a", &[], Suspicion::default());
         check("CREATE TEMP TABLE t (a int)", &[], Suspicion::TEMPORARY);
         check("DROP TABLE t", &[], Suspicion::default());
