@@ -80,7 +80,8 @@ impl Relay<'_> {
                 self.drop_message(message);
                 return Ok(true);
             }
-            kind if kind.is_extended() && self.connection.tracker.is_skipping() => {
+            // As on the server, up to the next Sync.
+            kind if kind != Kind::Sync && self.connection.tracker.is_skipping() => {
                 self.drop_message(message);
                 return Ok(true);
             }
@@ -120,9 +121,12 @@ impl Relay<'_> {
         note_customs(self.unit, &shape, sql, self.scratch);
         self.suspect(&shape);
         // As on the server.
+        let before = take_unnamed(self.unit, self.statements);
         self.statements.unnamed.forget();
         self.connection.statements.unnamed = 0;
-        self.send(message, None)
+        let request = self.send_numbered(message, None)?;
+        self.statements.undo.push(Undo::Unnamed { request, before });
+        Ok(())
     }
 
     fn take_parse(&mut self, message: Message) -> Result<(), Stop> {
@@ -262,8 +266,9 @@ impl Relay<'_> {
             return Ok(());
         }
         if mine.serial == 0 {
-            self.push(Request::Close, Asker::Guard)?;
+            let request = self.push(Request::Close, Asker::Guard)?;
             put_close(&mut self.connection.outbuf, Target::Statement(b""));
+            self.statements.undo.push(Undo::Brought { request });
         } else {
             let request = self.push(Request::Parse, Asker::Guard)?;
             let mine = &self.statements.unnamed;
