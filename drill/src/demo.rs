@@ -188,8 +188,9 @@ async fn prepare(engine: Engine, show: &mut Show) -> Result<Server, Error> {
     Ok(server)
 }
 
-/// As whom the clients log in. All of them share this machine with the server, and each SCRAM proof is
-/// some milliseconds of work for its client: what one would see is how they keep each other waiting.
+/// As whom the clients log in. A SCRAM proof is some milliseconds of work for its client, and hundreds
+/// that share this machine with the server keep it busy with that; whether the guard has a part in how
+/// slowly such a herd is let in was not measured.
 fn account(engine: Engine) -> Account {
     if engine.is_postgres() { MD5 } else { APP }
 }
