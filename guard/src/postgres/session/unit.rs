@@ -297,6 +297,10 @@ impl Session {
         if task.shape.effects.contains(Effects::LAST_INSERT_ID) {
             self.pins.add(Pin::Sequence);
         }
+        // It means to find that backend, or to end it.
+        if task.shape.effects.contains(Effects::CONNECTION_ID) {
+            self.pins.add(Pin::ConnectionId);
+        }
         self.statements.undo.clear();
         let mut unit = Unit::default();
         let mut relay = Relay {
