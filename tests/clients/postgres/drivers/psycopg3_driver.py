@@ -92,10 +92,14 @@ class Psycopg(Session):
         raise TimeoutError("no notification came")
 
     def pipeline(self, statements):
-        answers = []
+        answers, cursors = [], []
         try:
             with self.connection.pipeline():
-                cursors = [self.connection.execute(sql, args) for sql, args in statements]
+                try:
+                    for sql, args in statements:
+                        cursors.append(self.connection.execute(sql, args))
+                except psycopg.Error:
+                    pass  # An error that came while more was sent is told with its own statement.
                 answers = [self.outcome(cursor) for cursor in cursors]
         except psycopg.Error:
             pass  # The end of the block repeats an error that an answer has already told.
