@@ -202,6 +202,22 @@ async fn a_transaction_that_idles_is_rolled_back_and_its_client_told() {
     assert_eq!(scene.notes().await, [2]);
 }
 
+/// A rollback leaves advisory locks of the session: they go with their client, and with nobody else.
+#[tokio::test]
+async fn what_a_rollback_leaves_stays_with_its_client() {
+    let scene = Scene::set("[class.default]\nidle_in_transaction_time = \"300ms\"").await;
+    let mut client = scene.writer(1).await;
+    pg_done(&mut client, "SELECT pg_advisory_lock(7)").await;
+    scene.has_open(0).await;
+    let held = async || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+        scene.probe.client().query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    assert_eq!(held().await, 1);
+    drop(client);
+    eventually("the lock is gone", SOON, async || (held().await == 0).then_some(())).await;
+}
+
 #[tokio::test]
 async fn a_transaction_past_its_time_is_rolled_back() {
     let scene = Scene::set("[class.default]\ntransaction_time = \"500ms\"").await;

@@ -277,7 +277,7 @@ impl Session {
             return self.roll_back(None).await;
         }
         self.transaction = Transaction::Idle;
-        if let Err(lost) = self.look(task).await {
+        if let Err(lost) = self.look(Some(&task.shape)).await {
             return self.lose_quietly(&lost).await;
         }
         self.release();
@@ -308,7 +308,9 @@ impl Session {
         if rolled_back && !lease.is_in_transaction() {
             self.transaction = Transaction::Failed { why };
             self.now = Instant::now();
-            // What it has set is as it was before.
+            if let Err(lost) = self.look(None).await {
+                return self.lose_quietly(&lost).await;
+            }
             self.release();
             return Ok(());
         }

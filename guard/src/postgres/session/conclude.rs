@@ -2,14 +2,17 @@
 
 use std::{sync::Arc, time::Instant};
 
-use policy::{admission::Outcome, class::TimeLimits, deadline::Since};
+use policy::{admission::Outcome, class::TimeLimits, deadline::Since, sql::Shape};
 
 use super::{End, Lost, Session, Transaction, outcome_of, relay::Unit, unit::Task};
 use crate::{
     gate::Permit,
     metrics::{StatementOutcome, TransactionOutcome},
     postgres::holdings::{self, Suspicion},
-    session::{cause_of, pins::Pin},
+    session::{
+        cause_of,
+        pins::{Pin, Pins},
+    },
 };
 
 impl Session {
@@ -46,7 +49,7 @@ impl Session {
         let took = self.transaction.since().map(|since| now.duration_since(since));
         self.shared.metrics.class(task.class).note_transaction(ended, took);
         self.transaction = Transaction::Idle;
-        if let Err(lost) = self.look(task).await {
+        if let Err(lost) = self.look(Some(&task.shape)).await {
             return self.lose_quietly(&lost).await;
         }
         self.release();
@@ -74,8 +77,10 @@ impl Session {
         }
     }
 
-    /// Asks the server what the session holds now, where the transaction gave reason to.
-    pub(super) async fn look(&mut self, task: &Task) -> Result<(), Lost> {
+    /// Asks the server what the session holds now, where the transaction gave reason to. A rollback
+    /// takes not all back: advisory locks of the session and what PREPARE made stay. `cause` is the
+    /// statement behind it.
+    pub(super) async fn look(&mut self, cause: Option<&Shape>) -> Result<(), Lost> {
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         if lease.tracker.doubts() > 0 {
             // An answer to anything tells which Syncs of a failed COPY were read.
@@ -113,7 +118,7 @@ impl Session {
         if self.pins.has(Pin::Listen) {
             self.client.out().extend_from_slice(&told);
         }
-        self.show_pins(&before, task);
+        self.show_pins(&before, cause);
         Ok(())
     }
 
@@ -126,16 +131,16 @@ impl Session {
         settings
     }
 
-    fn show_pins(&self, before: &crate::session::pins::Pins, task: &Task) {
+    fn show_pins(&self, before: &Pins, cause: Option<&Shape>) {
         if self.pins == *before {
             return;
         }
-        let metrics = self.shared.metrics.class(task.class);
+        let metrics = self.shared.metrics.class(self.class);
         for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
             metrics.pins.of(pin).increment(1);
         }
-        let text: Arc<str> = Arc::from(&*task.shape.text);
-        self.entry.card.show_pins(&self.pins, self.now, Some(&text));
+        let text = cause.map(|shape| Arc::from(&*shape.text));
+        self.entry.card.show_pins(&self.pins, self.now, text.as_ref());
     }
 
     /// Gives the connection back, or keeps it where the session is pinned; settles the permit. The

@@ -232,7 +232,12 @@ impl Session {
                 // No statement runs on it and no transaction is open: closing it is enough.
                 Ok(()) => drop(lease.detach()),
                 Err(HandoverError::Refused(error)) => {
-                    lease.give_back();
+                    // What pins the session stays on it.
+                    if is_bound {
+                        self.lease = Some(lease);
+                    } else {
+                        lease.give_back();
+                    }
                     refusal = Some(Error::Server(error));
                     break;
                 }
