@@ -179,6 +179,8 @@ impl Session {
         let (severity, code) = (Severity::Warning, *b"25P01");
         let notice = Notice { severity, code, message, detail: None, hint: None };
         let is_commit = task.shape.kind == StatementKind::Commit;
+        // As on the server: a query ends the unnamed statement.
+        self.statements.unnamed.forget();
         put_notice(self.client.out(), &notice);
         put_command_complete(self.client.out(), if is_commit { b"COMMIT" } else { b"ROLLBACK" });
         self.say_ready();
