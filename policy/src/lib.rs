@@ -18,6 +18,7 @@ pub mod admission;
 pub mod deadline;
 pub mod rate;
 
+pub mod locks;
 pub mod refusal;
 
 #[cfg(test)]

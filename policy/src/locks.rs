@@ -1,0 +1,201 @@
+//! Who holds what up in the database: one look at its transactions and at who waits for whom.
+//!
+//! ```text
+//!   waiter ──waits for──► blocker ──waits for──► root        a root waits for nobody
+//! ```
+//!
+//! An observer fills a [`Locks`]; admission reads from it how much of the work is stuck
+//! ([`Locks::pressure`]), melting whom to end ([`Locks::roots`]), and a person why nothing moves
+//! ([`Locks::tree`]). A look is never quite consistent: a database does not stop for it. So nothing
+//! here trusts it to be a forest: waits in a circle, or for somebody who is not listed, cost
+//! nothing but a line in the output.
+
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+pub use tree::{Branch, Root};
+
+/// The most transactions and waits of one look, each. An observer asks for no more.
+pub const ROWS_MAX: usize = 2000;
+
+/// One look at a database's transactions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Locks {
+    /// What is open, each backend once.
+    pub transactions: Vec<Transaction>,
+    /// Who waits for whom. Empty where the server cannot tell without harm (MySQL before 8.0.40).
+    pub waits: Vec<Wait>,
+    /// Whether there was more than [`ROWS_MAX`] of either.
+    pub is_cut_short: bool,
+}
+
+/// One open transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transaction {
+    /// What serves it: a thread of MySQL, a process of PostgreSQL. 0 if nothing does: one that was
+    /// prepared for two-phase commit.
+    pub backend: u32,
+    /// When that backend began, where the server tells: ids are used again.
+    pub since: u64,
+    /// What it does.
+    pub activity: Activity,
+    /// Since it began.
+    pub age: Duration,
+    /// Since it began to do what it does.
+    pub for_time: Duration,
+    /// Row locks it holds, where the server counts them.
+    pub rows_locked: u64,
+    /// Rows that a rollback would have to undo, where the server counts them.
+    pub rows_modified: u64,
+    /// Whose it is.
+    pub user: String,
+    /// Where it works.
+    pub database: String,
+    /// The statement that it runs or ran last, as it was sent; empty where nobody may read it.
+    pub statement: String,
+}
+
+/// What a transaction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activity {
+    /// The server works on its statement.
+    Runs,
+    /// It waits for its client.
+    Idle,
+    /// It waits for a lock.
+    Waits,
+    /// It is being committed.
+    Commits,
+    /// It is being undone; nothing makes this quicker.
+    RollsBack,
+    /// It was prepared for two-phase commit, and waits to be told which.
+    Prepared,
+}
+
+impl Activity {
+    /// As it is printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Idle => "idle",
+            Self::Waits => "waits",
+            Self::Commits => "commits",
+            Self::RollsBack => "rolls back",
+            Self::Prepared => "prepared",
+        }
+    }
+}
+
+/// One transaction waits for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// The backend that waits.
+    pub waiter: u32,
+    /// The backend that holds what it waits for. Others may stand between them in the queue.
+    pub blocker: u32,
+    /// What it waits for.
+    pub object: Object,
+}
+
+/// What is locked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Object {
+    /// What kind of lock: `row`, `table`, `metadata`, `advisory`, as the server has it.
+    pub kind: String,
+    /// The table, with its schema; empty if it is about none.
+    pub table: String,
+    /// The index, where locks are taken in indexes.
+    pub index: String,
+    /// The key or the place of the row, as the server tells it.
+    pub key: String,
+}
+
+/// How much of what is open is stuck.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pressure {
+    /// Transactions that wait for a lock.
+    pub blocked: usize,
+    /// Transactions being undone.
+    pub rolling_back: usize,
+    /// Blocked over blocked and running, from 0 to 1; idle ones count on neither side.
+    pub blocked_share: f64,
+    /// Row locks of all over row locks of those that are not blocked, at least 1: the conflict
+    /// ratio (Weikum, Hasse, Mönkeberg and Zabback 1994). A transaction holds at least one.
+    pub conflict_ratio: f64,
+    /// The longest anybody has waited.
+    pub oldest_wait: Duration,
+}
+
+impl Locks {
+    /// The transaction of a backend.
+    #[must_use]
+    pub fn transaction(&self, backend: u32) -> Option<&Transaction> {
+        self.transactions.iter().find(|one| one.backend == backend)
+    }
+
+    /// How much of it is stuck.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        let count = |wanted: Activity| {
+            self.transactions.iter().filter(|one| one.activity == wanted).count()
+        };
+        let (blocked, runs) = (count(Activity::Waits), count(Activity::Runs));
+        let weight = |one: &Transaction| one.rows_locked.max(1) as f64;
+        let all: f64 = self.transactions.iter().map(weight).sum();
+        let is_free = |one: &&Transaction| one.activity != Activity::Waits;
+        let free: f64 = self.transactions.iter().filter(is_free).map(weight).sum();
+        let waits = self.transactions.iter().filter(|one| one.activity == Activity::Waits);
+        Pressure {
+            blocked,
+            rolling_back: count(Activity::RollsBack),
+            blocked_share: if blocked == 0 {
+                0.0
+            } else {
+                blocked as f64 / (blocked + runs) as f64
+            },
+            // Nobody is free: as bad as it can be without being infinite.
+            conflict_ratio: if all > 0.0 { all / free.max(1.0) } else { 1.0 },
+            oldest_wait: waits.map(|one| one.for_time).max().unwrap_or_default(),
+        }
+    }
+
+    /// Those that block others and wait for nobody, those with most behind them first; and of
+    /// each circle the one that is in it longest.
+    #[must_use]
+    pub fn roots(&self) -> Vec<Root> {
+        tree::roots(self)
+    }
+
+    /// Who waits behind a root, as a tree: each waiter once, at the first place it is met.
+    #[must_use]
+    pub fn tree(&self, root: u32) -> Branch {
+        tree::tree(self, root)
+    }
+
+    /// What each backend waits for, and which backends hold it.
+    fn blockers(&self) -> HashMap<u32, Vec<u32>> {
+        let mut blockers: HashMap<u32, Vec<u32>> = HashMap::new();
+        for wait in self.waits.iter().filter(|wait| wait.waiter != wait.blocker) {
+            blockers.entry(wait.waiter).or_default().push(wait.blocker);
+        }
+        blockers
+    }
+
+    /// Which backends wait for each backend, in the order of the look.
+    fn waiters(&self) -> HashMap<u32, Vec<u32>> {
+        let mut waiters: HashMap<u32, Vec<u32>> = HashMap::new();
+        for wait in self.waits.iter().filter(|wait| wait.waiter != wait.blocker) {
+            let of = waiters.entry(wait.blocker).or_default();
+            if !of.contains(&wait.waiter) {
+                of.push(wait.waiter);
+            }
+        }
+        waiters
+    }
+}
