@@ -10,6 +10,7 @@ mod drill;
 mod exit;
 mod guard;
 mod import;
+mod locks;
 mod pins;
 mod show;
 mod status;
@@ -39,6 +40,7 @@ enum Command {
     Status(status::Status),
     Classes(classes::Classes),
     Pins(pins::Pins),
+    Locks(locks::Locks),
     Switch(switch::Switch),
     Demo(demo::Demo),
     Drill(drill::Drill),
@@ -61,6 +63,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Status(status) => status.run(),
         Command::Classes(classes) => classes.run(),
         Command::Pins(pins) => pins.run(),
+        Command::Locks(locks) => locks.run(),
         Command::Switch(switch) => switch.run(),
         Command::Demo(demo) => demo.run(),
         Command::Drill(drill) => drill.run(),

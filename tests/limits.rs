@@ -274,8 +274,11 @@ async fn invariant_8_control_connections_are_there_from_the_start_and_come_back(
         threads.into_iter().filter(|t| t.user == CONTROL.name).map(|t| t.id).collect::<Vec<_>>()
     };
     scene.becomes("/upstream/control", 2).await;
-    let before = control(&mut scene.probe).await;
-    assert_eq!(before.len(), 2, "before any client came");
+    // Two that cancel, and one that observes.
+    let before = eventually("all are there before any client came", SOON, async || {
+        Some(control(&mut scene.probe).await).filter(|threads| threads.len() == 3)
+    })
+    .await;
     let mut client = scene.client().await;
     for id in &before {
         scene.probe.conn().query_drop(format!("KILL CONNECTION {id}")).await.unwrap();

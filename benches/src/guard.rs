@@ -19,6 +19,8 @@ pub(crate) const UPSTREAM_CONNECTIONS: u32 = 40;
 
 /// Connections to the server that the guard keeps for itself, which is its default.
 pub(crate) const CONTROL_CONNECTIONS: u32 = 2;
+/// Connections that it reserves: those, and the one that observes.
+pub(crate) const RESERVED_CONNECTIONS: u32 = CONTROL_CONNECTIONS + 1;
 
 /// A tag whose statements meet a limit of one, without a queue.
 pub(crate) const LIMITED: &str = "feature='limited'";

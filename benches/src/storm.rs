@@ -60,7 +60,7 @@ pub(crate) fn run(stage: &Stage, options: &Options) -> Result<()> {
         blow(stage, &stage.haproxy()?, options)?,
     ];
     if let Some(target) = stage.guard(guard::Config::Paced) {
-        let configured = guard::UPSTREAM_CONNECTIONS + guard::CONTROL_CONNECTIONS;
+        let configured = guard::UPSTREAM_CONNECTIONS + guard::RESERVED_CONNECTIONS;
         let storm = blow(stage, &target, options)?;
         storms.push(Storm { upstream_configured: Some(configured), ..storm });
     }

@@ -8,6 +8,7 @@
 //! | `GET /api/v1/status` | [`Status`] |
 //! | `GET /api/v1/classes` | list of [`ClassStatus`](crate::control::ClassStatus) |
 //! | `GET /api/v1/pins` | list of [`PinnedSession`](crate::control::PinnedSession) |
+//! | `GET /api/v1/locks` | [`LocksStatus`](crate::control::LocksStatus) |
 //! | `GET /api/v1/switches` | list of [`SwitchStatus`](crate::control::SwitchStatus) |
 //! | `POST /api/v1/switches` | takes a [`SwitchOrder`], answers with the list |
 //! | `DELETE /api/v1/switches` | takes a [`SwitchClear`], answers with the list |
@@ -25,6 +26,7 @@ mod guarded;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State as Shared};
@@ -52,6 +54,7 @@ pub fn router(operations: Ops) -> Router {
         .route("/status", get(async |Shared(ops): Shared<Ops>| Json(ops.status())))
         .route("/classes", get(async |Shared(ops): Shared<Ops>| Json(ops.classes())))
         .route("/pins", get(async |Shared(ops): Shared<Ops>| Json(ops.pins())))
+        .route("/locks", get(locks))
         .route("/switches", get(list_switches).post(set_switch).delete(clear_switch))
         .route("/reload", post(reload))
         .route("/drain", post(drain));
@@ -109,6 +112,25 @@ async fn ready(Shared(ops): Shared<Ops>) -> Response {
 async fn metrics(Shared(ops): Shared<Ops>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], ops.metrics())
         .into_response()
+}
+
+/// How long a look at the database is waited for, and how often it is asked for meanwhile.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What is there may be old, or nothing: whoever asks has the database looked at now.
+async fn locks(Shared(ops): Shared<Ops>) -> Response {
+    let asked = Instant::now();
+    ops.look_closely();
+    loop {
+        let status = ops.locks();
+        let waited = asked.elapsed();
+        let is_new = status.seen_ms_ago.is_some_and(|ago| u128::from(ago) < waited.as_millis());
+        if is_new || waited > LOOK_WITHIN {
+            return Json(status).into_response();
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 async fn list_switches(Shared(ops): Shared<Ops>) -> Response {

@@ -41,7 +41,7 @@ pub use self::listen::{AuthPlugin, Listener, ListenerTls};
 pub use self::native::NativeLimits;
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
 use self::source::Source;
-pub use self::upstream::{Auth, Control, Engine, Pooling, Upstream, UpstreamTls, User};
+pub use self::upstream::{Auth, Control, Engine, Observe, Pooling, Upstream, UpstreamTls, User};
 pub use self::value::{Bytes, Endpoint};
 
 /// Everything the file can say. Field docs are the reference manual: `docs/configuration.md` and
@@ -59,6 +59,9 @@ pub struct Config {
     pub upstream: Upstream,
     /// The reserved connections over which statements are cancelled and clients' accounts are checked.
     pub control: Control,
+    /// What is asked of the database about itself.
+    #[serde(default)]
+    pub observe: Observe,
     /// How clients prove who they are.
     #[serde(default)]
     pub auth: Auth,

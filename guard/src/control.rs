@@ -4,6 +4,8 @@
 //! command line reads the same types back. Everything here is a copy of a moment; nothing keeps the
 //! guard's locks.
 
+mod locks;
+
 use std::time::{Duration, Instant};
 
 use policy::admission::Usage;
@@ -11,6 +13,7 @@ use policy::class::Mode;
 use policy::switch;
 use serde::{Deserialize, Serialize};
 
+pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus};
 use crate::config::TargetText;
 
 /// What an operator may ask. Methods return at once; none waits for the database.
@@ -23,6 +26,12 @@ pub trait Operations: Send + Sync + 'static {
 
     /// The sessions that are pinned, longest first.
     fn pins(&self) -> Vec<PinnedSession>;
+
+    /// Who waits for whom in the database, as it was seen last.
+    fn locks(&self) -> LocksStatus;
+
+    /// Has the database looked at closely for a while.
+    fn look_closely(&self);
 
     /// The switches that are set, oldest first.
     fn switches(&self) -> Vec<SwitchStatus>;

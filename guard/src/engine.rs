@@ -13,7 +13,10 @@ use crate::{
     config::NativeLimits,
     listener::Arrival,
     metrics::ConnectOutcome,
-    upstream::{Upstream, control::Backend},
+    upstream::{
+        Upstream,
+        control::{Backend, Courier},
+    },
 };
 
 /// A database's protocol, and what all its sessions share.
@@ -31,6 +34,8 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
     type ConnectError: ConnectError;
     /// What connections are set to as a net below the guard's own limits.
     type Nets: Debug + Send + Sync;
+    /// How reserved connections are opened and used.
+    type Courier: Courier;
     /// How clients of one listener log in.
     type Login: Debug + Send + Sync;
 

@@ -22,6 +22,7 @@ pub mod session;
 pub mod gate;
 
 pub mod herd;
+pub mod observer;
 pub mod upstream;
 
 pub mod engine;

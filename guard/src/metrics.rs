@@ -8,6 +8,7 @@
 //!
 //! There is no global recorder, so two guards in one process do not meet.
 
+mod database;
 pub mod label;
 pub mod table;
 
@@ -29,9 +30,10 @@ use policy::refusal::Reason;
 
 use crate::session::pins::Pin;
 
+pub use self::database::DatabaseMetrics;
 pub use self::label::{
-    CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect, Label,
-    Reload, StatementOutcome, TransactionOutcome,
+    Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
+    Label, LookOutcome, Reload, StatementOutcome, TransactionOutcome,
 };
 use self::table::{Metric, Type};
 
@@ -44,6 +46,8 @@ pub struct Metrics {
     pub clients: ClientMetrics,
     /// Of the database's side.
     pub upstream: UpstreamMetrics,
+    /// Of the database itself.
+    pub database: DatabaseMetrics,
     /// Of the guard itself.
     pub guard: GuardMetrics,
 }
@@ -168,9 +172,10 @@ impl Metrics {
             draining: make.gauge("guard_draining", &[]),
             switches: make.gauge("guard_switches", &[]),
         };
+        let database = DatabaseMetrics::new(&make);
         let handle = recorder.handle();
         let none = ArcSwap::from_pointee(Vec::new());
-        let metrics = Self { recorder, handle, classes: none, clients, upstream, guard };
+        let metrics = Self { recorder, handle, classes: none, clients, upstream, database, guard };
         metrics.set_classes(classes);
         metrics
     }

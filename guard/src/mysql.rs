@@ -158,6 +158,7 @@ impl Engine for MySql {
     type Memory = Memory;
     type ConnectError = ConnectError;
     type Nets = Nets;
+    type Courier = MySqlCourier;
     type Login = LoginContext;
 
     fn nets(limits: &NativeLimits) -> Nets {

@@ -10,8 +10,9 @@ use tracing::{info, warn};
 use crate::{
     config::Config,
     control::{
-        ClassStatus, ClientsStatus, Declined, Operations, PinnedSession, State, Status,
-        SwitchOrder, SwitchStatus, UpstreamStatus, mode_name, whole_ms,
+        ClassStatus, ClientsStatus, Declined, Describe, LockClient, LocksStatus, Operations,
+        PinnedSession, State, Status, SwitchOrder, SwitchStatus, UpstreamStatus, mode_name,
+        whole_ms,
     },
     engine::Engine,
     metrics::{ClientState, ConnectionState, Label as _, Reload},
@@ -51,7 +52,11 @@ impl<E: Engine> Operator<E> {
     pub fn observe(&self) {
         let now = Instant::now();
         let metrics = &self.shared.metrics;
-        metrics.observe(&self.shared.gate.snapshot(now));
+        let snapshot = self.shared.gate.snapshot(now);
+        metrics.observe(&snapshot);
+        if snapshot.overall.queued > 0 {
+            self.shared.sight.suspect();
+        }
         let cards = self.shared.sessions.all();
         for state in ClientState::ALL.iter().filter(|state| **state != ClientState::LoggingIn) {
             let count = cards.iter().filter(|card| card.state() == *state).count();
@@ -142,6 +147,22 @@ impl<E: Engine> Operations for Operator<E> {
         let mut pins: Vec<_> = cards.iter().filter_map(|card| pinned(card, now)).collect();
         pins.sort_by_key(|pin| std::cmp::Reverse(pin.for_ms));
         pins
+    }
+
+    fn locks(&self) -> LocksStatus {
+        let cards = self.shared.sessions.all();
+        let policy = self.shared.policy.load();
+        let client = |backend| {
+            let card = cards.iter().find(|card| card.is_served_by(backend))?;
+            let class = policy.class(card.class()).name.clone();
+            Some(LockClient { session: card.id, address: card.peer.to_string(), class })
+        };
+        let seen = self.shared.sight.seen();
+        Describe { seen: &seen, statements: &self.shared.statements, client }.status(Instant::now())
+    }
+
+    fn look_closely(&self) {
+        self.shared.sight.suspect();
     }
 
     fn switches(&self) -> Vec<SwitchStatus> {

@@ -167,6 +167,7 @@ impl Engine for Postgres {
     type Memory = Memory;
     type ConnectError = ConnectError;
     type Nets = Nets;
+    type Courier = PostgresCourier;
     type Login = LoginContext;
 
     fn nets(limits: &NativeLimits) -> Nets {

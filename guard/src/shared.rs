@@ -21,6 +21,7 @@ use crate::{
     engine::Engine,
     gate::Gate,
     metrics::Metrics,
+    observer::Sight,
     session::{buffers::Buffers, registry::Sessions},
     upstream::Upstream,
 };
@@ -48,6 +49,8 @@ pub struct Shared<E: Engine> {
     pub options: SessionOptions,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
+    /// What the database says of itself.
+    pub sight: Arc<Sight>,
     /// Whether the guard shuts down: sessions end between transactions.
     pub draining: AtomicBool,
 }

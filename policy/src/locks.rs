@@ -16,6 +16,7 @@ mod tree;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 pub use tree::{Branch, Root};
@@ -114,6 +115,18 @@ pub struct Object {
     pub index: String,
     /// The key or the place of the row, as the server tells it.
     pub key: String,
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        for part in
+            [&self.table, &self.index, &self.key].into_iter().filter(|part| !part.is_empty())
+        {
+            write!(f, " {part}")?;
+        }
+        Ok(())
+    }
 }
 
 /// How much of what is open is stuck.

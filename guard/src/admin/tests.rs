@@ -7,7 +7,7 @@ use policy::switch::Target;
 
 use super::*;
 use crate::control::{
-    ClassStatus, ClientsStatus, Declined, PinnedSession, SwitchStatus, UpstreamStatus,
+    ClassStatus, ClientsStatus, Declined, LocksStatus, PinnedSession, SwitchStatus, UpstreamStatus,
 };
 
 /// A guard that only remembers what it was asked.
@@ -52,6 +52,12 @@ impl Operations for Fake {
             statement: Some("create temporary table t ( a int )".into()),
         }]
     }
+
+    fn locks(&self) -> LocksStatus {
+        LocksStatus { blocked: 3, seen_ms_ago: Some(0), ..LocksStatus::default() }
+    }
+
+    fn look_closely(&self) {}
 
     fn switches(&self) -> Vec<SwitchStatus> {
         self.switches.lock().clone()

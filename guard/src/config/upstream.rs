@@ -133,6 +133,21 @@ pub struct Control {
     pub address: Option<Endpoint>,
 }
 
+/// `[observe]`: what is asked of the database about itself: who waits for whom, and how much is stuck.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Observe {
+    /// Whether it is asked, over one more reserved connection of the `[control]` account. MySQL and
+    /// MariaDB: that needs `PROCESS`, and on MySQL `SELECT` on `performance_schema`.
+    pub enabled: bool,
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
 /// `[auth]`: how clients prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

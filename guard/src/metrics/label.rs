@@ -171,6 +171,30 @@ labels! {
         Failed = "failed",
     }
 
+    /// What an open transaction does in the database.
+    Activity as "activity" {
+        /// Its statement is worked on.
+        Runs = "runs",
+        /// It waits for its client.
+        Idle = "idle",
+        /// It waits for a lock.
+        Waits = "waits",
+        /// It is being committed.
+        Commits = "commits",
+        /// It is being undone.
+        RollsBack = "rolls_back",
+        /// It was prepared for two-phase commit.
+        Prepared = "prepared",
+    }
+
+    /// What came of a question to the database.
+    LookOutcome as "outcome" {
+        /// It was answered.
+        Ok = "ok",
+        /// It was refused, or the answer could not be read.
+        Failed = "failed",
+    }
+
     /// How a reload ended.
     Reload as "outcome" {
         /// The new configuration holds.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use policy::refusal::Reason;
 
 use super::label::{
-    CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect, Label,
-    Reload, StatementOutcome, TransactionOutcome,
+    Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
+    Label, LookOutcome, Reload, StatementOutcome, TransactionOutcome,
 };
 use crate::session::pins::Pin;
 
@@ -146,6 +146,37 @@ metrics! {
         "Time to connect and log in to the server.";
     "guard_upstream_discards_total" Counter, "connections" []
         "Connections closed because it was not certain that they were clean.";
+
+    "guard_database_connected" Gauge, "connections" []
+        "Connections that the server has, of whatever clients.";
+    "guard_database_running" Gauge, "connections" []
+        "Connections that the server works for, those that wait for a lock included.";
+    "guard_database_lock_waiting" Gauge, "connections" []
+        "Connections that wait for a lock, as the server counts them; MySQL's and MariaDB's count may drift.";
+    "guard_database_idle_in_transaction" Gauge, "connections" []
+        "Connections whose client leaves a transaction open; PostgreSQL.";
+    "guard_database_history_length" Gauge, "transactions" []
+        "Length of InnoDB's history list.";
+    "guard_database_lock_waits_total" Counter, "waits" []
+        "Waits for row locks since the server started; MySQL and MariaDB.";
+    "guard_database_lock_wait_milliseconds_total" Counter, "milliseconds" []
+        "Time waited for row locks since the server started; MySQL and MariaDB.";
+    "guard_database_deadlocks_total" Counter, "deadlocks" []
+        "Deadlocks since the server started; not told by MySQL.";
+    "guard_database_transactions" Gauge, "transactions" [set::<Activity>()]
+        "Transactions open at the last look, by what they did.";
+    "guard_database_blocked_share" Gauge, "ratio" []
+        "Transactions that wait for a lock over those that wait or run.";
+    "guard_database_conflict_ratio" Gauge, "ratio" []
+        "Row locks of all transactions over those of the ones that do not wait.";
+    "guard_database_oldest_lock_wait_seconds" Gauge, "seconds" []
+        "The longest that anybody had waited for a lock at the last look.";
+    "guard_database_root_blockers" Gauge, "transactions" []
+        "Transactions that others wait for and that wait for nobody.";
+    "guard_database_looks_total" Counter, "questions" [set::<LookOutcome>()]
+        "Questions to the server by outcome.";
+    "guard_database_look_seconds" HISTOGRAM, "seconds" []
+        "Time that the server took to answer one.";
 }
 
 /// `docs/metrics.md`.

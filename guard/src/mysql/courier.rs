@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use observe::server::Server;
 use thiserror::Error;
 use wire::mysql::command::{self, Command};
 
@@ -90,6 +91,26 @@ impl Courier for MySqlCourier {
             batch.remove(0).answer(told);
         }
         Ok(())
+    }
+
+    const VERSION_SQL: &'static str = "SELECT VERSION()";
+
+    fn server(version: &str) -> Server {
+        Server::of_mysql(version)
+    }
+
+    async fn query(
+        connection: &mut Connection,
+        sql: &str,
+    ) -> Result<Result<Rows, String>, OpenError> {
+        // What only sets something answers without rows.
+        if sql.starts_with("SET ") {
+            return Ok(match connection.execute(sql.as_bytes()).await? {
+                Answer::Ok(_) => Ok(Rows::new()),
+                Answer::Err(error) => Err(error.to_string()),
+            });
+        }
+        Ok(connection.query(sql.as_bytes()).await?.map_err(|error| error.to_string()))
     }
 
     async fn ended(connection: &mut Connection) {

@@ -7,6 +7,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
+use observe::{Rows, server::Server};
 use thiserror::Error;
 
 use super::{
@@ -82,6 +83,19 @@ impl Courier for PostgresCourier {
             batch.remove(0).answer(one(answer));
         }
         Ok(())
+    }
+
+    const VERSION_SQL: &'static str = "SHOW server_version";
+
+    fn server(version: &str) -> Server {
+        Server::of_postgres(version)
+    }
+
+    async fn query(
+        connection: &mut Connection,
+        sql: &str,
+    ) -> Result<Result<Rows, String>, ControlOpenError> {
+        Ok(connection.query(sql.as_bytes()).await?.map_err(|error| error.to_string()))
     }
 
     async fn ended(connection: &mut Connection) {

@@ -23,6 +23,7 @@ use crate::{
     listener::Listener,
     metrics::Metrics,
     notify::{Condition, Notifier},
+    observer::{Observer, Sight},
     operations::Operator,
     session::{buffers::Buffers, registry::Sessions},
     shared::{SessionOptions, Shared},
@@ -43,6 +44,7 @@ pub(super) struct Assembly<E: Engine> {
     admin: TcpListener,
     metrics: Option<TcpListener>,
     operator: Arc<Operator<E>>,
+    observer: Option<Observer<E::Courier>>,
     drain: Arc<Notify>,
     drain_timeout: Duration,
     notifier: Arc<Notifier>,
@@ -52,6 +54,7 @@ pub(super) struct Assembly<E: Engine> {
 pub(super) struct Parts<E: Engine> {
     pub engine: E,
     pub target: Arc<Target>,
+    pub courier: Arc<E::Courier>,
     pub control: Control,
     pub identity: Arc<str>,
     pub listeners: Vec<Listener<E>>,
@@ -66,6 +69,13 @@ impl<E: Engine> Assembly<E> {
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new(&config.class_names()));
         metrics.upstream.limit.set(f64::from(config.upstream.connections));
+        let sight = Arc::new(Sight::default());
+        let observer = config.observe.enabled.then(|| Observer {
+            courier: parts.courier,
+            identity: Arc::clone(&parts.identity),
+            sight: Arc::clone(&sight),
+            metrics: Arc::clone(&metrics),
+        });
         let upstream = Upstream::new(UpstreamOptions {
             target: parts.target,
             connections: config.upstream.connections,
@@ -80,7 +90,7 @@ impl<E: Engine> Assembly<E> {
             nets: E::nets(&config.native_limits()),
             metrics: Arc::clone(&metrics),
         });
-        let shared = share(config, upstream, parts.engine, metrics);
+        let shared = share(config, upstream, parts.engine, metrics, sight);
         let drain = Arc::new(Notify::new());
         let admin = listen(config.admin.address)?;
         let metrics = config.admin.metrics_address.map(listen).transpose()?;
@@ -93,6 +103,7 @@ impl<E: Engine> Assembly<E> {
             admin,
             metrics,
             operator: Arc::new(operator),
+            observer,
             drain,
             drain_timeout: config.guard.drain_timeout,
             notifier,
@@ -129,6 +140,9 @@ impl<E: Engine> Assembly<E> {
         tasks.spawn(async move { shared.upstream.run_idle_reaper().await });
         let operator = Arc::clone(&self.operator);
         tasks.spawn(async move { upkeep(&operator).await });
+        if let Some(observer) = self.observer {
+            tasks.spawn(observer.run());
+        }
         let operations: Arc<dyn Operations> = Arc::clone(&self.operator) as _;
         tasks.spawn(serve(self.admin, admin::router(Arc::clone(&operations))));
         if let Some(listener) = self.metrics {
@@ -198,6 +212,7 @@ fn share<E: Engine>(
     upstream: Arc<Upstream<E>>,
     engine: E,
     metrics: Arc<Metrics>,
+    sight: Arc<Sight>,
 ) -> Arc<Shared<E>> {
     let now = Instant::now();
     let policy = Arc::new(config.policy());
@@ -226,6 +241,7 @@ fn share<E: Engine>(
         engine,
         options,
         metrics,
+        sight,
         draining: AtomicBool::new(false),
     })
 }

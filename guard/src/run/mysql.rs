@@ -35,8 +35,8 @@ pub(super) async fn start(
     let target = Arc::new(upstream_target(config)?);
     let account = Account::new(config.control.user.as_str(), config.control.password.clone());
     let greeting = connect::probe(&target, Some(&account)).await?;
-    let courier = MySqlCourier { target: control_target(config, &target), account };
-    let (control, identity) = Control::open(courier, config.control.connections).await?;
+    let courier = Arc::new(MySqlCourier { target: control_target(config, &target), account });
+    let (control, identity) = Control::open(&courier, config.control.connections).await?;
     let local_infile = local_infile(config);
     let welcome = Welcome {
         connection_id: 0,
@@ -50,7 +50,8 @@ pub(super) async fn start(
     let rsa = Arc::new(RsaKey::generate().map_err(|_| StartError::Key)?);
     let listeners = listeners(config, &users, &rsa)?;
     let engine = MySql::new(welcome, local_infile);
-    Assembly::new(config, source, Parts { engine, target, control, identity, listeners })
+    let parts = Parts { engine, target, courier, control, identity, listeners };
+    Assembly::new(config, source, parts)
 }
 
 fn users(config: &Config, target: &Arc<Target>) -> Result<Arc<Users>, StartError> {

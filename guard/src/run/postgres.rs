@@ -47,18 +47,18 @@ pub(super) async fn start(
     let probe = connect::connect(&target, &account, &wishes).await?;
     let version = probe.parameters.iter().find(|(name, _)| **name == *b"server_version");
     let version = version.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
-    let courier = PostgresCourier {
+    let courier = Arc::new(PostgresCourier {
         target: Arc::clone(&control_target),
         account: Arc::clone(&account),
         database: database.clone(),
-    };
-    let (control, identity) = Control::open(courier, config.control.connections).await?;
+    });
+    let (control, identity) = Control::open(&courier, config.control.connections).await?;
     let users = users(config, control_target, account, database)?;
     let listeners = listeners(config, &users)?;
     let admin = &config.admin;
     let console = Arc::new(Console::new(admin.users.clone(), admin.stats_users.clone()));
     let engine = Postgres::new(version.unwrap_or_default(), Arc::clone(&console));
-    let parts = Parts { engine, target, control, identity, listeners };
+    let parts = Parts { engine, target, courier, control, identity, listeners };
     let assembly = Assembly::new(config, source, parts)?;
     console.connect(Arc::downgrade(&assembly.operator()));
     Ok(assembly)

@@ -5,15 +5,19 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
+use policy::class::ClassId;
 
 use super::{interrupt::Interrupt, pins::Pins};
-use crate::metrics::{ClientState, Label as _};
+use crate::{
+    metrics::{ClientState, Label as _},
+    upstream::control::Backend,
+};
 
 /// The first id the guard gives a client. Servers count from 1, so an id that a client got from
 /// the guard is not taken for one of the server's.
@@ -40,6 +44,10 @@ pub struct Card {
     state: AtomicU8,
     /// When it began to wait for its turn last, in microseconds after `since`.
     waits_from: AtomicU64,
+    /// What serves it in the database, or served it last.
+    backend: AtomicU32,
+    /// The class of what it did there.
+    class: AtomicU16,
     /// Its pins, while it has any.
     pins: Mutex<Option<ShownPins>>,
 }
@@ -75,6 +83,27 @@ impl Card {
     pub fn state(&self) -> ClientState {
         let index = usize::from(self.state.load(Ordering::Relaxed));
         ClientState::ALL.get(index).copied().unwrap_or(ClientState::Idle)
+    }
+
+    /// Shows what serves it from now on, and the class of what it does there.
+    pub fn set_backend(&self, backend: Backend, class: ClassId) {
+        self.backend.store(backend.id, Ordering::Relaxed);
+        self.class.store(class.0, Ordering::Relaxed);
+    }
+
+    /// Whether this backend runs its statement or has its transaction open. Where that is over,
+    /// the backend may serve somebody else.
+    pub fn is_served_by(&self, backend: u32) -> bool {
+        let is_served = !matches!(
+            self.state(),
+            ClientState::Idle | ClientState::Waiting | ClientState::LoggingIn
+        );
+        is_served && self.backend.load(Ordering::Relaxed) == backend
+    }
+
+    /// The class of what it does, or did last.
+    pub fn class(&self) -> ClassId {
+        ClassId(self.class.load(Ordering::Relaxed))
     }
 
     /// How long it has waited for its turn at `now`, while it does.
@@ -164,6 +193,8 @@ impl Sessions {
             interrupt: Interrupt::default(),
             ended: AtomicBool::new(false),
             state: AtomicU8::new(ClientState::Idle as u8),
+            backend: AtomicU32::new(0),
+            class: AtomicU16::new(ClassId::DEFAULT.0),
             pins: Mutex::new(None),
         });
         self.by_id.lock().insert(id, Arc::clone(&card));

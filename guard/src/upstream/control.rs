@@ -9,7 +9,7 @@
 //! Invariant 6: nothing else in the guard cancels anything.
 
 use std::{
-    fmt::Display,
+    fmt::{Debug, Display},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use observe::{Rows, server::Server};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
@@ -99,7 +100,7 @@ impl Order {
 }
 
 /// Opens reserved connections and carries orders to the database: what an engine brings.
-pub trait Courier: Send + Sync + 'static {
+pub trait Courier: Debug + Send + Sync + 'static {
     /// A reserved connection.
     type Link: Send + 'static;
     /// Why there is none, or none any more.
@@ -115,6 +116,18 @@ pub trait Courier: Send + Sync + 'static {
         link: &mut Self::Link,
         batch: &mut Vec<Order>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Asks which version it is.
+    const VERSION_SQL: &'static str;
+
+    /// Which server such a version means.
+    fn server(version: &str) -> Server;
+
+    /// Asks something, and reads the rows of the answer; inside, why the database refused.
+    fn query(
+        link: &mut Self::Link,
+        sql: &str,
+    ) -> impl Future<Output = Result<Result<Rows, String>, Self::Error>> + Send;
 
     /// Returns when the server has ended a connection that waits. Cancel-safe.
     fn ended(link: &mut Self::Link) -> impl Future<Output = ()> + Send;
@@ -134,19 +147,18 @@ impl Control {
     /// # Errors
     /// When the first of them cannot be opened: the guard should not start without.
     pub async fn open<C: Courier>(
-        courier: C,
+        courier: &Arc<C>,
         connections: u32,
     ) -> Result<(Self, Arc<str>), C::Error> {
         let (requests, queue) = mpsc::channel(QUEUE_LEN);
         let queue = Arc::new(tokio::sync::Mutex::new(queue));
         let (first, identity) = courier.connect().await?;
         let identity: Arc<str> = identity.into();
-        let courier = Arc::new(courier);
         let working = Arc::new(AtomicU32::new(0));
         let mut opened = Some(first);
         for _ in 0..connections.max(1) {
             let worker = Worker {
-                courier: Arc::clone(&courier),
+                courier: Arc::clone(courier),
                 queue: Arc::clone(&queue),
                 identity: Arc::clone(&identity),
                 working: Arc::clone(&working),

@@ -19,7 +19,7 @@ use std::{
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use thiserror::Error;
 
-use super::Upstream;
+use super::{Upstream, control::Backend};
 use crate::{
     engine::{ConnectError, Connection as _, Engine, OpenError},
     metrics::ConnectOutcome,
@@ -253,6 +253,11 @@ impl<E: Engine> Lease<E> {
     /// true.
     pub fn give_back(mut self) {
         self.0.settled = true;
+    }
+
+    /// Who serves the connection at the server.
+    pub fn backend(&self) -> Backend {
+        self.0.connection.backend()
     }
 
     /// Whether the connection is of `pool`.

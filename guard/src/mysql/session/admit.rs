@@ -137,6 +137,7 @@ impl Session {
             };
             match hand_over(&mut lease, incoming).await {
                 Ok(()) if self.begin(&mut lease).await.is_ok() => {
+                    self.entry.card.set_backend(lease.backend(), task.class);
                     self.lease = Some(lease);
                     return Ok(true);
                 }

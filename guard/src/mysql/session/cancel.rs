@@ -38,9 +38,9 @@ use super::{
 };
 use crate::session::cause_of;
 use crate::{
-    engine,
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     mysql::{
+        Lease,
         connection::{Answer, Lost},
         handover,
     },
@@ -100,7 +100,7 @@ impl Session {
             (Stop::Killed, _) => Cause::Killed,
             _ => Cause::ClientGone,
         };
-        let Some(backend) = self.lease.as_deref().map(engine::Connection::backend) else {
+        let Some(backend) = self.lease.as_ref().map(Lease::backend) else {
             return Err(End::UpstreamLost);
         };
         debug!(

@@ -32,7 +32,6 @@ use super::{
     unit::Task,
 };
 use crate::{
-    engine::Connection as _,
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     postgres::{
         client::{ClientError, Message},

@@ -223,6 +223,7 @@ impl Session {
                 }
                 Ok(()) if self.begin(&mut lease).await.is_ok() => {
                     lease.last_used_by = self.identity();
+                    self.entry.card.set_backend(lease.backend(), task.class);
                     self.lease = Some(lease);
                     return Ok(true);
                 }
