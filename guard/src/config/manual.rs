@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::Config;
 
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [(&str, &str, &str); 13] = [
+const SECTIONS: [(&str, &str, &str); 14] = [
     ("upstream", "Upstream", "[upstream]"),
     ("control", "Control", "[control]"),
+    ("observe", "Observe", "[observe]"),
     ("listener", "Listener", "[[listener]]"),
     ("auth", "Auth", "[auth]"),
     ("user", "User", "[[user]]"),
