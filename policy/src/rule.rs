@@ -46,14 +46,32 @@ impl Pattern {
     /// Whether the whole of `name` fits. Linear in the name times the number of stars.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
+        self.matches_at(name.len(), |at| name[at])
+    }
+
+    /// Whether `schema`, a dot and `name` fit as a whole; they need not be written one behind the
+    /// other for that.
+    fn matches_qualified(&self, schema: &[u8], name: &[u8]) -> bool {
+        self.matches_at(schema.len() + 1 + name.len(), |at| {
+            let behind = at.checked_sub(schema.len());
+            match behind {
+                None => schema[at],
+                Some(0) => b'.',
+                Some(behind) => name[behind - 1],
+            }
+        })
+    }
+
+    /// Whether `len` bytes fit.
+    fn matches_at(&self, len: usize, byte: impl Fn(usize) -> u8) -> bool {
         let pattern = self.0.as_bytes();
         let (mut p, mut n) = (0, 0);
         let mut retry: Option<(usize, usize)> = None;
-        while n < name.len() {
+        while n < len {
             if pattern.get(p) == Some(&b'*') {
                 retry = Some((p + 1, n));
                 p += 1;
-            } else if pattern.get(p) == Some(&name[n]) {
+            } else if pattern.get(p) == Some(&byte(n)) {
                 p += 1;
                 n += 1;
             } else if let Some((after_star, from)) = retry {
@@ -112,7 +130,7 @@ impl Facts<'_> {
                 return pattern.matches(table.name.as_bytes());
             }
             let schema = table.schema.as_deref().unwrap_or(self.database);
-            pattern.matches(format!("{schema}.{}", table.name).as_bytes())
+            pattern.matches_qualified(schema.as_bytes(), table.name.as_bytes())
         })
     }
 
