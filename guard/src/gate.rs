@@ -15,23 +15,31 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use policy::{
     admission::{self, Admission, Admitted, Arrival, Event, Outcome, Snapshot, Verdict},
     class::{ClassId, Policy},
     refusal::Refusal,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
+
+/// How long somebody waits before what others hold back for themselves is freed
+/// (`upstream::linger`).
+pub const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The pause between two such steps where the first did not help: it may yet have been enough.
+const STEP: Duration = Duration::from_millis(10);
 
 /// Who may run, shared by all sessions.
 #[derive(Debug)]
 pub struct Gate {
     core: Mutex<Core>,
-    /// Wakes the timer when somebody began to wait.
+    /// Wakes the timer when somebody waits who must be looked at earlier than it will look.
     waiting: Notify,
 }
 
@@ -39,7 +47,18 @@ pub struct Gate {
 struct Core {
     admission: Admission,
     /// Who waits for which ticket. Bounded by the queues of the admission.
-    tickets: HashMap<admission::Ticket, oneshot::Sender<Result<Admitted, Refusal>>>,
+    tickets: HashMap<admission::Ticket, Waiter, RandomState>,
+    /// When the timer looks next; `None` while it waits to be woken.
+    looks_at: Option<Instant>,
+}
+
+/// Somebody with a ticket.
+#[derive(Debug)]
+enum Waiter {
+    /// Whom to wake.
+    Waiting(Option<Waker>),
+    /// What it has not fetched yet.
+    Answered(Result<Admitted, Box<Refusal>>),
 }
 
 /// The answer of the gate.
@@ -56,7 +75,8 @@ pub enum Entry {
 impl Gate {
     /// A gate that nothing has passed.
     pub fn new(now: Instant, policy: Arc<Policy>) -> Arc<Self> {
-        let core = Core { admission: Admission::new(now, policy), tickets: HashMap::new() };
+        let admission = Admission::new(now, policy);
+        let core = Core { admission, tickets: HashMap::default(), looks_at: None };
         Arc::new(Self { core: Mutex::new(core), waiting: Notify::new() })
     }
 
@@ -68,13 +88,14 @@ impl Gate {
             Verdict::Admit(admitted) => Entry::Permit(self.permit(now, admitted)),
             Verdict::Shed(refusal) => Entry::Refused(refusal),
             Verdict::Wait(ticket) => {
-                let (sender, receiver) = oneshot::channel();
-                core.tickets.insert(ticket, sender);
-                self.waiting.notify_one();
-                Entry::Wait(Ticket { gate: Arc::clone(self), ticket, receiver, since: now })
+                core.tickets.insert(ticket, Waiter::Waiting(None));
+                Entry::Wait(Ticket { gate: Arc::clone(self), ticket, is_over: false })
             }
         };
         core.deliver(now);
+        if matches!(entry, Entry::Wait(_)) && core.is_due_earlier() {
+            self.waiting.notify_one();
+        }
         entry
     }
 
@@ -93,20 +114,36 @@ impl Gate {
         self.core.lock().admission.oldest_wait()
     }
 
-    /// Refuses what has waited too long, for ever. Dropping the future stops the clock: tickets
+    /// Refuses what has waited too long, for ever, and calls `help` when somebody has waited for
+    /// [`PATIENCE`], and every [`STEP`] from then on. Dropping the future stops the clock: tickets
     /// then wait for a permit alone.
-    pub async fn run_timer(&self) {
+    ///
+    /// One timer for all who wait: a timer of each one's own costs more than its whole wait at the
+    /// gate. It is set anew when it fires, not whenever the first in line goes.
+    pub async fn run_timer(&self, help: impl Fn()) {
         loop {
-            let due = self.core.lock().admission.poll_timeout();
+            let due = self.core.lock().plan(Instant::now());
             match due {
                 None => self.waiting.notified().await,
                 Some(due) => tokio::select! {
-                    () = tokio::time::sleep_until(due.into()) => {
-                        let now = Instant::now();
-                        self.with(now, |admission| admission.handle_timeout(now));
-                    }
+                    () = tokio::time::sleep_until(due.into()) => self.look(&help),
                     () = self.waiting.notified() => {}
                 },
+            }
+        }
+    }
+
+    /// What the timer does when it fires.
+    fn look(&self, help: impl Fn()) {
+        let now = Instant::now();
+        self.with(now, |admission| admission.handle_timeout(now));
+        // As long as it helps those who have waited longest.
+        while let Some(since) = self.oldest_wait()
+            && now.saturating_duration_since(since) >= PATIENCE
+        {
+            help();
+            if self.oldest_wait() == Some(since) {
+                break;
             }
         }
     }
@@ -135,17 +172,37 @@ impl Core {
         while let Some(event) = self.admission.poll() {
             let (ticket, result) = match event {
                 Event::Admitted(ticket, admitted) => (ticket, Ok(admitted)),
-                Event::Shed(ticket, refusal) => (ticket, Err(refusal)),
+                Event::Shed(ticket, refusal) => (ticket, Err(Box::new(refusal))),
             };
-            let undelivered = match self.tickets.remove(&ticket) {
-                Some(sender) => sender.send(result).err(),
-                None => Some(result),
+            let Some(waiter) = self.tickets.get_mut(&ticket) else {
+                // Nobody has the ticket any more: its turn goes to the next.
+                if let Ok(admitted) = result {
+                    self.admission.finish(now, admitted, Outcome::Ignored, Duration::ZERO);
+                }
+                continue;
             };
-            if let Some(Ok(admitted)) = undelivered {
-                // The client left between the event and now: its turn goes to the next.
-                self.admission.finish(now, admitted, Outcome::Ignored, std::time::Duration::ZERO);
+            let before = std::mem::replace(waiter, Waiter::Answered(result));
+            if let Waiter::Waiting(Some(waker)) = before {
+                waker.wake();
             }
         }
+    }
+
+    /// When the timer must look next, at `now`; it will.
+    fn plan(&mut self, now: Instant) -> Option<Instant> {
+        let impatient = self.admission.oldest_wait().map(|since| {
+            let due = since + PATIENCE;
+            if due > now { due } else { now + STEP }
+        });
+        self.looks_at = [impatient, self.admission.poll_timeout()].into_iter().flatten().min();
+        self.looks_at
+    }
+
+    /// Whether somebody must be looked at before the timer looks.
+    fn is_due_earlier(&self) -> bool {
+        let due = self.admission.poll_timeout();
+        let is_waited = self.looks_at.is_none() && self.admission.oldest_wait().is_some();
+        is_waited || due.is_some_and(|due| self.looks_at.is_none_or(|at| due < at))
     }
 }
 
@@ -154,33 +211,53 @@ impl Core {
 pub struct Ticket {
     gate: Arc<Gate>,
     ticket: admission::Ticket,
-    receiver: oneshot::Receiver<Result<Admitted, Refusal>>,
-    /// When waiting began.
-    pub since: Instant,
+    /// Whether its answer was fetched.
+    is_over: bool,
 }
 
 impl Future for Ticket {
     type Output = Result<Permit, Refusal>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.receiver).poll(context).map(|received| {
-            let result = received.expect("the gate answers every ticket before it forgets it");
-            result.map(|admitted| self.gate.permit(Instant::now(), admitted))
-        })
+        let mut core = self.gate.core.lock();
+        match core.tickets.get_mut(&self.ticket) {
+            Some(Waiter::Waiting(Some(waker))) => {
+                waker.clone_from(context.waker());
+                return Poll::Pending;
+            }
+            Some(Waiter::Waiting(waker @ None)) => {
+                *waker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Some(Waiter::Answered(_)) | None => {}
+        }
+        let answer = core.tickets.remove(&self.ticket);
+        drop(core);
+        self.is_over = true;
+        match answer {
+            Some(Waiter::Answered(Ok(admitted))) => {
+                Poll::Ready(Ok(self.gate.permit(Instant::now(), admitted)))
+            }
+            Some(Waiter::Answered(Err(refusal))) => Poll::Ready(Err(*refusal)),
+            Some(Waiter::Waiting(_)) | None => unreachable!("a ticket is answered once"),
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.receiver.close();
-        let unclaimed = self.receiver.try_recv().ok();
+        if self.is_over {
+            return;
+        }
         let now = Instant::now();
         let mut core = self.gate.core.lock();
-        if core.tickets.remove(&self.ticket).is_some() {
-            core.admission.abandon(now, self.ticket);
-        }
-        if let Some(Ok(admitted)) = unclaimed {
-            core.admission.finish(now, admitted, Outcome::Ignored, std::time::Duration::ZERO);
+        match core.tickets.remove(&self.ticket) {
+            Some(Waiter::Waiting(_)) => core.admission.abandon(now, self.ticket),
+            // It left between the answer and now: its turn goes to the next.
+            Some(Waiter::Answered(Ok(admitted))) => {
+                core.admission.finish(now, admitted, Outcome::Ignored, Duration::ZERO);
+            }
+            Some(Waiter::Answered(Err(_))) | None => {}
         }
         core.deliver(now);
     }

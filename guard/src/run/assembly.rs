@@ -135,7 +135,10 @@ impl<E: Engine> Assembly<E> {
             listening.spawn(listener.run(Arc::clone(&self.shared)));
         }
         let shared = Arc::clone(&self.shared);
-        tasks.spawn(async move { shared.gate.run_timer().await });
+        tasks.spawn(async move {
+            let end_one_hold = || _ = shared.upstream.lingering.end_one_hold();
+            shared.gate.run_timer(end_one_hold).await;
+        });
         let shared = Arc::clone(&self.shared);
         tasks.spawn(async move { shared.upstream.run_idle_reaper().await });
         let operator = Arc::clone(&self.operator);

@@ -62,9 +62,8 @@ impl Session {
             may_hold_locks,
         };
         drop(policy);
-        let (card, timer) = (&self.entry.card, &mut self.timer);
         let (asked, gone) = ((arrival, !ends_nothing), gone(&mut self.client));
-        match take_turn(&self.shared, card, timer, now, asked, gone).await {
+        match take_turn(&self.shared, &self.entry.card, now, asked, gone).await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);

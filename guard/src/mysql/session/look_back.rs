@@ -8,7 +8,7 @@
 //!   same one anyway (`upstream::linger`).
 //! - **Held.** After a statement that is likely to be asked about (it had warnings, or
 //!   `SQL_CALC_FOUND_ROWS`), the connection lingers on hold until the next statement, at most
-//!   [`HOLD_MAX`], and no longer once somebody has waited for [`HOLD_PATIENCE`](super::turn::HOLD_PATIENCE).
+//!   [`HOLD_MAX`], and no longer once somebody has waited for [`PATIENCE`](crate::gate::PATIENCE).
 //! - **Learnt.** An account that was once seen to ask has its connections held after every
 //!   statement. MariaDB keeps warnings behind statements that use no tables, and so do these then run
 //!   on the same connection.

@@ -11,9 +11,9 @@
 //!     pool ◄─────────┘
 //! ```
 
-use super::{Session, look_back, task::Task, turn::HOLD_PATIENCE};
+use super::{Session, look_back, task::Task};
 use crate::{
-    gate::{Permit, Pinned},
+    gate::{self, Permit, Pinned},
     mysql::Lease,
 };
 
@@ -60,7 +60,7 @@ impl Session {
             return None;
         }
         let oldest = self.shared.gate.oldest_wait();
-        if oldest.is_some_and(|since| self.now.saturating_duration_since(since) >= HOLD_PATIENCE) {
+        if oldest.is_some_and(|since| self.now.saturating_duration_since(since) >= gate::PATIENCE) {
             return None;
         }
         self.pinned.take().or_else(|| self.permit.as_mut().and_then(Permit::pin))

@@ -135,10 +135,8 @@ impl Session {
         drop(policy);
         // Where there is nothing to end, no permit is waited for.
         let is_end = ends_nothing && task.first.kind == Kind::Query;
-        let (card, timer) = (&self.entry.card, &mut self.timer);
-        let turn =
-            take_turn(&self.shared, card, timer, now, (arrival, !is_end), self.client.gone());
-        match turn.await {
+        let (asked, gone) = ((arrival, !is_end), self.client.gone());
+        match take_turn(&self.shared, &self.entry.card, now, asked, gone).await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
