@@ -2,28 +2,28 @@
 //!
 //! [`table`] lists them: name, type, unit, labels and meaning. `docs/metrics.md` is made of it. The
 //! values of a label are a closed set ([`label`]), or the names of the configured classes, at most
-//! 32; never a statement, a user or a host. Handles are made once, here; counting an event is an
-//! atomic addition, recording a duration an append to a buffer that
-//! [`Metrics::run_upkeep`] empties.
+//! 32; never a statement, a user or a host. Handles are made once, here. What is counted for every
+//! statement goes to shards ([`Tally`], [`Histogram`]) that are summed up when somebody looks;
+//! counters and gauges are published by `metrics-exporter-prometheus`, histograms behind them.
 //!
 //! There is no global recorder, so two guards in one process do not meet.
 
 mod database;
+mod histogram;
 pub mod label;
+mod shard;
 pub mod table;
+mod tally;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use metrics::{
-    Counter, Gauge, Histogram, Key, KeyName, Label as KeyLabel, Level, Metadata, Recorder, Unit,
-};
-use metrics_exporter_prometheus::{
-    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+use metrics::{Counter, Gauge, Key, KeyName, Label as KeyLabel, Level, Metadata, Recorder, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::Mutex;
 use policy::admission::Snapshot;
 use policy::class::ClassId;
 use policy::refusal::Reason;
@@ -31,17 +31,21 @@ use policy::refusal::Reason;
 use crate::session::pins::Pin;
 
 pub use self::database::DatabaseMetrics;
+pub use self::histogram::Histogram;
 pub use self::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
     Label, LookOutcome, Reload, StatementOutcome, TransactionOutcome,
 };
 use self::table::{Metric, Type};
+pub use self::tally::Tally;
 
 /// The metrics of one guard.
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    classes: ArcSwap<Vec<ClassMetrics>>,
+    classes: ArcSwap<Vec<Arc<ClassMetrics>>>,
+    /// Those of earlier configurations too: their series go on. Each name once.
+    known: Mutex<Vec<Arc<ClassMetrics>>>,
     /// Of the clients' side.
     pub clients: ClientMetrics,
     /// Of the database's side.
@@ -62,10 +66,11 @@ pub struct Each<L: Label, H> {
 /// What is counted for one class.
 #[derive(Debug)]
 pub struct ClassMetrics {
+    name: Box<str>,
     /// Statements that ended.
-    pub statements: Each<StatementOutcome, Counter>,
+    pub statements: Tally<StatementOutcome>,
     /// Transactions that ended, a statement with autocommit being one.
-    pub transactions: Each<TransactionOutcome, Counter>,
+    pub transactions: Tally<TransactionOutcome>,
     /// Seconds from arrival to admission.
     pub queue_wait: Histogram,
     /// Seconds from sending a statement to the end of its reply.
@@ -146,8 +151,7 @@ pub struct GuardMetrics {
 impl Metrics {
     /// All metrics at zero, for these classes in the order of their [`ClassId`]s.
     pub fn new(classes: &[&str]) -> Self {
-        let recorder =
-            table::METRICS.iter().fold(PrometheusBuilder::new(), with_buckets).build_recorder();
+        let recorder = PrometheusBuilder::new().build_recorder();
         for metric in table::METRICS {
             metric.describe(&recorder);
         }
@@ -157,13 +161,13 @@ impl Metrics {
             connections: make.gauges("guard_client_connections"),
             arrivals: make.counters("guard_client_connections_total"),
             disconnects: make.counters("guard_client_disconnects_total"),
-            login_time: make.histogram("guard_client_login_seconds"),
+            login_time: Histogram::default(),
         };
         let upstream = UpstreamMetrics {
             connections: make.gauges("guard_upstream_connections"),
             limit: make.gauge("guard_upstream_connections_limit", &[]),
             connects: make.counters("guard_upstream_connects_total"),
-            connect_time: make.histogram("guard_upstream_connect_seconds"),
+            connect_time: Histogram::default(),
             discards: make.counter("guard_upstream_discards_total", &[]),
         };
         let guard = GuardMetrics {
@@ -174,16 +178,25 @@ impl Metrics {
         };
         let database = DatabaseMetrics::new(&make);
         let handle = recorder.handle();
-        let none = ArcSwap::from_pointee(Vec::new());
-        let metrics = Self { recorder, handle, classes: none, clients, upstream, database, guard };
+        let (none, known) = (ArcSwap::from_pointee(Vec::new()), Mutex::default());
+        let metrics =
+            Self { recorder, handle, classes: none, known, clients, upstream, database, guard };
         metrics.set_classes(classes);
         metrics
     }
 
     /// Other classes from now on, after a reload. What was counted for a name goes on.
     pub fn set_classes(&self, classes: &[&str]) {
-        let make = |name| Make { recorder: &self.recorder, class: Some(name) };
-        let made = classes.iter().map(|name| ClassMetrics::new(&make(name)));
+        let mut known = self.known.lock();
+        let made = classes.iter().map(|name| {
+            if let Some(class) = known.iter().find(|class| *class.name == **name) {
+                return Arc::clone(class);
+            }
+            let make = Make { recorder: &self.recorder, class: Some(name) };
+            let class = Arc::new(ClassMetrics::new(name, &make));
+            known.push(Arc::clone(&class));
+            class
+        });
         self.classes.store(Arc::new(made.collect()));
     }
 
@@ -193,7 +206,7 @@ impl Metrics {
         OfClass { classes: self.classes.load(), id }
     }
 
-    /// Sets the gauges of the classes. Call it before rendering, and with [`Self::run_upkeep`].
+    /// Sets the gauges of the classes. Call it before rendering.
     pub fn observe(&self, snapshot: &Snapshot) {
         for (class, now) in self.classes.load().iter().zip(&snapshot.classes) {
             let levels = &class.levels;
@@ -208,15 +221,37 @@ impl Metrics {
         }
     }
 
-    /// Empties the buffers of the histograms. Call it every second: until then a recorded duration
-    /// takes 16 bytes.
-    pub fn run_upkeep(&self) {
-        self.handle.run_upkeep();
-    }
-
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> String {
-        self.handle.render()
+        let known = self.known.lock();
+        for class in &*known {
+            class.statements.publish();
+            class.transactions.publish();
+        }
+        let mut page = self.handle.render();
+        let all = table::METRICS.iter().filter(|metric| metric.r#type == Type::Histogram);
+        for metric in all {
+            metric.put_head(&mut page);
+            match self.histogram(metric.name) {
+                Some(histogram) => histogram.put(&mut page, metric.name, None),
+                None => known.iter().for_each(|class| {
+                    if let Some(histogram) = class.histogram(metric.name) {
+                        histogram.put(&mut page, metric.name, Some(&class.name));
+                    }
+                }),
+            }
+        }
+        page
+    }
+
+    /// The histogram of that name, if it is of no class.
+    fn histogram(&self, name: &str) -> Option<&Histogram> {
+        match name {
+            "guard_client_login_seconds" => Some(&self.clients.login_time),
+            "guard_upstream_connect_seconds" => Some(&self.upstream.connect_time),
+            "guard_database_look_seconds" => Some(&self.database.look_time),
+            _ => None,
+        }
     }
 }
 
@@ -234,7 +269,7 @@ impl fmt::Debug for Metrics {
 /// event.
 #[derive(Debug)]
 pub struct OfClass {
-    classes: Guard<Arc<Vec<ClassMetrics>>>,
+    classes: Guard<Arc<Vec<Arc<ClassMetrics>>>>,
     id: ClassId,
 }
 
@@ -253,37 +288,49 @@ impl Deref for OfClass {
 impl ClassMetrics {
     /// Counts a statement that ended, `took` after it was sent.
     pub fn note_statement(&self, ended: StatementOutcome, took: Duration) {
-        self.statements.of(ended).increment(1);
+        self.statements.add(ended);
         self.service_time.record(took);
     }
 
     /// Counts a statement that was refused before anything of it was sent.
     pub fn note_shed(&self, reason: Reason) {
-        self.statements.of(StatementOutcome::Shed).increment(1);
+        self.statements.add(StatementOutcome::Shed);
         self.sheds.of(reason).increment(1);
     }
 
     /// Counts a transaction that ended, `took` after its first statement; `None` for a statement
     /// with autocommit, which is its own transaction.
     pub fn note_transaction(&self, ended: TransactionOutcome, took: Option<Duration>) {
-        self.transactions.of(ended).increment(1);
+        self.transactions.add(ended);
         if let Some(took) = took {
             self.transaction_time.record(took);
         }
     }
 
-    fn new(make: &Make<'_>) -> Self {
+    /// The histogram of that name.
+    fn histogram(&self, name: &str) -> Option<&Histogram> {
+        match name {
+            "guard_queue_wait_seconds" => Some(&self.queue_wait),
+            "guard_service_seconds" => Some(&self.service_time),
+            "guard_transaction_seconds" => Some(&self.transaction_time),
+            "guard_cancel_seconds" => Some(&self.cancel_time),
+            _ => None,
+        }
+    }
+
+    fn new(name: &str, make: &Make<'_>) -> Self {
         Self {
-            statements: make.counters("guard_statements_total"),
-            transactions: make.counters("guard_transactions_total"),
-            queue_wait: make.histogram("guard_queue_wait_seconds"),
-            service_time: make.histogram("guard_service_seconds"),
-            transaction_time: make.histogram("guard_transaction_seconds"),
+            name: name.into(),
+            statements: Tally::new(make.counters("guard_statements_total")),
+            transactions: Tally::new(make.counters("guard_transactions_total")),
+            queue_wait: Histogram::default(),
+            service_time: Histogram::default(),
+            transaction_time: Histogram::default(),
             sheds: make.counters("guard_sheds_total"),
             would_switch: make.counter("guard_would_switch_total", &[]),
             would_cancel: make.counters("guard_would_cancel_total"),
             cancels: make.counters("guard_cancels_total"),
-            cancel_time: make.histogram("guard_cancel_seconds"),
+            cancel_time: Histogram::default(),
             pins: make.counters("guard_pins_total"),
             levels: ClassLevels {
                 in_flight: make.gauge("guard_in_flight", &[]),
@@ -339,10 +386,6 @@ impl Make<'_> {
         self.recorder.register_gauge(&self.key(name, labels), &METADATA)
     }
 
-    fn histogram(&self, name: &'static str) -> Histogram {
-        self.recorder.register_histogram(&self.key(name, &[]), &METADATA)
-    }
-
     fn counters<L: Label>(&self, name: &'static str) -> Each<L, Counter> {
         self.each(|label| self.counter(name, &[label]))
     }
@@ -357,15 +400,6 @@ impl Make<'_> {
     }
 }
 
-fn with_buckets(builder: PrometheusBuilder, metric: &Metric) -> PrometheusBuilder {
-    match metric.r#type {
-        Type::Histogram(buckets) => builder
-            .set_buckets_for_metric(Matcher::Full(metric.name.into()), buckets)
-            .expect("the table's buckets are never empty"),
-        Type::Counter | Type::Gauge => builder,
-    }
-}
-
 impl Metric {
     fn describe(&self, recorder: &PrometheusRecorder) {
         let name = KeyName::from_const_str(self.name);
@@ -376,8 +410,15 @@ impl Metric {
         match self.r#type {
             Type::Counter => recorder.describe_counter(name, Some(unit), self.help.into()),
             Type::Gauge => recorder.describe_gauge(name, Some(unit), self.help.into()),
-            Type::Histogram(_) => recorder.describe_histogram(name, Some(unit), self.help.into()),
+            // Not the exporter's.
+            Type::Histogram => {}
         }
+    }
+
+    /// Writes what stands above the series of a histogram.
+    fn put_head(&self, page: &mut String) {
+        let Self { name, help, .. } = self;
+        let _infallible = write!(page, "\n# HELP {name} {help}\n# TYPE {name} histogram\n");
     }
 }
 

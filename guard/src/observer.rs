@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::{
+    gate::Gate,
     herd::backoff,
     metrics::{LookOutcome, Metrics},
     upstream::control::Courier,
@@ -103,6 +104,8 @@ pub struct Observer<C: Courier> {
     pub identity: Arc<str>,
     /// Where the answers go.
     pub sight: Arc<Sight>,
+    /// Where transactions wait when the database is slow: reason enough to look closely.
+    pub gate: Arc<Gate>,
     /// Where they are shown over time.
     pub metrics: Arc<Metrics>,
 }
@@ -188,7 +191,8 @@ impl<C: Courier> Observer<C> {
         match answer {
             Ok(told) => {
                 self.metrics.database.looks.of(LookOutcome::Ok).increment(1);
-                ladder.answered(now, question, took, waits(&told));
+                let is_queueing = self.gate.snapshot(now).overall.queued > 0;
+                ladder.answered(now, question, took, is_queueing || waits(&told));
                 self.show(now, told);
                 if !ladder.is_tense(now) {
                     self.sight.change(|seen| seen.locks = None);

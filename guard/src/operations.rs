@@ -48,15 +48,11 @@ impl<E: Engine> Operator<E> {
         Self { shared, drain, source, notifier, started: Instant::now(), changing: Mutex::new(()) }
     }
 
-    /// Sets all gauges, and folds what was recorded since the last time.
+    /// Sets all gauges.
     pub fn observe(&self) {
         let now = Instant::now();
         let metrics = &self.shared.metrics;
-        let snapshot = self.shared.gate.snapshot(now);
-        metrics.observe(&snapshot);
-        if snapshot.overall.queued > 0 {
-            self.shared.sight.suspect();
-        }
+        metrics.observe(&self.shared.gate.snapshot(now));
         let cards = self.shared.sessions.all();
         for state in ClientState::ALL.iter().filter(|state| **state != ClientState::LoggingIn) {
             let count = cards.iter().filter(|card| card.state() == *state).count();
@@ -69,7 +65,6 @@ impl<E: Engine> Operator<E> {
         connections.of(ConnectionState::Connecting).set(connecting);
         connections.of(ConnectionState::Reclaiming).set(reclaiming);
         metrics.guard.switches.set(self.shared.switches.load().list(now).count() as f64);
-        metrics.run_upkeep();
     }
 
     fn upstream(&self) -> UpstreamStatus {

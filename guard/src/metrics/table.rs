@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use policy::refusal::Reason;
 
+use super::histogram::seconds;
 use super::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
     Label, LookOutcome, Reload, StatementOutcome, TransactionOutcome,
@@ -33,7 +34,7 @@ pub enum Type {
     /// Goes up and down.
     Gauge,
     /// Counts by upper bound.
-    Histogram(&'static [f64]),
+    Histogram,
 }
 
 /// A label and where its values come from.
@@ -46,14 +47,6 @@ pub enum Values {
     /// A closed set.
     Set(&'static str, fn() -> Vec<&'static str>),
 }
-
-/// Seconds; what a statement, a wait or a transaction takes.
-pub const SECONDS: &[f64] = &[
-    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0, 20.0, 30.0, 60.0,
-];
-
-const HISTOGRAM: Type = Type::Histogram(SECONDS);
 
 const fn set<L: Label>() -> Values {
     Values::Set(L::NAME, values::<L>)
@@ -72,7 +65,7 @@ macro_rules! metrics {
     };
 }
 
-use Type::{Counter, Gauge};
+use Type::{Counter, Gauge, Histogram};
 use Values::Classes;
 
 metrics! {
@@ -93,18 +86,18 @@ metrics! {
         "Clients that connected, by how their login ended.";
     "guard_client_disconnects_total" Counter, "clients" [set::<Disconnect>()]
         "Logged-in clients that are gone, by cause.";
-    "guard_client_login_seconds" HISTOGRAM, "seconds" []
+    "guard_client_login_seconds" Histogram, "seconds" []
         "Time from a client's connecting to the end of its login.";
 
     "guard_statements_total" Counter, "statements" [Classes, set::<StatementOutcome>()]
         "Statements by how they ended.";
     "guard_transactions_total" Counter, "transactions" [Classes, set::<TransactionOutcome>()]
         "Transactions by how they ended; a statement with autocommit is one.";
-    "guard_queue_wait_seconds" HISTOGRAM, "seconds" [Classes]
+    "guard_queue_wait_seconds" Histogram, "seconds" [Classes]
         "Time that admitted transactions waited for their turn.";
-    "guard_service_seconds" HISTOGRAM, "seconds" [Classes]
+    "guard_service_seconds" Histogram, "seconds" [Classes]
         "Time from sending a statement to the server to the end of its reply.";
-    "guard_transaction_seconds" HISTOGRAM, "seconds" [Classes]
+    "guard_transaction_seconds" Histogram, "seconds" [Classes]
         "Time from a transaction's first statement to its confirmed end.";
 
     "guard_in_flight" Gauge, "transactions" [Classes]
@@ -131,7 +124,7 @@ metrics! {
         "Statements and transactions that mode observe let run past a time limit.";
     "guard_cancels_total" Counter, "statements" [Classes, set::<CancelCause>()]
         "Statements cancelled by cause.";
-    "guard_cancel_seconds" HISTOGRAM, "seconds" [Classes]
+    "guard_cancel_seconds" Histogram, "seconds" [Classes]
         "Time from deciding to cancel to the statement's verified end.";
     "guard_pins_total" Counter, "causes" [Classes, set::<Pin>()]
         "Causes that began to pin a session to its upstream connection.";
@@ -142,7 +135,7 @@ metrics! {
         "Limit of all guard_upstream_connections together.";
     "guard_upstream_connects_total" Counter, "attempts" [set::<ConnectOutcome>()]
         "Attempts to connect to the server by outcome.";
-    "guard_upstream_connect_seconds" HISTOGRAM, "seconds" []
+    "guard_upstream_connect_seconds" Histogram, "seconds" []
         "Time to connect and log in to the server.";
     "guard_upstream_discards_total" Counter, "connections" []
         "Connections closed because it was not certain that they were clean.";
@@ -188,14 +181,14 @@ pub fn page() -> String {
          The label `class` has the names of the configured classes, at most 32. Every other label has \
          the values listed here and no others. Histograms have buckets up to ",
     );
-    let bounds: Vec<String> = SECONDS.iter().map(ToString::to_string).collect();
+    let bounds: Vec<String> = seconds().map(|bound| bound.to_string()).collect();
     let _ = writeln!(page, "{} seconds.\n", bounds.join(", "));
     page.push_str("| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
     for metric in METRICS {
         let kind = match metric.r#type {
             Counter => "counter",
             Gauge => "gauge",
-            Type::Histogram(_) => "histogram",
+            Histogram => "histogram",
         };
         let labels: Vec<String> = metric.labels.iter().map(Values::show).collect();
         let Metric { name, unit, help, .. } = metric;

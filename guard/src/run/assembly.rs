@@ -33,9 +33,6 @@ use crate::{
 /// How many digests are remembered. At about 1 KiB each, no more than 16 MiB.
 const DIGESTS_MAX: usize = 16 * 1024;
 
-/// How often gauges are set and histograms folded.
-const UPKEEP_EVERY: Duration = Duration::from_secs(1);
-
 /// A guard that listens.
 #[derive(Debug)]
 pub(super) struct Assembly<E: Engine> {
@@ -69,13 +66,6 @@ impl<E: Engine> Assembly<E> {
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new(&config.class_names()));
         metrics.upstream.limit.set(f64::from(config.upstream.connections));
-        let sight = Arc::new(Sight::default());
-        let observer = config.observe.enabled.then(|| Observer {
-            courier: parts.courier,
-            identity: Arc::clone(&parts.identity),
-            sight: Arc::clone(&sight),
-            metrics: Arc::clone(&metrics),
-        });
         let upstream = Upstream::new(UpstreamOptions {
             target: parts.target,
             connections: config.upstream.connections,
@@ -86,11 +76,18 @@ impl<E: Engine> Assembly<E> {
                 config.upstream.handshakes_per_second,
             ),
             control: parts.control,
-            identity: parts.identity,
+            identity: Arc::clone(&parts.identity),
             nets: E::nets(&config.native_limits()),
             metrics: Arc::clone(&metrics),
         });
-        let shared = share(config, upstream, parts.engine, metrics, sight);
+        let shared = share(config, upstream, parts.engine, metrics);
+        let observer = config.observe.enabled.then(|| Observer {
+            courier: parts.courier,
+            identity: parts.identity,
+            sight: Arc::clone(&shared.sight),
+            gate: Arc::clone(&shared.gate),
+            metrics: Arc::clone(&shared.metrics),
+        });
         let drain = Arc::new(Notify::new());
         let admin = listen(config.admin.address)?;
         let metrics = config.admin.metrics_address.map(listen).transpose()?;
@@ -141,8 +138,6 @@ impl<E: Engine> Assembly<E> {
         });
         let shared = Arc::clone(&self.shared);
         tasks.spawn(async move { shared.upstream.run_idle_reaper().await });
-        let operator = Arc::clone(&self.operator);
-        tasks.spawn(async move { upkeep(&operator).await });
         if let Some(observer) = self.observer {
             tasks.spawn(observer.run());
         }
@@ -169,14 +164,6 @@ impl<E: Engine> Assembly<E> {
 async fn serve(listener: TcpListener, router: axum::Router) {
     if let Err(error) = admin::serve(listener, router, std::future::pending()).await {
         warn!(%error, "the admin side ended");
-    }
-}
-
-async fn upkeep<E: Engine>(operator: &Operator<E>) {
-    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
-    loop {
-        ticks.tick().await;
-        operator.observe();
     }
 }
 
@@ -215,7 +202,6 @@ fn share<E: Engine>(
     upstream: Arc<Upstream<E>>,
     engine: E,
     metrics: Arc<Metrics>,
-    sight: Arc<Sight>,
 ) -> Arc<Shared<E>> {
     let now = Instant::now();
     let policy = Arc::new(config.policy());
@@ -244,7 +230,7 @@ fn share<E: Engine>(
         engine,
         options,
         metrics,
-        sight,
+        sight: Arc::new(Sight::default()),
         draining: AtomicBool::new(false),
     })
 }

@@ -273,8 +273,8 @@ impl Session {
     /// Counts a statement that the guard ended, and its transaction with it.
     fn count(&self, class: ClassId, statement: StatementOutcome, transaction: TransactionOutcome) {
         let metrics = self.shared.metrics.class(class);
-        metrics.statements.of(statement).increment(1);
-        metrics.transactions.of(transaction).increment(1);
+        metrics.statements.add(statement);
+        metrics.transactions.add(transaction);
     }
 
     /// The connection is in no known state: it is seen off, and the client told what can be told.

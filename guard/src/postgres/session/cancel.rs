@@ -289,7 +289,7 @@ impl Session {
             "rolling back a transaction whose time is over");
         let metrics = self.shared.metrics.class(self.class);
         metrics.cancels.of(cause_of(deadline.limit)).increment(1);
-        metrics.transactions.of(TransactionOutcome::TimeLimit).increment(1);
+        metrics.transactions.add(TransactionOutcome::TimeLimit);
         self.outcome = Outcome::Overload;
         let why = format!(
             "tidegate: class={0} reason={1} limit_ms={2} changed_by=class.{0}.{1}",
@@ -324,8 +324,8 @@ impl Session {
     /// Counts a statement that the guard ended, and its transaction with it.
     fn count(&self, class: ClassId, statement: StatementOutcome, transaction: TransactionOutcome) {
         let metrics = self.shared.metrics.class(class);
-        metrics.statements.of(statement).increment(1);
-        metrics.transactions.of(transaction).increment(1);
+        metrics.statements.add(statement);
+        metrics.transactions.add(transaction);
     }
 
     /// The database broke off before, or in the middle of, a unit. Its client is told in the place of

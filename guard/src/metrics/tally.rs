@@ -1,0 +1,39 @@
+//! Counts by a label, on the path of every statement.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::Counter;
+
+use super::{Each, label::Label, shard::Sharded};
+
+/// The most values that such a label has.
+const VALUES_MAX: usize = 8;
+
+/// Counts events by the value of a label, in shards, until [`publish`](Self::publish) tells the
+/// exporter.
+#[derive(Debug)]
+pub struct Tally<L: Label> {
+    shards: Sharded<[AtomicU64; VALUES_MAX]>,
+    published: Each<L, Counter>,
+}
+
+impl<L: Label> Tally<L> {
+    /// Nothing is counted yet.
+    pub(super) fn new(published: Each<L, Counter>) -> Self {
+        const { assert!(L::ALL.len() <= VALUES_MAX) };
+        Self { shards: Sharded::default(), published }
+    }
+
+    /// Counts one.
+    pub fn add(&self, value: L) {
+        self.shards.own()[value.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sets the exporter's counters to what has been counted.
+    pub(super) fn publish(&self) {
+        for value in L::ALL {
+            let count = self.shards.sum(|counts| &counts[value.index()]);
+            self.published.of(*value).absolute(count);
+        }
+    }
+}
