@@ -189,8 +189,12 @@ impl<E: Engine> Upstream<E> {
                 return Ok(slot);
             }
             let has_room = self.pools.lock().values().any(|pool| pool.close_one());
-            if !has_room && !self.lingering.take_one() {
-                return Err(LeaseError::NoRoom(self.connections));
+            if has_room {
+                continue;
+            }
+            match self.lingering.take_one() {
+                Some(lease) => lease.give_back(),
+                None => return Err(LeaseError::NoRoom(self.connections)),
             }
         }
     }

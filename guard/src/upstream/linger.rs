@@ -136,17 +136,16 @@ impl<E: Engine> Lingering<E> {
         Some(self.split(kept))
     }
 
-    /// Gives one lingering connection back to its pool. Returns whether there was one.
-    pub fn take_one(&self) -> bool {
+    /// Takes the connection that has lingered longest. It may have been closed by the server.
+    pub fn take_one(&self) -> Option<Lease<E>> {
         loop {
-            let Some(slot) = self.queue.lock().pop_front() else { return false };
+            let slot = self.queue.lock().pop_front()?;
             // Cleared before the slot is looked at: a session that puts a connection in from here
             // on queues it again.
             slot.is_queued.store(false, Ordering::Release);
             let kept = slot.kept.lock().take_if(|kept| kept.hold.is_none());
             if let Some(kept) = kept {
-                kept.lease.give_back();
-                return true;
+                return Some(kept.lease);
             }
         }
     }

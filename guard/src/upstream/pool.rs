@@ -99,8 +99,18 @@ impl<E: Engine> Pool<E> {
                 Err(PoolError::Backend(error)) => return Err(error),
                 Err(_) => {
                     let upstream = self.upstream();
-                    if !upstream.as_ref().is_some_and(|u| u.lingering.take_one()) {
-                        return Err(LeaseError::NoRoom(upstream.map_or(0, |u| u.connections)));
+                    match upstream.as_ref().and_then(|u| u.lingering.take_one()) {
+                        // Straight from the session that had it: with more busy clients than
+                        // connections that is the way of each of them.
+                        Some(mut lease) => {
+                            if lease.is_of(self) && !lease.is_disturbed() {
+                                return Ok(lease);
+                            }
+                            lease.give_back();
+                        }
+                        None => {
+                            return Err(LeaseError::NoRoom(upstream.map_or(0, |u| u.connections)));
+                        }
                     }
                 }
             }
