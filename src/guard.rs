@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use guard::config::{Config, Loaded};
-use guard::{log, run};
+use guard::{log, run, runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -31,11 +31,7 @@ impl Guard {
         for warning in &warnings {
             warn!(%warning, "the configuration is odd");
         }
-        let mut threads = tokio::runtime::Builder::new_multi_thread();
-        if config.guard.workers > 0 {
-            threads.worker_threads(config.guard.workers);
-        }
-        threads.enable_all().build()?.block_on(serve(config, self.config))
+        runtime::build(config.guard.workers)?.block_on(serve(config, self.config))
     }
 }
 

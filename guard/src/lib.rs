@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod run;
+pub mod runtime;
 pub mod shared;
 
 pub mod account;
