@@ -7,7 +7,7 @@
 use std::{
     future::poll_fn,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -15,7 +15,7 @@ use std::{
 use bytes::{Buf, BytesMut};
 use policy::sql::TEXT_BYTES_MAX;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
 use wire::{
     Malformed,
     postgres::{
@@ -262,8 +262,11 @@ pub fn poll_write(
     if buffer.is_empty() {
         return Poll::Ready(Ok(false));
     }
-    match ready!(pin!(stream.write_buf(buffer)).poll(context))? {
-        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        _ => Poll::Ready(Ok(true)),
+    // Not `write_buf`: for one piece, `writev` costs the kernel more than `send`.
+    let len = ready!(Pin::new(stream).poll_write(context, buffer))?;
+    if len == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
     }
+    buffer.advance(len);
+    Poll::Ready(Ok(true))
 }

@@ -33,14 +33,12 @@ const NAME_LEN_MAX: usize = 128;
 impl Relay<'_> {
     /// Takes the client's messages as far as they belong to this unit, are there, and the server's
     /// side has room.
-    pub(super) fn take_messages(&mut self) -> Result<bool, Stop> {
-        let mut has_moved = false;
+    pub(super) fn take_messages(&mut self) -> Result<(), Stop> {
         while self.connection.outbuf.len() < SEND_LEN_MAX {
             if self.unit.passing > 0 {
                 if !self.pass() {
                     break;
                 }
-                has_moved = true;
                 continue;
             }
             let is_copying = self.connection.tracker.awaits_copy_data();
@@ -52,9 +50,8 @@ impl Relay<'_> {
             if !self.take(message)? {
                 break;
             }
-            has_moved = true;
         }
-        Ok(has_moved)
+        Ok(())
     }
 
     /// Passes on more of a message whose head has gone.

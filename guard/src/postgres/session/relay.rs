@@ -193,13 +193,8 @@ impl Relay<'_> {
     fn poll_steps(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Stop>, Stop>> {
         loop {
             self.seal()?;
-            let mut has_moved = self.take_messages()?;
-            let connection = &mut *self.connection;
-            if let Poll::Ready(sent) =
-                poll_write(&mut connection.stream, &mut connection.outbuf, context)
-            {
-                has_moved |= sent.map_err(Lost::Io)?;
-            }
+            self.take_messages()?;
+            let mut has_moved = self.poll_send(context)?;
             has_moved |= self.poll_receive(context)?;
             if self.is_over() {
                 return Poll::Ready(Ok(Some(Stop::End)));
@@ -235,6 +230,17 @@ impl Relay<'_> {
             self.unit.was_sealed = true;
         }
         Ok(())
+    }
+
+    /// Writes to the server. Returns whether there may be more to write: what is written makes no other
+    /// step possible, but where there was no room for the client's messages.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Result<bool, Stop> {
+        let Connection { stream, outbuf, .. } = &mut *self.connection;
+        let was_full = outbuf.len() >= SEND_LEN_MAX;
+        match poll_write(stream, outbuf, context) {
+            Poll::Ready(sent) => Ok(sent.map_err(Lost::Io)? && (was_full || !outbuf.is_empty())),
+            Poll::Pending => Ok(false),
+        }
     }
 
     /// Reads from the server and brings what came to the client's buffer.
