@@ -135,16 +135,20 @@ reason = "it is being measured"
     }
 }
 
-/// Starts the guard in front of the stage's server.
-pub(crate) fn start(stage: &Stage, config: Config) -> Result<Target> {
+/// Starts a guard, under this name, in front of the stage's server.
+pub(crate) fn start(
+    stage: &Stage,
+    program: &Path,
+    name: &'static str,
+    config: Config,
+) -> Result<Target> {
     let (listen, admin) = (free_addr()?, free_addr()?);
-    let program = program(stage.tidegate())?;
-    let file = stage.scratch().join("tidegate.toml");
+    let file = stage.scratch().join(format!("{name}.toml"));
     fs::write(&file, config.text(stage.server().addr(), listen, admin))?;
-    let log = stage.scratch().join("guard.log");
+    let log = stage.scratch().join(format!("{name}.log"));
     let arguments = ["guard".to_owned(), "-c".to_owned(), file.display().to_string()];
-    let process = Process::start(&program, &arguments, &log)?;
-    Target::of("guard", listen, process)
+    let process = Process::start(program, &arguments, &log)?;
+    Target::of(name, listen, process)
 }
 
 /// The `tidegate` binary: the one named on the command line, or one that is built now.

@@ -1,9 +1,12 @@
 //! What an idle client connection costs in memory, and whether anyone is served beside so many.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use drill::server::account::APP;
+use drill::server::postgres;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use serde::Serialize;
@@ -11,9 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::client::{self, PATIENCE};
+use crate::pgbench::contestant::{DIRECT_MAX, Field};
+use crate::process::resident_kib;
 use crate::report::{Table, number};
-use crate::stage::{Stage, Target};
-use crate::{guard, machine};
+use crate::stage::Stage;
+use crate::{Shared, guard, machine};
 
 /// Handshakes under way at once.
 const AT_ONCE: usize = 32;
@@ -38,8 +43,23 @@ impl Default for Options {
     }
 }
 
+/// A client that says nothing.
+enum Client {
+    MySql(Conn),
+    Postgres(tokio_postgres::Client),
+}
+
+/// How clients speak.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Engine {
+    MySql,
+    Postgres,
+}
+
 #[derive(Serialize)]
 struct Held {
+    engine: Engine,
     target: &'static str,
     /// Authenticated connections that were open at once.
     clients: usize,
@@ -54,7 +74,7 @@ struct Held {
 }
 
 /// Holds idle clients on one proxy after the other, each freshly started.
-pub(crate) fn run(stage: &Stage, options: &Options) -> Result<()> {
+pub(crate) fn run(stage: &Stage, shared: &Shared, options: &Options) -> Result<()> {
     // A forwarder has two sockets for each client; the guard one, and a few to the server.
     let sockets = machine::connections_max() - 2 * SPARE;
     let (paired, single) = (options.clients.min(sockets / 2), options.clients.min(sockets));
@@ -64,31 +84,49 @@ pub(crate) fn run(stage: &Stage, options: &Options) -> Result<()> {
         );
     }
 
-    let mut held = vec![hold(&stage.forwarder()?, paired)?, hold(&stage.haproxy()?, paired)?];
-    if let Some(target) = stage.guard(guard::Config::Paced) {
-        held.push(hold(&target, single)?);
+    let mut held = Vec::new();
+    for target in [stage.forwarder()?, stage.haproxy()?] {
+        let process = target.process.as_ref().context("direct access has no process to weigh")?;
+        held.push(hold(target.name, Engine::MySql, target.addr, process.id(), paired)?);
+    }
+    for target in stage.guards(guard::Config::Paced) {
+        let process = target.process.as_ref().context("direct access has no process to weigh")?;
+        held.push(hold(target.name, Engine::MySql, target.addr, process.id(), single)?);
+    }
+    for contestant in Field::open(shared)?.contestants {
+        let Some(id) = contestant.id else { continue };
+        // A bare forwarder opens a connection to the server for each client.
+        let is_forwarder = contestant.name == "forwarder";
+        let clients = if is_forwarder { paired.min(DIRECT_MAX) } else { single };
+        held.push(hold(contestant.name, Engine::Postgres, contestant.addr, id, clients)?);
     }
     report(stage, &held)
 }
 
-fn hold(target: &Target, clients: usize) -> Result<Held> {
-    let process = target.process.as_ref().context("direct access has no process to weigh")?;
-    let resident_before_kib = process.resident_kib()?;
+fn hold(
+    target: &'static str,
+    engine: Engine,
+    addr: SocketAddr,
+    process: u32,
+    clients: usize,
+) -> Result<Held> {
+    let resident_before_kib = resident_kib(process)?;
     client::block_on(async {
-        let mut open = open(target, clients).await;
-        let resident_after_kib = process.resident_kib()?;
+        let mut open = open(engine, addr, clients).await;
+        let resident_after_kib = resident_kib(process)?;
 
         let begun = Instant::now();
-        let _: Option<u8> = client::first(target.addr, "SELECT 1").await?;
+        timeout(PATIENCE, async { engine.connect(addr).await?.ping().await }).await??;
         let probe_ms = begun.elapsed().as_secs_f64() * 1e3;
 
         let mut awake = 0;
         let step = (open.len() / 100).max(1);
-        for connection in open.iter_mut().step_by(step).take(100) {
-            awake += usize::from(matches!(timeout(PATIENCE, connection.ping()).await, Ok(Ok(()))));
+        for client in open.iter_mut().step_by(step).take(100) {
+            awake += usize::from(matches!(timeout(PATIENCE, client.ping()).await, Ok(Ok(()))));
         }
         Ok(Held {
-            target: target.name,
+            engine,
+            target,
             clients: open.len(),
             refused: clients - open.len(),
             resident_before_kib,
@@ -101,15 +139,38 @@ fn hold(target: &Target, clients: usize) -> Result<Held> {
     })
 }
 
+impl Engine {
+    async fn connect(self, addr: SocketAddr) -> Result<Client> {
+        Ok(match self {
+            Self::MySql => Client::MySql(client::connect(addr).await?),
+            Self::Postgres => {
+                let config = APP.config(addr);
+                let opened = timeout(PATIENCE, postgres::connect(&config)).await;
+                Client::Postgres(opened.context("no login in time")??)
+            }
+        })
+    }
+}
+
+impl Client {
+    /// Has the server do something: the guard answers a ping of MySQL's itself.
+    async fn ping(&mut self) -> Result<()> {
+        match self {
+            Self::MySql(connection) => connection.query_drop("SELECT 1").await?,
+            Self::Postgres(client) => client.batch_execute("SELECT 1").await?,
+        }
+        Ok(())
+    }
+}
+
 /// Opens up to `clients` connections, [`AT_ONCE`] at a time.
-async fn open(target: &Target, clients: usize) -> Vec<Conn> {
-    let addr = target.addr;
+async fn open(engine: Engine, addr: SocketAddr, clients: usize) -> Vec<Client> {
     let mut open = Vec::with_capacity(clients);
     let mut opening = JoinSet::new();
     let all = async {
         for begun in 0..clients + AT_ONCE {
             if begun < clients {
-                opening.spawn(client::connect(addr));
+                opening.spawn(engine.connect(addr));
             }
             if begun >= AT_ONCE
                 && let Some(Ok(Ok(connection))) = opening.join_next().await
@@ -125,8 +186,9 @@ async fn open(target: &Target, clients: usize) -> Vec<Conn> {
 
 fn report(stage: &Stage, held: &[Held]) -> Result<()> {
     let mut table = Table::new(
-        1,
+        2,
         &[
+            "engine",
             "target",
             "idle clients",
             "refused",
@@ -139,6 +201,10 @@ fn report(stage: &Stage, held: &[Held]) -> Result<()> {
     );
     for one in held {
         table.push(vec![
+            match one.engine {
+                Engine::MySql => "MySQL".to_owned(),
+                Engine::Postgres => "PostgreSQL".to_owned(),
+            },
             one.target.to_owned(),
             one.clients.to_string(),
             one.refused.to_string(),

@@ -20,6 +20,7 @@ mod stage;
 mod statistics;
 mod storm;
 mod sysbench;
+mod syscalls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,9 +45,11 @@ enum Bench {
     All(sysbench::Options),
     /// Point selects and read-write transactions, text and binary, at 1, 8, 64 and 256 threads.
     Sysbench(sysbench::Options),
+    /// System calls per transaction, on both engines.
+    Syscalls(syscalls::Options),
     /// pgbench on PostgreSQL: beside PgBouncer, a bare forwarder and no proxy at all.
     Pgbench(pgbench::Options),
-    /// Memory per idle client connection, at 10,000 of them.
+    /// Memory per idle client connection, at 10,000 of them, on both engines.
     Idle(idle::Options),
     /// A storm of short connections: how many of them reach the server?
     Storm(storm::Options),
@@ -79,6 +82,10 @@ struct Shared {
     /// The `tidegate` binary to measure; built from this workspace when absent.
     #[arg(long, global = true)]
     tidegate: Option<PathBuf>,
+    /// Another `tidegate` binary, such as that of an earlier commit: measured in turns with the first,
+    /// as `before`.
+    #[arg(long, global = true)]
+    before: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -96,11 +103,12 @@ fn main() -> Result<()> {
     let stage = stage::Stage::open(&shared)?;
     match bench {
         Bench::Sysbench(options) => sysbench::run(&stage, &options),
-        Bench::Idle(options) => idle::run(&stage, &options),
+        Bench::Idle(options) => idle::run(&stage, &shared, &options),
         Bench::Storm(options) => storm::run(&stage, &options),
         Bench::Refusal(options) => refusal::run(&stage, &options),
+        Bench::Syscalls(options) => syscalls::run(&stage, &shared, &options),
         Bench::All(options) => {
-            all(&stage, &options)?;
+            all(&stage, &shared, &options)?;
             drop(stage);
             pgbench::run(&shared, &pgbench::Options::default())
         }
@@ -109,9 +117,9 @@ fn main() -> Result<()> {
 }
 
 /// Runs every bench, the ones that answer the most important questions first.
-fn all(stage: &stage::Stage, options: &sysbench::Options) -> Result<()> {
+fn all(stage: &stage::Stage, shared: &Shared, options: &sysbench::Options) -> Result<()> {
     sysbench::run(stage, options)?;
-    idle::run(stage, &idle::Options::default())?;
+    idle::run(stage, shared, &idle::Options::default())?;
     storm::run(stage, &storm::Options::default())?;
     refusal::run(stage, &refusal::Options::default())?;
     ["allocations", "policy", "wire"].into_iter().try_for_each(cargo_bench)

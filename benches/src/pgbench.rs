@@ -1,39 +1,27 @@
 //! The comparison on PostgreSQL: pgbench through every contestant, in turns.
 //!
-//! Debian's PgBouncer (1.18) carries no prepared statements in transaction pooling: those rows say why
+//! PgBouncer is the one of Debian's unstable suite where `scripts/install-pgbouncer.sh` could have it.
+//! The release's (1.18) carries no prepared statements in transaction pooling: those rows then say why
 //! and stay empty.
+
+pub(crate) mod contestant;
+mod summary;
 
 use std::fmt;
 use std::fs;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use drill::home::Scratch;
-use drill::pgbouncer::{self, PgBouncer};
-use drill::server::account::{APP, CONTROL};
-use drill::server::engine::Engine;
-use drill::server::{Server, Settings};
 use serde::Serialize;
 
-use crate::machine::{Core, Machine};
-use crate::process::{Process, cpu_of, pin};
-use crate::report::{Table, number};
-use crate::stage::{WORKERS, free_addr, report};
+use self::contestant::{Contestant, Field, pgbench};
+use crate::Shared;
+use crate::machine::Machine;
+use crate::process::cpu_of;
+use crate::stage::report;
 use crate::statistics::median;
-use crate::{Shared, client, guard};
-
-/// Connections to the server that a pooler may use for clients.
-const POOL: u32 = 40;
-
-/// Rows of `pgbench_accounts`, in units of 100,000: all in memory.
-const SCALE: &str = "5";
-
-/// How long a contestant may take to serve its first statement.
-const START: Duration = Duration::from_secs(10);
 
 /// What to run, and for how long.
 #[derive(Args, Default)]
@@ -81,13 +69,6 @@ impl Workload {
     }
 }
 
-/// One contestant: where to connect, and the process whose time is counted.
-struct Contestant {
-    name: &'static str,
-    addr: SocketAddr,
-    id: Option<u32>,
-}
-
 /// One run of pgbench against one contestant.
 #[derive(Serialize)]
 struct Sample {
@@ -99,6 +80,8 @@ struct Sample {
     tps: f64,
     /// The mean latency, in ms.
     latency_ms: f64,
+    /// The median latency in ms, where a single client allows to note each one; else not a number.
+    p50_ms: f64,
     /// User and system time of the proxy for each transaction, in µs.
     cpu_us: f64,
 }
@@ -116,75 +99,33 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
     ensure!(!workloads.is_empty(), "--only {:?} leaves no workload", options.only);
     let (rounds, seconds) = (options.rounds.unwrap_or(3).max(1), options.time.unwrap_or(4).max(1));
 
-    let scratch = Scratch::new()?;
-    let settings =
-        Settings { engine: Engine::Postgres, max_connections: 700, ..Settings::default() };
-    let server = client::block_on(async { Ok(Server::start(settings).await?) })?;
-    pin(server.id(), Core::Server)?;
-    pgbench(server.addr(), &["-i", "-q", "-s", SCALE])?;
-
-    let bouncer = client::block_on(async {
-        let setup =
-            pgbouncer::Setup { pool_size: POOL, max_clients: 1000, ..pgbouncer::Setup::default() };
-        Ok(PgBouncer::start(&server, &setup).await?)
-    })?;
-    pin(bouncer.id(), Core::Proxy)?;
-    let (forwarder, forwarder_addr) = start_forwarder(&server, scratch.path())?;
-    let (guard, guard_addr) = start_guard(shared, &server, scratch.path())?;
-    let contestants = [
-        Contestant { name: "direct", addr: server.addr(), id: None },
-        Contestant { name: "forwarder", addr: forwarder_addr, id: Some(forwarder.id()) },
-        Contestant { name: "PgBouncer", addr: bouncer.addr(), id: Some(bouncer.id()) },
-        Contestant { name: "guard", addr: guard_addr, id: Some(guard.id()) },
-    ];
-
+    let field = Field::open(shared)?;
+    let names: Vec<&str> = field.contestants.iter().map(|contestant| contestant.name).collect();
     let mut samples = Vec::new();
     for workload in &workloads {
         for round in 1..=rounds {
-            for contestant in &contestants {
+            for contestant in &field.contestants {
                 match measure(contestant, *workload, round, seconds) {
                     Ok(sample) => samples.push(sample),
                     Err(error) => eprintln!("{workload} on {}: {error:#}", contestant.name),
                 }
             }
         }
-        println!("{}", table(&samples, &[*workload]));
+        println!("{}", summary::table(&samples, &[*workload], &names));
     }
-    let title = format!("pgbench: medians of {rounds} rounds of {seconds} s");
-    report(&shared.out, &machine, ("pgbench", &title), &table(&samples, &workloads), &samples)
-}
-
-fn table(samples: &[Sample], workloads: &[Workload]) -> Table {
-    let heading =
-        ["workload", "who", "tps", "latency ms", "CPU µs", "of forwarder", "of PgBouncer"];
-    let mut table = Table::new(2, &heading);
-    for workload in workloads {
-        let name = workload.to_string();
-        let of = |target: &str, value: fn(&Sample) -> f64| {
-            let mine = |s: &&Sample| s.workload == name && s.target == target;
-            median(samples.iter().filter(mine).map(value))
-        };
-        for target in ["direct", "forwarder", "PgBouncer", "guard"] {
-            let cpu = of(target, |s| s.cpu_us);
-            let ratio = |other| number(cpu / of(other, |s| s.cpu_us), 2);
-            table.push(vec![
-                name.clone(),
-                target.into(),
-                number(of(target, |s| s.tps), 0),
-                number(of(target, |s| s.latency_ms), 3),
-                number(cpu, 1),
-                ratio("forwarder"),
-                ratio("PgBouncer"),
-            ]);
-        }
-    }
-    table
+    let pgbouncer = &field.pgbouncer;
+    let title = format!("pgbench: medians of {rounds} rounds of {seconds} s; {pgbouncer}");
+    let table = summary::table(&samples, &workloads, &names);
+    report(&shared.out, &machine, ("pgbench", &title), &table, &samples)
 }
 
 fn measure(target: &Contestant, workload: Workload, round: u32, seconds: u32) -> Result<Sample> {
     let (clients, seconds) = (workload.clients.to_string(), seconds.to_string());
+    let log = (workload.clients == 1).then(Scratch::new).transpose()?;
+    let prefix = log.as_ref().map(|log| format!("--log-prefix={}/log", log.path().display()));
     let mut arguments = vec!["-n", "-M", workload.mode, "-c", &clients, "-j", "1", "-T", &seconds];
     arguments.extend(workload.script.1);
+    arguments.extend(prefix.iter().flat_map(|prefix| ["-l", prefix]));
     let cpu = || target.id.map_or(Ok(Duration::ZERO), cpu_of);
     let before = cpu()?;
     let text = pgbench(target.addr, &arguments)?;
@@ -203,138 +144,18 @@ fn measure(target: &Contestant, workload: Workload, round: u32, seconds: u32) ->
         transactions: transactions as u64,
         tps: field("tps = ")?,
         latency_ms: field("latency average = ")?,
+        p50_ms: log.map_or(Ok(f64::NAN), |log| p50_ms(&log))?,
         cpu_us: used.as_secs_f64() * 1e6 / transactions,
     })
 }
 
-fn pgbench(addr: SocketAddr, arguments: &[&str]) -> Result<String> {
-    let program = Engine::Postgres.client()?.with_file_name("pgbench");
-    let output = Command::new("setpriv")
-        // No load generator may outlive this program.
-        .args(["--pdeathsig", "KILL"])
-        .arg(program)
-        .args(["-h", &addr.ip().to_string(), "-p", &addr.port().to_string(), "-U", APP.name])
-        .args(arguments)
-        .arg("app")
-        .env("PGPASSWORD", APP.password)
-        .env("PGSSLMODE", "disable")
-        .output()
-        .context("cannot run pgbench")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "pgbench {arguments:?} ended: {text}{errors}");
-    Ok(text)
-}
-
-fn start_forwarder(server: &Server, scratch: &Path) -> Result<(Process, SocketAddr)> {
-    let listen = free_addr()?;
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let arguments = [
-        "forward".to_owned(),
-        format!("--listen={listen}"),
-        format!("--upstream={}", server.addr()),
-        format!("--workers={WORKERS}"),
-    ];
-    let mut process = Process::start(&program, &arguments, &scratch.join("forwarder.log"))?;
-    until_served(listen, &mut process)?;
-    Ok((process, listen))
-}
-
-fn start_guard(shared: &Shared, server: &Server, scratch: &Path) -> Result<(Process, SocketAddr)> {
-    let (listen, admin) = (free_addr()?, free_addr()?);
-    let file = scratch.join("tidegate.toml");
-    fs::write(&file, configuration(server.addr(), listen, admin))?;
-    let program = guard::program(shared.tidegate.as_deref())?;
-    let arguments = ["guard".to_owned(), "-c".to_owned(), file.display().to_string()];
-    let mut process = Process::start(&program, &arguments, &scratch.join("guard.log"))?;
-    until_served(listen, &mut process)?;
-    Ok((process, listen))
-}
-
-/// Waits until statements are served.
-fn until_served(addr: SocketAddr, process: &mut Process) -> Result<()> {
-    let deadline = Instant::now() + START;
-    loop {
-        match pgbench(addr, &["-n", "-S", "-t", "1"]) {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > deadline => return Err(error.context(process.fate())),
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
-        }
+/// The median of the latencies that pgbench has written, in µs, as the third word of each line.
+fn p50_ms(log: &Scratch) -> Result<f64> {
+    let mut latencies = Vec::new();
+    for file in fs::read_dir(log.path())? {
+        let text = fs::read_to_string(file?.path())?;
+        let third = |line: &str| line.split(' ').nth(2)?.parse::<f64>().ok();
+        latencies.extend(text.lines().filter_map(third));
     }
-}
-
-/// Limits that hold but never refuse, and rules of which the last matches.
-fn configuration(upstream: SocketAddr, listen: SocketAddr, admin: SocketAddr) -> String {
-    format!(
-        r#"
-[guard]
-workers = {WORKERS}
-
-[[listener]]
-address = "{listen}"
-max_clients = 1100
-
-[upstream]
-engine = "postgres"
-address = "{upstream}"
-connections = {POOL}
-handshakes_at_once = 8
-handshakes_per_second = 1000
-
-[control]
-user = "{}"
-password = "{}"
-
-[[user]]
-name = "{}"
-password = "{}"
-
-[admin]
-address = "{admin}"
-
-[log]
-level = "warn"
-
-[overall]
-in_flight = {POOL}
-rate = 1000000
-queue_length = 4096
-queue_time = "10s"
-
-[class.oltp]
-in_flight = {POOL}
-rate = 1000000
-queue_length = 4096
-queue_time = "10s"
-statement_time = "10s"
-transaction_time = "30s"
-idle_in_transaction_time = "10s"
-lock_wait_time = "5s"
-
-[class.reports]
-in_flight = 2
-
-[[rule]]
-name = "reports by tag"
-class = "reports"
-tag = {{ job = "report*" }}
-
-[[rule]]
-name = "reports by account"
-class = "reports"
-user = "report*"
-
-[[rule]]
-name = "reports by table"
-class = "reports"
-table = ["report_*", "archive.*"]
-
-[[rule]]
-name = "pgbench"
-class = "oltp"
-table = ["pgbench_*"]
-network = ["127.0.0.0/8"]
-"#,
-        CONTROL.name, CONTROL.password, APP.name, APP.password,
-    )
+    Ok(median(latencies) / 1e3)
 }

@@ -50,18 +50,14 @@ impl Process {
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu_of(self.process.id())
     }
+}
 
-    /// Resident memory in KiB.
-    pub(crate) fn resident_kib(&self) -> Result<u64> {
-        self.read("status")?
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
-            .context("no VmRSS in /proc/<pid>/status")
-    }
-
-    fn read(&self, file: &str) -> Result<String> {
-        read(self.process.id(), file)
-    }
+/// Resident memory of a process in KiB.
+pub(crate) fn resident_kib(id: u32) -> Result<u64> {
+    read(id, "status")?
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
+        .context("no VmRSS in /proc/<pid>/status")
 }
 
 /// User and system time of all threads of a process since it started, to 10 ms.

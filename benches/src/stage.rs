@@ -29,6 +29,7 @@ pub(crate) struct Stage {
     scratch: Scratch,
     out: PathBuf,
     tidegate: Option<PathBuf>,
+    before: Option<PathBuf>,
     machine: Machine,
 }
 
@@ -44,6 +45,7 @@ impl Stage {
             scratch,
             out: shared.out.clone(),
             tidegate: shared.tidegate.clone(),
+            before: shared.before.clone(),
             machine,
         })
     }
@@ -100,7 +102,23 @@ impl Stage {
     /// The guard under `config`, or `None` and a loud line when it cannot be had: the other
     /// contestants are still worth measuring.
     pub(crate) fn guard(&self, config: guard::Config) -> Option<Target> {
-        match guard::start(self, config) {
+        self.contestant(guard::program(self.tidegate()), "guard", config)
+    }
+
+    /// The guard, behind an earlier build of it where one is named on the command line.
+    pub(crate) fn guards(&self, config: guard::Config) -> impl Iterator<Item = Target> {
+        let before = self.before.clone();
+        let before = before.and_then(|program| self.contestant(Ok(program), "before", config));
+        before.into_iter().chain(self.guard(config))
+    }
+
+    fn contestant(
+        &self,
+        program: Result<PathBuf>,
+        name: &'static str,
+        config: guard::Config,
+    ) -> Option<Target> {
+        match program.and_then(|program| guard::start(self, &program, name, config)) {
             Ok(target) => Some(target),
             Err(error) => {
                 eprintln!("\n!!! SKIPPED: THE GUARD IS NOT MEASURED: {error:#}\n");

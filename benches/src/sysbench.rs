@@ -16,7 +16,8 @@ use crate::guard;
 use crate::stage::{Stage, Target};
 use output::Run;
 use summary::Summary;
-use workload::{PREPARE, Workload};
+pub(crate) use workload::PREPARE;
+use workload::Workload;
 
 /// What to run, and for how long.
 #[derive(Args)]
@@ -71,7 +72,7 @@ pub(crate) fn run(stage: &Stage, options: &Options) -> Result<()> {
     ensure!(!workloads.is_empty(), "--only {:?} leaves no workload", options.only);
 
     let mut targets = vec![stage.direct(), stage.forwarder()?, stage.haproxy()?];
-    targets.extend(stage.guard(guard::Config::Workload));
+    targets.extend(stage.guards(guard::Config::Workload));
     sysbench(&targets[0], PREPARE)?;
 
     let mut samples = Vec::new();
@@ -118,7 +119,8 @@ fn sysbench_timed(target: &Target, arguments: &[String]) -> Result<(String, f64)
     Ok((report, used.as_secs_f64()))
 }
 
-fn sysbench(target: &Target, arguments: &[&str]) -> Result<()> {
+/// Runs sysbench to its end.
+pub(crate) fn sysbench(target: &Target, arguments: &[&str]) -> Result<()> {
     let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let output = command(target, &arguments).output().context("cannot run sysbench")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -126,7 +128,8 @@ fn sysbench(target: &Target, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn command(target: &Target, arguments: &[String]) -> Command {
+/// sysbench, before it is started.
+pub(crate) fn command(target: &Target, arguments: &[String]) -> Command {
     let mut command = Command::new("setpriv");
     command
         // No load generator may outlive this program.

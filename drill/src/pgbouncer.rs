@@ -1,14 +1,15 @@
-//! PgBouncer as a child process before a private PostgreSQL, to compare with: Debian's package, own
-//! port and folder. Debian's service of that name is not used.
+//! PgBouncer as a child process before a private PostgreSQL, to compare with: Debian's package, or
+//! that of its unstable suite, own port and folder. Debian's service of that name is not used.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, at};
-use crate::home::{Scratch, free_port, tail};
+use crate::home::{self, Scratch, free_port, tail};
 use crate::process::Process;
 use crate::server::Server;
 use crate::server::account::{APP, Account, OPEN, OTHER, ROOT};
@@ -22,9 +23,53 @@ const PORT_ATTEMPTS: usize = 3;
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
 const LOG: &str = "log";
 
+/// Which PgBouncer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The package of the Debian release.
+    Release,
+    /// That of the unstable suite, where `scripts/install-pgbouncer.sh` has unpacked it. It carries
+    /// prepared statements in transaction pooling.
+    Unstable,
+}
+
+impl Program {
+    /// The newest that is there.
+    #[must_use]
+    pub fn newest() -> Self {
+        if Self::Unstable.path().is_ok() { Self::Unstable } else { Self::Release }
+    }
+
+    /// Its own name and version.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn version(self) -> Result<String, Error> {
+        let path = self.path()?;
+        let output = Command::new(&path).arg("--version").output().map_err(at(&path))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().next().unwrap_or_default().to_owned())
+    }
+
+    fn path(self) -> Result<PathBuf, Error> {
+        let (path, hint) = match self {
+            Self::Release => {
+                (PathBuf::from(PROGRAM), "run scripts/install-clients.sh, or install Debian's")
+            }
+            Self::Unstable => {
+                (home::state().join("pgbouncer/bin/pgbouncer"), "run scripts/install-pgbouncer.sh")
+            }
+        };
+        let missing = Error::Missing { program: "PgBouncer", hint };
+        Some(path).filter(|path| path.is_file()).ok_or(missing)
+    }
+}
+
 /// What a drill says about a PgBouncer; everything else is its default.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    /// Which one. Default: that of the release.
+    pub program: Program,
     /// `pool_mode`: `session`, `transaction` or `statement`. Default: `transaction`.
     pub pool_mode: &'static str,
     /// `default_pool_size`: server connections for each pair of user and database. Default: 8.
@@ -40,6 +85,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            program: Program::Release,
             pool_mode: "transaction",
             pool_size: 8,
             query_timeout: Duration::ZERO,
@@ -99,7 +145,7 @@ impl PgBouncer {
     /// returns then is a visible skip.
     #[must_use]
     pub fn available() -> bool {
-        match program() {
+        match Program::Release.path() {
             Ok(_) => true,
             Err(missing) => {
                 eprintln!("*** SKIPPED, PgBouncer: {missing} ***");
@@ -147,7 +193,7 @@ impl PgBouncer {
     }
 
     fn launch(server: &Server, setup: &Setup) -> Result<Self, Error> {
-        let program = program()?;
+        let program = setup.program.path()?;
         let folder = Scratch::new()?;
         let port = free_port()?;
         let users = [ROOT, APP, OTHER, OPEN]
@@ -184,13 +230,6 @@ impl PgBouncer {
             }
         }
     }
-}
-
-fn program() -> Result<PathBuf, Error> {
-    Some(PathBuf::from(PROGRAM)).filter(|path| path.is_file()).ok_or(Error::Missing {
-        program: "PgBouncer",
-        hint: "run scripts/install-clients.sh, or install Debian's pgbouncer",
-    })
 }
 
 #[cfg(test)]

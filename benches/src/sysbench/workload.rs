@@ -8,7 +8,7 @@ use drill::server::account::SCHEMA;
 use crate::server::ACCOUNT;
 
 /// Creates the tables that all workloads share.
-pub(super) const PREPARE: &[&str] =
+pub(crate) const PREPARE: &[&str] =
     &["oltp_read_write", "--tables=4", "--table-size=25000", "prepare"];
 
 /// Which of sysbench's scripts, spoken in which protocol, by how many clients.
