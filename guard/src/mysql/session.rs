@@ -265,6 +265,12 @@ impl Session {
             self.now = Instant::now();
             match heard {
                 Heard::Command(first) => {
+                    // A kill that came before was for the command before: whoever asks for one goes
+                    // on once the guard has answered.
+                    self.entry.card.interrupt.lower();
+                    if self.entry.card.is_ended() {
+                        return Err(End::Killed);
+                    }
                     if let Some(idle) = self.idle_since.take() {
                         let transaction = self.transaction.since();
                         self.observe(Since { statement: None, transaction, idle: Some(idle) });
