@@ -147,6 +147,8 @@ async fn what_mysql_does_not_tell_pins_as_well() {
         "CREATE TABLE child (id INT PRIMARY KEY, parent INT REFERENCES child (id))",
         "CREATE TRIGGER notes BEFORE INSERT ON child FOR EACH ROW SET @noted = NEW.id",
         "INSERT INTO child VALUES (1, NULL)",
+        "CREATE VIEW noting AS SELECT notes(6) AS n",
+        "CREATE FUNCTION to_char(x INT) RETURNS INT NO SQL BEGIN SET @noted = x; RETURN x; END",
     ] {
         done(&mut root, sql).await;
     }
@@ -158,6 +160,10 @@ async fn what_mysql_does_not_tell_pins_as_well() {
         (&["SELECT notes(4)"][..], "4"),
         (&["PREPARE p FROM 'SELECT notes(5)'", "EXECUTE p", "DEALLOCATE PREPARE p"], "5"),
         (&["BEGIN", "INSERT INTO child VALUES (1, NULL)", "USE app", "COMMIT"], "1"),
+        // Nothing in the text says that a function is called.
+        (&["SELECT n FROM noting"], "6"),
+        (&["BEGIN", "SELECT n FROM noting", "COMMIT"], "6"),
+        (&["SELECT to_char(7)"], "7"),
     ] {
         let mut client = Client::login_with(guard.addr(), &login).await.unwrap();
         assert_eq!(done(&mut client, "SELECT @noted").await.value(), None, "before {steps:?}");

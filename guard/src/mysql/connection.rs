@@ -105,7 +105,8 @@ pub struct Connection {
     /// The session whose statement may have changed its state without a reply that told so; see
     /// `session::untold`. It is reset before it serves another.
     pub untold_of: Option<u64>,
-    /// The payload of the last OK to a command of the guard's own, where it told of changes.
+    /// The payload of an OK to a command of the guard's own, where it told of changes: the last one.
+    /// On MySQL, while something is untold, the first: it has told all.
     pub told: BytesMut,
 }
 
@@ -139,6 +140,26 @@ impl Connection {
         if !Arc::ptr_eq(&self.settings, settings) {
             self.settings = Arc::clone(settings);
         }
+    }
+
+    /// Notes that a statement of this session may have changed its state without a reply that told
+    /// so.
+    pub fn note_untold(&mut self, session: u64) {
+        if self.untold_of.is_none() {
+            self.told.clear();
+        }
+        self.untold_of = Some(session);
+    }
+
+    /// Whether MySQL has told the guard what was untold.
+    pub fn has_told(&self) -> bool {
+        self.untold_of.is_some() && !self.mariadb && !self.told.is_empty()
+    }
+
+    /// Takes what was told. Nothing is untold from here on.
+    pub fn take_told(&mut self) -> BytesMut {
+        self.untold_of = None;
+        self.told.split()
     }
 
     /// Reads more bytes into `inbuf`.
@@ -191,9 +212,12 @@ impl Connection {
             Event::Ok { packet, last } => {
                 let payload = &self.inbuf[HEADER_LEN..packet];
                 let ok = OkPacket::parse(payload, self.capabilities)?;
-                self.told.clear();
-                if ok.status.contains(Status::SESSION_STATE_CHANGED) {
-                    self.told.extend_from_slice(payload);
+                let has_told = self.untold_of.is_some() && !self.mariadb && !self.told.is_empty();
+                if !has_told {
+                    self.told.clear();
+                    if ok.status.contains(Status::SESSION_STATE_CHANGED) {
+                        self.told.extend_from_slice(payload);
+                    }
                 }
                 self.status = ok.status;
                 *answer = Some(Answer::Ok(ok.status));

@@ -18,7 +18,7 @@
 //! | `cancel` | ending what must not go on |
 //! | `answered` | what the guard answered in the server's place |
 //! | `look_back`, `warnings` | what a statement may ask about those before it |
-//! | `untold` | asking for changes that no reply has told |
+//! | `untold`, `owed` | asking for changes that no reply has told, and telling them |
 //! | `state`, `pins`, `settings`, `prepared`, `read_as` | what a session is, beside its sockets |
 
 mod admit;
@@ -31,6 +31,7 @@ mod conclude;
 pub mod effect;
 pub mod file;
 pub mod look_back;
+pub mod owed;
 mod part;
 pub mod prepared;
 pub mod read_as;
@@ -56,7 +57,7 @@ use policy::{
 use tracing::debug;
 use wire::mysql::{
     command::Command,
-    response::{OkPacket, Status, put_err, put_ok},
+    response::{OK, OkPacket, SessionState, Status, put_err, put_ok_as},
 };
 
 use crate::session::{interrupt, pins, registry, timer, turn};
@@ -64,6 +65,7 @@ use crate::session::{interrupt, pins, registry, timer, turn};
 use self::{
     client::{Client, ClientError},
     look_back::LookBack,
+    owed::Owed,
     pins::{Pin, Pins},
     prepared::ClientStatements,
     registry::Entry,
@@ -147,6 +149,7 @@ pub struct Session {
     /// What it was at login, and is after a reset.
     initial: Arc<Settings>,
     view: View,
+    owed: Owed,
     charset: u8,
     /// The flags that the client was told last, but for those of a transaction.
     status: Status,
@@ -210,6 +213,7 @@ impl Session {
         );
         Self {
             view: View::new(login.capabilities),
+            owed: Owed::default(),
             charset: login.charset,
             initial: Arc::clone(&settings),
             settings,
@@ -365,9 +369,16 @@ impl Session {
 
     /// As [`Self::say_ok`], with this many warnings.
     fn say_ok_with(&mut self, warnings: u16) {
-        let ok = OkPacket { status: self.status_to_tell(), warnings, ..OkPacket::default() };
+        self.say_ok_as(OK, warnings);
+    }
+
+    /// Answers with an OK that begins with `header`, and tells with it what is owed.
+    fn say_ok_as(&mut self, header: u8, warnings: u16) {
+        let owed = self.owed.pay(SessionState::default());
+        let state = SessionState::new(&owed);
+        let ok = OkPacket { status: self.status_to_tell(), warnings, state, ..OkPacket::default() };
         let capabilities = self.client.capabilities;
-        put_ok(self.client.out(), 1, capabilities, &ok);
+        put_ok_as(self.client.out(), 1, capabilities, &ok, header);
     }
 
     /// The flags in an answer of the guard's own: the session's, and those of its transaction.

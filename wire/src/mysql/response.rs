@@ -6,7 +6,7 @@ mod prepare;
 mod state;
 mod status;
 
-pub use ok::{OkPacket, put_ok, put_ok_filtered};
+pub use ok::{OkPacket, put_ok, put_ok_as, put_ok_filtered};
 pub use prepare::{Metadata, PrepareOk};
 pub use state::{SessionState, StateChange, TransactionState};
 pub use status::Status;
@@ -138,7 +138,7 @@ pub fn put_eof(
 ) -> u8 {
     if caps.contains(Capabilities::DEPRECATE_EOF) {
         let ok = OkPacket { status, warnings, ..OkPacket::default() };
-        return ok::put_ok_as(out, seq, caps, &ok, EOF);
+        return put_ok_as(out, seq, caps, &ok, EOF);
     }
     write_packet(out, seq, |out| {
         out.put_u8(EOF);

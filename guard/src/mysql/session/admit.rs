@@ -6,7 +6,7 @@ use policy::{
     admission::Arrival,
     class::Mode,
     refusal::{Reason, Refusal},
-    sql::Effects,
+    sql::{Effects, Shape},
 };
 
 use tracing::debug;
@@ -121,10 +121,7 @@ impl Session {
                     }
                 },
             };
-            let effects = task.shape.effects;
-            // Of an account that asks, an insert must not leave another session's value standing.
-            let asks_last_insert = effects.contains(Effects::LAST_INSERT_ID)
-                || self.pool.memory.habits.last_insert.load(Ordering::Relaxed);
+            let asks_last_insert = self.asks_last_insert(&task.shape);
             let incoming = Incoming {
                 session: self.identity(),
                 settings: &self.settings,
@@ -167,6 +164,13 @@ impl Session {
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(false)
+    }
+
+    /// Whether a statement must find the session's own `LAST_INSERT_ID()`. Of an account that asks, an
+    /// insert must not leave another session's value standing.
+    pub(super) fn asks_last_insert(&self, shape: &Shape) -> bool {
+        shape.effects.contains(Effects::LAST_INSERT_ID)
+            || self.pool.memory.habits.last_insert.load(Ordering::Relaxed)
     }
 
     /// Begins the transaction that is due. The client's statement goes out when the database has

@@ -121,16 +121,17 @@ impl Session {
             }
             Err(lost) => return self.give_up(&cause, Some(&lost)).await,
         };
+        let session = self.identity();
+        if let Some(lease) = &mut self.lease {
+            // Already the barrier may be told what the statement has changed.
+            lease.note_untold(session);
+        }
         if !self.is_order_over(order).await || self.pass_barrier().await.is_err() {
             return self.give_up(&cause, None).await;
         }
         let metrics = self.shared.metrics.class(task.class);
         metrics.cancels.of(self.label(&cause)).increment(1);
         metrics.cancel_time.record(began.elapsed());
-        let session = self.identity();
-        if let Some(lease) = &mut self.lease {
-            lease.untold_of = Some(session);
-        }
         match cause {
             Cause::ClientGone => {
                 self.count(
@@ -195,6 +196,7 @@ impl Session {
             settings: &mut self.settings,
             tracker: open.tracker,
             view: &self.view,
+            owed: &mut self.owed,
             prepare_as: open.prepare_as,
             substitute,
             files: Files::Refuse,

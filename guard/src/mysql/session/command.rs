@@ -12,9 +12,10 @@ use policy::{
     sql::{Dynamic, Effects, Kind, Scratch, Shape},
 };
 use wire::mysql::{
+    Capabilities,
     command::{self, Command, SetOption, StmtExecute},
     frame::HEADER_LEN,
-    response::{Status, put_eof},
+    response::{EOF, Status, put_eof},
 };
 
 use super::{
@@ -296,6 +297,7 @@ impl Session {
         self.transaction = super::state::Transaction::Idle;
         self.statements.clear();
         self.look_back.clear();
+        self.owed.clear();
         self.resets = self.resets.wrapping_add(1);
         self.status = Status::AUTOCOMMIT;
         self.view = View::new(self.client.capabilities);
@@ -337,8 +339,11 @@ impl Session {
 
     /// Answers with an EOF of the guard's own, or the OK that stands for it.
     fn say_eof(&mut self) {
-        let (status, warnings) = (self.status_to_tell(), self.look_back.warnings_to_tell());
-        let capabilities = self.client.capabilities;
+        let warnings = self.look_back.warnings_to_tell();
+        if self.client.capabilities.contains(Capabilities::DEPRECATE_EOF) {
+            return self.say_ok_as(EOF, warnings);
+        }
+        let (status, capabilities) = (self.status_to_tell(), self.client.capabilities);
         put_eof(self.client.out(), 1, capabilities, status, warnings);
     }
 

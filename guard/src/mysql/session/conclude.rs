@@ -18,7 +18,7 @@ use super::{
     look_back::may_insert_untold,
     pins::{Pin, Pins},
     prepared,
-    relay::Reply,
+    relay::{Reply, Telling},
     state::Transaction,
     task::{Execution, Task},
     untold::may_hide_changes,
@@ -45,11 +45,18 @@ impl Session {
         self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
+        if let Err(lost) = self.take_told() {
+            return self.lose_quietly(&lost).await;
+        }
         self.note_pins(&task, &reply, now);
         self.note_prepared(&task, &reply);
         let session = self.identity();
-        if let Some(lease) = self.lease.as_mut().filter(|_| may_hide_changes(&task.shape, &reply)) {
-            lease.untold_of = Some(session);
+        if let Some(lease) = &mut self.lease {
+            if may_hide_changes(&task.shape, &reply) {
+                lease.note_untold(session);
+            } else if reply.telling == Telling::All {
+                lease.untold_of = None;
+            }
         }
         if let Some(lease) = &mut self.lease
             && (reply.last_insert_id.is_some() || may_insert_untold(&task.shape, &reply))
@@ -107,23 +114,29 @@ impl Session {
         // An error carries no flags. A single statement outside a transaction leaves none behind.
         let is_single =
             !task.shape.effects.contains(Effects::MULTI) && leaves_no_transaction(task.shape.kind);
-        let tells_now = !lease.mariadb && lease.untold_of.is_some() && !self.view.is_own();
-        let asks_flags = was_in_transaction || !is_autocommit || !is_single || tells_now;
-        if reply.error.is_some() && asks_flags {
-            if tells_now && !lease.capabilities.contains(Capabilities::DEPRECATE_EOF) {
-                // What follows ends with an EOF then, which tells nothing.
+        let asks_flags =
+            reply.error.is_some() && (was_in_transaction || !is_autocommit || !is_single);
+        // In a transaction MySQL will tell it with an OK to the client.
+        let tells_now = !lease.mariadb
+            && lease.untold_of.is_some()
+            && (reply.error.is_some() || !lease.status.contains(Status::IN_TRANS));
+        if asks_flags || tells_now {
+            // What follows ends with an EOF to such clients, which tells nothing.
+            let pings = tells_now && !lease.capabilities.contains(Capabilities::DEPRECATE_EOF);
+            if pings {
                 command::put_simple(&mut lease.outbuf, Command::Ping);
-                lease.command(Command::Ping).await?;
             }
-            // Any answer tells the flags. This one leaves ROW_COUNT() at -1, as the error did; an
-            // OK, as of a ping, would set it.
+            // Any answer tells the flags. This one leaves ROW_COUNT() at -1, as an error and rows do;
+            // an OK, as of a ping, would set it.
             let option = SetOption::multi_statements(self.settings.multi_statements);
             command::put_set_option(&mut lease.outbuf, option);
-            lease.command(Command::SetOption).await?;
+            lease.flush().await?;
+            if pings {
+                lease.read_answer(Command::Ping).await?;
+            }
+            lease.read_answer(Command::SetOption).await?;
             if tells_now {
-                lease.untold_of = None;
-                let told = lease.told.split();
-                self.note_told(&told)?;
+                self.take_told_of(task, reply)?;
             }
         }
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };

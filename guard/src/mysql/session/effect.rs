@@ -120,17 +120,20 @@ fn apply_kind(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>) {
     }
 }
 
+/// Whether the text of a statement says how it changes the session.
+pub fn is_explained_by_text(shape: &Shape) -> bool {
+    let changes = Effects::ASSIGNS_USER_VARIABLE
+        | Effects::CREATES_TEMPORARY
+        | Effects::DROPS_TEMPORARY
+        | Effects::INTO_VARIABLE;
+    shape.effects.intersects(changes) || matches!(shape.kind, Kind::Prepare | Kind::Deallocate)
+}
+
 /// Whether the server reports a change that nothing explains. A reported variable explains the
 /// change of a statement that is there to set it, alone; any other has run code that may have done
 /// more.
 fn is_unexplained(shape: &Shape, reply: &Reply) -> bool {
     let may_hide_more = shape.kind == Kind::Call || shape.effects.contains(Effects::MULTI);
     let sets = matches!(shape.kind, Kind::Set | Kind::Use | Kind::Ddl | Kind::Admin);
-    let is_explained_by_text = shape.effects.intersects(
-        Effects::ASSIGNS_USER_VARIABLE
-            | Effects::CREATES_TEMPORARY
-            | Effects::DROPS_TEMPORARY
-            | Effects::INTO_VARIABLE,
-    ) || matches!(shape.kind, Kind::Prepare | Kind::Deallocate);
-    may_hide_more || !(is_explained_by_text || reply.is_explained && sets)
+    may_hide_more || !(is_explained_by_text(shape) || reply.is_explained && sets)
 }

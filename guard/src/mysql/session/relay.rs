@@ -21,7 +21,7 @@ use wire::{
     mysql::{
         frame::{HEADER_LEN, Header},
         response::{
-            EofPacket, ErrPacket, OkPacket, PrepareOk, StateChange, Status, put_err,
+            EofPacket, ErrPacket, OkPacket, PrepareOk, SessionState, StateChange, Status, put_err,
             put_ok_filtered,
         },
         result::{Event, Tracker},
@@ -32,6 +32,7 @@ use super::{
     client::Client,
     file::Files,
     interrupt::Interrupt,
+    owed::Owed,
     refuse,
     settings::{Replay, Settings},
     timer::Timer,
@@ -77,14 +78,32 @@ pub struct Reply {
     pub has_changed: bool,
     /// The server said so in a packet that cannot tell what changed.
     pub has_untold: bool,
-    /// A result ended with a packet of MySQL's that cannot even say so.
-    pub is_silent: bool,
+    /// What its last packet told of that, on MySQL.
+    pub telling: Telling,
     /// A schema or a variable was reported: that explains the change.
     pub is_explained: bool,
     /// A variable that cannot be replayed changed.
     pub has_unreplayable: bool,
     /// The character set of the connection changed, and the collation was not reported.
     pub needs_collation: bool,
+}
+
+/// What a packet that ends a result, or stands for one, tells of what changed before.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// It is no such packet, or MariaDB's, which tells some of it later.
+    #[default]
+    Nothing,
+    /// MySQL's OK: all of it.
+    All,
+    /// MySQL's EOF, which does not even say that there is something.
+    Silence,
+}
+
+impl Telling {
+    fn of(connection: &Connection, on_mysql: Self) -> Self {
+        if connection.mariadb { Self::Nothing } else { on_mysql }
+    }
 }
 
 /// One reply on its way.
@@ -100,6 +119,8 @@ pub struct Relay<'a> {
     pub tracker: Tracker,
     /// What the client may see.
     pub view: &'a View,
+    /// What it is still to be told.
+    pub owed: &'a mut Owed,
     /// The id the client will know a prepared statement by.
     pub prepare_as: u32,
     /// Replaces the server's error, once the statement is cancelled.
@@ -244,7 +265,7 @@ impl Relay<'_> {
                 Ok(over(last))
             }
             Event::Eof { packet, last, status, warnings } => {
-                self.reply.is_silent |= !self.connection.mariadb;
+                self.reply.telling = Telling::of(self.connection, Telling::Silence);
                 if status.contains(Status::SESSION_STATE_CHANGED) {
                     // What changed is told in OK packets alone, and this client asked for less.
                     let payload = walk.len + HEADER_LEN..walk.len + packet;
@@ -309,9 +330,16 @@ impl Relay<'_> {
             self.reply.last_insert_id = Some(ok.last_insert_id);
         }
         let status = ok.status;
-        if status.contains(Status::SESSION_STATE_CHANGED) || self.warnings.is_some() {
+        self.reply.telling = Telling::of(self.connection, Telling::All);
+        let is_rewritten = self.warnings.is_some() || !self.owed.is_nothing();
+        if status.contains(Status::SESSION_STATE_CHANGED) || is_rewritten {
             for change in ok.state {
                 note_change(change?, self.settings, &mut self.reply);
+            }
+            let paid;
+            if !self.owed.is_nothing() {
+                paid = self.owed.pay(ok.state);
+                ok.state = SessionState::new(&paid);
             }
             if let Some(client) = self.client.as_deref_mut() {
                 let passed = &self.connection.inbuf[walk.copied..start];

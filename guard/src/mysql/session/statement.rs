@@ -28,7 +28,7 @@ use crate::{mysql::connection::Lost, shared};
 
 /// What a statement can ask about the one before it. The server answers from its session, so
 /// nothing may come between.
-const ASKS_BACK: Effects =
+pub(super) const ASKS_BACK: Effects =
     Effects::ROW_COUNT.or(Effects::FOUND_ROWS).or(Effects::WARNINGS).or(Effects::LAST_INSERT_ID);
 
 /// Whether a statement sets variables for itself alone (SET STATEMENT … FOR): the server tells the
@@ -58,6 +58,10 @@ impl Session {
             self.permit = None;
             return self.decline(task.first, refuse::looked_back_too_late(what)).await;
         }
+        if let Err(lost) = self.hear_ahead(&task).await {
+            self.skip(task.first).await?;
+            return self.lose(&lost).await;
+        }
         if !self.borrow(&task).await? {
             return Ok(());
         }
@@ -71,10 +75,6 @@ impl Session {
     /// Tells the server what the guard has answered in its place, where the statement asks for it.
     async fn catch_up(&mut self, task: &Task) -> Result<(), Lost> {
         let effects = task.shape.effects;
-        // Of what it tells, nothing may have been changed by a statement before.
-        if matches!(task.shape.kind, Kind::Set | Kind::Use) && !effects.intersects(ASKS_BACK) {
-            self.hear_untold().await?;
-        }
         if effect::steers_trackers(&task.shape) && !self.view.is_own() {
             self.give_trackers().await?;
         }
@@ -187,6 +187,7 @@ impl Session {
             settings: &mut self.settings,
             tracker,
             view: &self.view,
+            owed: &mut self.owed,
             prepare_as,
             substitute: None,
             files,

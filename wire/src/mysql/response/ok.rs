@@ -75,8 +75,9 @@ pub fn put_ok(out: &mut BytesMut, seq: u8, caps: Capabilities, ok: &OkPacket<'_>
     put_ok_as(out, seq, caps, ok, OK)
 }
 
-/// Appends an OK packet that starts with `header`.
-pub(super) fn put_ok_as(
+/// Appends an OK packet that starts with `header`: [`OK`] or, in the place of an EOF, [`EOF`].
+/// Returns the next sequence id.
+pub fn put_ok_as(
     out: &mut BytesMut,
     seq: u8,
     caps: Capabilities,

@@ -74,20 +74,26 @@ impl<'a> SessionState<'a> {
         self.rest
     }
 
-    /// Appends the block, length in front, with those changes that `keep` returns true for. Returns
-    /// whether there are any; if not, what was appended is an empty block.
-    pub(super) fn put_kept(
-        mut self,
-        out: &mut BytesMut,
-        keep: &mut impl FnMut(&StateChange<'_>) -> bool,
-    ) -> bool {
-        let start = out.len();
+    /// Appends the blocks, without a length in front, of those changes that `keep` returns true for.
+    /// It ends at one that is malformed.
+    pub fn put_some(mut self, out: &mut BytesMut, mut keep: impl FnMut(&StateChange<'_>) -> bool) {
         while let Ok(Some((kind, data))) = self.item() {
             if StateChange::parse(kind, data).is_ok_and(|change| keep(&change)) {
                 out.put_u8(kind);
                 put_lenenc_bytes(out, data);
             }
         }
+    }
+
+    /// Appends the block, length in front, with those changes that `keep` returns true for. Returns
+    /// whether there are any; if not, what was appended is an empty block.
+    pub(super) fn put_kept(
+        self,
+        out: &mut BytesMut,
+        keep: &mut impl FnMut(&StateChange<'_>) -> bool,
+    ) -> bool {
+        let start = out.len();
+        self.put_some(out, keep);
         // Only now is the length known: append it, and rotate it to the front.
         let end = out.len();
         put_lenenc(out, (end - start) as u64);
