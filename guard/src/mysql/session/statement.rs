@@ -110,8 +110,7 @@ impl Session {
                 }
                 Ok(true)
             }
-            // MySQL refuses to end a transaction with a cursor.
-            Transaction::Begun(_) if task.is_plain_end() && !task.opens_cursor() => {
+            Transaction::Begun(_) if task.is_plain_end() => {
                 self.transaction = Transaction::Idle;
                 self.look_back.succeed();
                 self.client.consume(task.first.packet);

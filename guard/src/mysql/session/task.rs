@@ -75,9 +75,10 @@ impl Task {
         matches!(self.execution, Execution::Prepared { opens_cursor: true, .. })
     }
 
-    /// Whether it ends a transaction and does nothing else.
+    /// Whether it ends a transaction and does nothing else. MySQL refuses to do that with a cursor.
     pub fn is_plain_end(&self) -> bool {
         matches!(self.shape.kind, Kind::Commit | Kind::Rollback)
+            && !self.opens_cursor()
             && !self.shape.effects.intersects(Effects::CHAINS | Effects::MULTI)
     }
 }
