@@ -18,6 +18,7 @@
 //! | `cancel` | ending what must not go on |
 //! | `answered` | what the guard answered in the server's place |
 //! | `look_back`, `warnings` | what a statement may ask about those before it |
+//! | `collation` | asking which one came with a character set |
 //! | `untold`, `owed` | asking for changes that no reply has told, and telling them |
 //! | `state`, `pins`, `settings`, `prepared`, `read_as` | what a session is, beside its sockets |
 
@@ -26,6 +27,7 @@ mod answered;
 pub mod cancel;
 mod change_user;
 pub mod client;
+mod collation;
 pub mod command;
 mod conclude;
 pub mod effect;
@@ -165,6 +167,8 @@ pub struct Session {
     permit: Option<Permit>,
     pinned: Option<Pinned>,
     pins: Pins,
+    /// How a collation was chosen that has not been asked for.
+    collation: Option<collation::Chosen>,
     look_back: LookBack,
     statements: ClientStatements,
     /// What the client answered at its last login.
@@ -231,6 +235,7 @@ impl Session {
             permit: None,
             pinned: None,
             pins,
+            collation: None,
             look_back: LookBack::new(login.mariadb),
             statements: ClientStatements::default(),
             challenge: login.challenge,

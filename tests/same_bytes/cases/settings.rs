@@ -113,6 +113,21 @@ pub(super) const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a collation among several statements comes back",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT COLLATION('a'), ? + 1"),
+            Sql("BEGIN"),
+            Sql("SET NAMES utf8mb4 COLLATE utf8mb4_bin; SELECT 1"),
+            Execute(0, &[1], Without),
+            Sql("SELECT @@collation_connection, COLLATION('a')"),
+            Prepare(1, "SELECT COLLATION('a')"),
+            Sql("SET NAMES latin1"),
+            Execute(1, &[], Without),
+            Sql("SELECT @@collation_connection, COLLATION('a')"),
+        ],
+    },
+    Case {
         name: "a transaction that has just begun survives the end of a cursor",
         asks: false,
         steps: &[

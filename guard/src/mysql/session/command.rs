@@ -298,6 +298,7 @@ impl Session {
         self.statements.clear();
         self.look_back.clear();
         self.owed.clear();
+        self.collation = None;
         self.resets = self.resets.wrapping_add(1);
         self.status = Status::AUTOCOMMIT;
         self.view = View::new(self.client.capabilities);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use policy::{
     class::ClassId,
     deadline::Since,
-    sql::{Effects, Kind, Shape},
+    sql::{Effects, Kind},
 };
 use wire::mysql::{
     Capabilities,
@@ -14,7 +14,7 @@ use wire::mysql::{
 };
 
 use super::{
-    End, Session, effect,
+    End, Session, collation, effect,
     look_back::may_insert_untold,
     pins::{Pin, Pins},
     prepared,
@@ -139,28 +139,18 @@ impl Session {
                 self.take_told_of(task, reply)?;
             }
         }
-        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
-        // A connection that stays needs no replay. But to prepare a statement in the scene of its
-        // client, the guard leaves this one, and must find the way back; so it asks there as well,
-        // where that leaves ROW_COUNT() as it is.
+        self.collation = match reply.needs_collation.then(|| collation::chosen(&task.shape)) {
+            None => self.collation,
+            Some(chosen) => chosen,
+        };
+        // A connection that stays needs no replay, and can be asked before it matters: the question
+        // would change ROW_COUNT().
         let is_set_alone =
             task.shape.kind == Kind::Set && !task.shape.effects.contains(Effects::MULTI);
-        let may_ask = is_set_alone || !self.pins.has(Pin::Unknown);
-        if reply.needs_collation && may_ask && may_choose_collation(&task.shape) {
-            let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
-            let collation = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
-            if let Some(collation) = collation {
-                let settings = Arc::make_mut(&mut self.settings);
-                if task.shape.kind == Kind::Set && has_word(&task.shape, b"NAMES") {
-                    settings.set_names_collation(collation);
-                } else {
-                    settings.set_variable(b"collation_connection", collation);
-                }
-            }
-            // ROW_COUNT() is that of an OK again.
-            command::put_simple(&mut lease.outbuf, Command::Ping);
-            lease.command(Command::Ping).await?;
+        if is_set_alone || !self.pins.has(Pin::Unknown) {
+            self.ask_collation().await?;
         }
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         lease.relabel(&self.settings);
         let mut status = OF_ONE_REPLY.into_iter().fold(lease.status, Status::without);
         if task.shape.effects.contains(Effects::FOR_STATEMENT) {
@@ -318,18 +308,4 @@ const OF_ONE_REPLY: [Status; 11] = [
 /// when it fails.
 fn leaves_no_transaction(kind: Kind) -> bool {
     kind.touches_data_alone() || matches!(kind, Kind::Ddl | Kind::Use)
-}
-
-/// Whether a statement may have chosen a collation that no tracker names.
-fn may_choose_collation(shape: &Shape) -> bool {
-    let has = |word| has_word(shape, word);
-    shape.kind != Kind::Set
-        || shape.effects.contains(Effects::MULTI)
-        || has(b"COLLATE")
-        || has(b"CHARACTER SET")
-        || has(b"CHARSET")
-}
-
-fn has_word(shape: &Shape, word: &[u8]) -> bool {
-    shape.text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))
 }

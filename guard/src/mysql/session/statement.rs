@@ -75,6 +75,7 @@ impl Session {
     /// Tells the server what the guard has answered in its place, where the statement asks for it.
     async fn catch_up(&mut self, task: &Task) -> Result<(), Lost> {
         let effects = task.shape.effects;
+        self.ask_collation_for(task).await?;
         if effect::steers_trackers(&task.shape) && !self.view.is_own() {
             self.give_trackers().await?;
         }
