@@ -29,6 +29,27 @@ pub(super) const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a statement runs in the schema of its PREPARE and its session stays",
+        asks: false,
+        steps: &[
+            Prepare(0, "INSERT INTO t (a) VALUES (?)"),
+            Prepare(1, "SELECT DATABASE()"),
+            Prepare(2, "CALL fails()"),
+            Sql("USE app"),
+            Execute(0, &[1], Without),
+            Execute(1, &[], Without),
+            Sql("SELECT DATABASE()"),
+            Execute(2, &[], Without),
+            Execute(1, &[], ReadOnly),
+            Fetch(1),
+            Prepare(3, "SELECT DATABASE()"),
+            Execute(3, &[], Without),
+            Execute(0, &[2], Without),
+            Com(Command::ResetConnection, b""),
+            Sql("SELECT DATABASE()"),
+        ],
+    },
+    Case {
         name: "a variable is what it was when its statement was prepared",
         asks: false,
         steps: &[

@@ -45,6 +45,7 @@ impl Session {
         self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
+        self.stay_in_schema(&task);
         if let Err(lost) = self.take_told() {
             return self.lose_quietly(&lost).await;
         }
@@ -98,6 +99,24 @@ impl Session {
             let metrics = self.shared.metrics.class(self.class);
             metrics.would_cancel.of(cause_of(deadline.limit)).increment(1);
             self.observed = None;
+        }
+    }
+
+    /// Keeps the schema where a statement ran in the one of its PREPARE. A server tells that one from
+    /// inside, and has gone back when the statement is over.
+    fn stay_in_schema(&mut self, task: &Task) {
+        let (Execution::Prepared { id, .. }, Some(lease)) = (&task.execution, &self.lease) else {
+            return;
+        };
+        let here = &lease.settings.schema;
+        let is_told_from_inside = task.shape.kind != Kind::Use
+            && self.settings.schema != *here
+            && self
+                .statements
+                .find(*id)
+                .is_some_and(|statement| statement.settings.schema == self.settings.schema);
+        if is_told_from_inside {
+            Arc::make_mut(&mut self.settings).schema.clone_from(here);
         }
     }
 
