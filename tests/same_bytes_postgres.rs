@@ -47,6 +47,15 @@ async fn sessions_whose_connections_linger_see_the_same_bytes() {
     compare(Engine::Postgres, "20ms", sessions).await;
 }
 
+/// The extended matrix.
+#[tokio::test]
+async fn sessions_on_postgres_18_see_the_same_bytes() {
+    if Engine::Postgres18.available() {
+        let sessions = [cases::all(), lanes::seeded(SESSIONS, generate)].concat();
+        compare(Engine::Postgres18, "0s", sessions).await;
+    }
+}
+
 /// Plays all sessions, several at a time, and fails with what differed.
 async fn compare(engine: Engine, linger: &str, sessions: Vec<Session>) {
     let world = World::start(engine, linger).await.expect("two servers and a guard");

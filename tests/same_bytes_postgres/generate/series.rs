@@ -137,8 +137,9 @@ impl Generator {
 /// fails otherwise; nor DEALLOCATE ALL ahead of a name that is taken (docs/ARCHITECTURE.md, "What is
 /// open").
 fn own(sql: &str, name: &str) -> String {
+    let is_avoided = sql.contains("made") || sql.contains("ALLOCATE ALL");
+    let sql = if is_avoided { "SELECT 0" } else { sql };
     match name {
-        _ if sql.contains("made") || sql.contains("ALLOCATE ALL") => "SELECT 0".to_owned(),
         "" => sql.to_owned(),
         name => format!("{sql} /* {name} */"),
     }
