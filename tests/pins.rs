@@ -8,8 +8,13 @@ use wire::mysql::Capabilities;
 
 const SOON: Duration = Duration::from_secs(5);
 
-async fn scene() -> (Server, Guard) {
-    let server = Server::start(Engine::MariaDb).await.unwrap();
+on_both_engines! {
+    each_cause_pins_and_its_end_unpins,
+    a_pinned_client_that_leaves_gives_its_connection_back_clean,
+}
+
+async fn scene(engine: Engine) -> (Server, Guard) {
+    let server = Server::start(engine).await.unwrap();
     let setup = Setup { connections: 3, upstream: "linger = \"0s\"".into(), ..Setup::default() };
     let guard = Guard::start(&server, &setup).await.unwrap();
     (server, guard)
@@ -26,12 +31,23 @@ async fn reasons(guard: &Guard) -> Vec<String> {
     reasons.map(|reason| reason.as_str().unwrap().to_owned()).collect()
 }
 
+/// The only pinned session has these reasons: at once, or on PostgreSQL soon, where the guard asks the
+/// server for them when the client has its answer already.
+async fn has_reasons(engine: Engine, guard: &Guard, due: &[&str], when: &str) {
+    let patience = if engine.is_postgres() { SOON } else { Duration::ZERO };
+    eventually(&format!("{due:?} {when}"), patience, async || {
+        (reasons(guard).await == due).then_some(())
+    })
+    .await;
+}
+
 /// Others use the pool's connections, so that what is not kept would be lost.
-async fn others_pass(guard: &Guard) {
+async fn others_pass(engine: Engine, guard: &Guard) {
+    let set = if engine.is_postgres() { "SET work_mem = '3MB'" } else { "SET @x = 'another'" };
     for _ in 0..4 {
-        let mut other = Client::login(guard.addr(), &APP).await.unwrap();
-        done(&mut other, "SET @x = 'another'").await;
-        done(&mut other, "SELECT 1").await;
+        let mut other = Caller::login(engine, guard.addr(), &APP).await.unwrap();
+        other.done(set).await;
+        other.done("SELECT 1").await;
     }
     eventually("the others are gone", SOON, async || {
         (status(guard, "/clients/connected").await == 1).then_some(())
@@ -39,48 +55,102 @@ async fn others_pass(guard: &Guard) {
     .await;
 }
 
-#[tokio::test]
-async fn each_cause_pins_and_its_end_unpins() {
-    let (_server, guard) = scene().await;
-    let mut client = Client::login(guard.addr(), &APP).await.unwrap();
-    done(&mut client, "CREATE TABLE note (id INT PRIMARY KEY)").await;
-    for (reason, begin, works, end) in [
-        (
-            "temporary_table",
-            "CREATE TEMPORARY TABLE mine (id INT)",
-            "SELECT * FROM mine",
-            "DROP TEMPORARY TABLE mine",
-        ),
-        (
-            "named_lock",
-            "SELECT GET_LOCK('l', 1)",
-            "SELECT IS_USED_LOCK('l') + 0",
-            "SELECT RELEASE_LOCK('l')",
-        ),
-        ("table_lock", "LOCK TABLES note WRITE", "INSERT INTO note VALUES (1)", "UNLOCK TABLES"),
-        ("sql_prepared", "PREPARE p FROM 'SELECT 1'", "EXECUTE p", "DEALLOCATE PREPARE p"),
-        ("handler", "HANDLER note OPEN", "HANDLER note READ FIRST", "HANDLER note CLOSE"),
-    ] {
-        assert_eq!(reasons(&guard).await, [""; 0], "before {begin}");
-        done(&mut client, begin).await;
-        assert_eq!(reasons(&guard).await, [reason], "after {begin}");
-        if reason != "table_lock" {
-            others_pass(&guard).await;
+/// What pins: the reason, the statement by which it begins, one that works as long as it lasts, and
+/// the one by which it ends.
+type Cause = (&'static str, &'static str, &'static str, &'static str);
+
+const ON_MARIADB: &[Cause] = &[
+    (
+        "temporary_table",
+        "CREATE TEMPORARY TABLE mine (id INT)",
+        "SELECT * FROM mine",
+        "DROP TEMPORARY TABLE mine",
+    ),
+    (
+        "named_lock",
+        "SELECT GET_LOCK('l', 1)",
+        "SELECT IS_USED_LOCK('l') + 0",
+        "SELECT RELEASE_LOCK('l')",
+    ),
+    ("table_lock", "LOCK TABLES note WRITE", "INSERT INTO note VALUES (1)", "UNLOCK TABLES"),
+    ("sql_prepared", "PREPARE p FROM 'SELECT 1'", "EXECUTE p", "DEALLOCATE PREPARE p"),
+    ("handler", "HANDLER note OPEN", "HANDLER note READ FIRST", "HANDLER note CLOSE"),
+];
+
+const ON_POSTGRES: &[Cause] = &[
+    ("temporary_table", "CREATE TEMP TABLE mine (id int)", "SELECT FROM mine", "DROP TABLE mine"),
+    ("temporary_table", "CREATE TEMP VIEW mine AS SELECT 1", "SELECT FROM mine", "DROP VIEW mine"),
+    ("temporary_table", "CREATE TEMP SEQUENCE s", "SELECT nextval('s')", "DISCARD TEMP"),
+    (
+        "named_lock",
+        "SELECT pg_advisory_lock(7)",
+        // It is taken a second time, so that one release is not its end.
+        "SELECT pg_try_advisory_lock(7), pg_advisory_unlock(7)",
+        "SELECT pg_advisory_unlock(7)",
+    ),
+    (
+        "named_lock",
+        "SELECT pg_try_advisory_lock_shared(1, 2)",
+        "SELECT 1",
+        "SELECT pg_advisory_unlock_all()",
+    ),
+    ("sql_prepared", "PREPARE p AS SELECT 1", "EXECUTE p", "DEALLOCATE p"),
+    ("sql_prepared", "PREPARE p AS SELECT 1", "EXECUTE p", "DISCARD ALL"),
+    ("cursor", "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "FETCH ALL FROM c", "CLOSE c"),
+    ("cursor", "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "FETCH ALL FROM c", "CLOSE ALL"),
+];
+
+async fn each_cause_pins_and_its_end_unpins(engine: Engine) {
+    let (_server, guard) = scene(engine).await;
+    let mut client = Caller::login(engine, guard.addr(), &APP).await.unwrap();
+    client.done("CREATE TABLE note (id INT PRIMARY KEY)").await;
+    let causes = if engine.is_postgres() { ON_POSTGRES } else { ON_MARIADB };
+    for (reason, begin, works, end) in causes {
+        has_reasons(engine, &guard, &[], &format!("before {begin}")).await;
+        client.done(begin).await;
+        has_reasons(engine, &guard, &[reason], &format!("after {begin}")).await;
+        if *reason != "table_lock" {
+            others_pass(engine, &guard).await;
         }
-        done(&mut client, works).await;
-        assert_eq!(reasons(&guard).await, [reason], "after {works}");
-        done(&mut client, end).await;
-        assert_eq!(reasons(&guard).await, [""; 0], "after {end}");
+        client.done(works).await;
+        client.done("SELECT 1").await;
+        has_reasons(engine, &guard, &[reason], &format!("after {works}")).await;
+        client.done(end).await;
+        has_reasons(engine, &guard, &[], &format!("after {end}")).await;
         let label = format!("reason=\"{reason}\"");
         let counted = guard.metric("guard_pins_total", &[&label]).await.unwrap();
         assert!(counted >= 1.0, "{reason}: {counted}");
     }
 }
 
+async fn a_pinned_client_that_leaves_gives_its_connection_back_clean(engine: Engine) {
+    let (server, guard) = scene(engine).await;
+    let (look, set, lock, locked) = if engine.is_postgres() {
+        let look = "SELECT to_regclass('pg_temp.mine')::text";
+        (look, "CREATE TEMP TABLE mine (id int)", "SELECT pg_try_advisory_lock(7)", "t")
+    } else {
+        ("SELECT @x", "SET @x = 7", "SELECT GET_LOCK('one', 0)", "1")
+    };
+    for round in 0..6 {
+        let mut client = Caller::login(engine, guard.addr(), &APP).await.unwrap();
+        assert_eq!(client.done(look).await, None, "round {round}");
+        client.done(set).await;
+        let lock = client.done(lock).await;
+        assert_eq!(lock.as_deref(), Some(locked), "round {round}: the lock was left behind");
+        drop(client);
+        eventually("it is gone", SOON, async || {
+            (status(&guard, "/clients/connected").await == 0).then_some(())
+        })
+        .await;
+        assert_eq!(reasons(&guard).await, [""; 0]);
+    }
+    assert!(open_on(&server, &APP).await.connections <= 3);
+}
+
 /// SQL in a value may do anything: LOCK TABLES can be executed at once, and no tracker tells of it.
 #[tokio::test]
 async fn sql_in_a_value_pins_unless_it_only_reads_and_writes() {
-    let (_server, guard) = scene().await;
+    let (_server, guard) = scene(Engine::MariaDb).await;
     let mut client = Client::login(guard.addr(), &APP).await.unwrap();
     done(&mut client, "CREATE TABLE note (id INT PRIMARY KEY)").await;
     done(&mut client, "EXECUTE IMMEDIATE 'INSERT INTO note VALUES (1)'").await;
@@ -102,35 +172,15 @@ async fn sql_in_a_value_pins_unless_it_only_reads_and_writes() {
 
 #[tokio::test]
 async fn a_user_variable_is_kept_until_the_connection_is_reset() {
-    let (_server, guard) = scene().await;
+    let (_server, guard) = scene(Engine::MariaDb).await;
     let mut client = Client::login(guard.addr(), &APP).await.unwrap();
     done(&mut client, "SET @x = 'mine'").await;
     assert_eq!(reasons(&guard).await, ["user_variable"]);
-    others_pass(&guard).await;
+    others_pass(Engine::MariaDb, &guard).await;
     assert_eq!(done(&mut client, "SELECT @x").await.value().as_deref(), Some("mine"));
     assert!(client.command(&[0x1F]).await.unwrap().failure().is_none());
     assert_eq!(reasons(&guard).await, [""; 0]);
     assert_eq!(done(&mut client, "SELECT @x").await.value(), None);
-}
-
-#[tokio::test]
-async fn a_pinned_client_that_leaves_gives_its_connection_back_clean() {
-    let (server, guard) = scene().await;
-    for round in 0..6 {
-        let mut client = Client::login(guard.addr(), &APP).await.unwrap();
-        assert_eq!(done(&mut client, "SELECT @x").await.value(), None, "round {round}");
-        done(&mut client, &format!("SET @x = {round}")).await;
-        let lock = done(&mut client, "SELECT GET_LOCK('one', 0)").await.value();
-        assert_eq!(lock.as_deref(), Some("1"), "round {round}: the lock was left behind");
-        drop(client);
-        eventually("it is gone", SOON, async || {
-            (status(&guard, "/clients/connected").await == 0).then_some(())
-        })
-        .await;
-        assert_eq!(reasons(&guard).await, [""; 0]);
-    }
-    let mut probe = server.probe().await.unwrap();
-    assert!(open(&mut probe, &APP).await.connections <= 3);
 }
 
 /// To a client without `DEPRECATE_EOF`, MySQL tells of a change in no result and in no error: what a

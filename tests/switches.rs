@@ -10,11 +10,18 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const CLASSES: &str =
     "[class.batch]\n[[rule]]\nname = \"jobs\"\nclass = \"batch\"\ntag = { job = \"*\" }";
 
-async fn scene() -> (Server, Guard, Client) {
-    let server = Server::start(Engine::MariaDb).await.unwrap();
+on_both_engines! {
+    a_switch_holds_at_once_and_ends_at_once,
+    invariant_4_a_switch_lets_open_transactions_end,
+    a_switch_may_keep_a_share_and_end_by_itself,
+    a_switch_that_means_nothing_is_declined,
+}
+
+async fn scene(engine: Engine) -> (Server, Guard, Caller) {
+    let server = Server::start(engine).await.unwrap();
     let guard = Guard::start(&server, &Setup::with(CLASSES)).await.unwrap();
-    let mut client = Client::login(guard.addr(), &APP).await.unwrap();
-    done(&mut client, "CREATE TABLE note (id INT PRIMARY KEY)").await;
+    let mut client = Caller::login(engine, guard.addr(), &APP).await.unwrap();
+    client.done("CREATE TABLE note (id INT PRIMARY KEY)").await;
     (server, guard, client)
 }
 
@@ -29,9 +36,8 @@ async fn clear(guard: &Guard, target: &str) {
     assert_eq!(answer.status, 200, "{target}: {}", answer.body);
 }
 
-#[tokio::test]
-async fn a_switch_holds_at_once_and_ends_at_once() {
-    let (_server, guard, mut client) = scene().await;
+async fn a_switch_holds_at_once_and_ends_at_once(engine: Engine) {
+    let (_server, guard, mut client) = scene(engine).await;
     let job = "SELECT 1 /*job='mail'*/";
     for (target, hit, missed) in [
         ("class batch", job, "SELECT 1"),
@@ -40,61 +46,57 @@ async fn a_switch_holds_at_once_and_ends_at_once() {
         ("table note", "SELECT * FROM note", "SELECT 1"),
         ("kind delete", "DELETE FROM note", "SELECT * FROM note"),
     ] {
-        done(&mut client, hit).await;
+        client.done(hit).await;
         let order = format!(
             "{{\"target\": \"{target}\", \"reason\": \"too much mail\", \"author\": \"ann\"}}"
         );
         let began = Instant::now();
         set(&guard, &order).await;
-        let failure = refused(&mut client, hit).await;
+        let failure = client.refused(hit).await;
         assert!(began.elapsed() < AT_ONCE, "{target}: {:?}", began.elapsed());
-        assert_eq!(failure.code, 3168, "{failure}");
+        assert_eq!(failure.code, shed_code(engine), "{failure:?}");
         for word in ["reason=switch", "retry_after_ms=", "too much mail", target] {
-            assert!(failure.message.contains(word), "{word} is missing: {failure}");
+            assert!(failure.message.contains(word), "{word} is missing: {failure:?}");
         }
-        done(&mut client, missed).await;
+        client.done(missed).await;
         let began = Instant::now();
         clear(&guard, target).await;
-        done(&mut client, hit).await;
+        client.done(hit).await;
         assert!(began.elapsed() < AT_ONCE, "{target}: {:?}", began.elapsed());
     }
 }
 
-#[tokio::test]
-async fn invariant_4_a_switch_lets_open_transactions_end() {
-    let (_server, guard, mut client) = scene().await;
-    done(&mut client, "BEGIN").await;
-    done(&mut client, "INSERT INTO note VALUES (1)").await;
+async fn invariant_4_a_switch_lets_open_transactions_end(engine: Engine) {
+    let (_server, guard, mut client) = scene(engine).await;
+    client.done("BEGIN").await;
+    client.done("INSERT INTO note VALUES (1)").await;
     set(&guard, "{\"target\": \"user *\"}").await;
-    done(&mut client, "INSERT INTO note VALUES (2)").await;
-    done(&mut client, "COMMIT").await;
-    assert_eq!(refused(&mut client, "SELECT 1").await.code, 3168);
+    client.done("INSERT INTO note VALUES (2)").await;
+    client.done("COMMIT").await;
+    assert_eq!(client.refused("SELECT 1").await.code, shed_code(engine));
     clear(&guard, "user *").await;
-    assert_eq!(done(&mut client, "SELECT COUNT(*) FROM note").await.value().as_deref(), Some("2"));
+    assert_eq!(client.done("SELECT COUNT(*) FROM note").await.as_deref(), Some("2"));
 }
 
-#[tokio::test]
-async fn a_switch_may_keep_a_share_and_end_by_itself() {
-    let (_server, guard, mut client) = scene().await;
+async fn a_switch_may_keep_a_share_and_end_by_itself(engine: Engine) {
+    let (_server, guard, mut client) = scene(engine).await;
     set(&guard, "{\"target\": \"kind select\", \"keep_ratio\": 0.5}").await;
     let mut passed = 0;
     for _ in 0..400 {
-        let reply = client.query("SELECT 1").await.unwrap();
-        passed += u32::from(reply.failure().is_none());
+        passed += u32::from(client.ask("SELECT 1").await.is_ok());
     }
     assert!((120..280).contains(&passed), "{passed} of 400");
     set(&guard, "{\"target\": \"kind select\", \"ttl_ms\": 300}").await;
-    assert_eq!(refused(&mut client, "SELECT 1").await.code, 3168);
+    assert_eq!(client.refused("SELECT 1").await.code, shed_code(engine));
     eventually("the switch ends by itself", Duration::from_secs(3), async || {
-        client.query("SELECT 1").await.unwrap().failure().is_none().then_some(())
+        client.ask("SELECT 1").await.is_ok().then_some(())
     })
     .await;
     assert_eq!(status(&guard, "/switches").await, 0);
 }
 
-#[tokio::test]
-async fn a_switch_that_means_nothing_is_declined() {
-    let (_server, guard, _client) = scene().await;
+async fn a_switch_that_means_nothing_is_declined(engine: Engine) {
+    let (_server, guard, _client) = scene(engine).await;
     for order in [
         "{\"target\": \"class nobody\"}",
         "{\"target\": \"colour blue\"}",

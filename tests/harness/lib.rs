@@ -13,7 +13,9 @@
 //! # }
 //! ```
 
+mod caller;
 mod measure;
+mod middleman;
 mod postgres;
 mod wait;
 
@@ -32,7 +34,11 @@ pub use drill::server::probe::{Gauges, Look, Thread};
 pub use drill::server::{Server, Settings};
 pub use drill::watch::{Sample, Watch};
 
-pub use self::measure::{Open, done, memory_kib, open, pg_open, refused, seconds, status};
+pub use self::caller::{Caller, Refusal, Told, open_on, shed_code};
+pub use self::measure::{
+    Open, cpu_time, done, memory_kib, open, pg_open, refused, seconds, status,
+};
+pub use self::middleman::{Act, MARK, Middleman};
 pub use self::postgres::{
     Canceller, PgClient, PgError, PgFailure, PgReply, pg_done, pg_refused, put_series, put_unsynced,
 };

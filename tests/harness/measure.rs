@@ -111,3 +111,19 @@ pub fn memory_kib(process: u32) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse().unwrap_or_else(|_| panic!("no VmRSS in {path}"))
 }
+
+/// The CPU time that a process has used so far, in steps of 10 ms.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn cpu_time(process: u32) -> Duration {
+    /// What the kernel counts in here, whatever it counts in itself.
+    const TICK: Duration = Duration::from_millis(10);
+    let path = format!("/proc/{process}/stat");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    // The name may have anything in it, and ends with the last parenthesis.
+    let (_, fields) = text.rsplit_once(") ").unwrap_or_else(|| panic!("no name in {path}"));
+    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u32>());
+    TICK * ticks.sum::<Result<u32, _>>().unwrap_or_else(|_| panic!("no times in {path}"))
+}

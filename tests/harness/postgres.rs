@@ -18,6 +18,7 @@ use guard::secret::Secret;
 use guard::stream::Stream;
 use guard::tls::{ClientTls, TlsMode};
 use guard::upstream::target::{ClearPassword, Target};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::postgres::backend::{Fields, Kind, Severity, TransactionStatus, data_row};
 use wire::postgres::frontend::{put_bind, put_execute, put_parse, put_query, put_sync};
 use wire::postgres::list::Format;
@@ -241,6 +242,26 @@ impl PgClient {
             Err(error) => Err(error),
             Ok(reply) => Err(PgError::Malformed(format!("{reply:?} instead of an end"))),
         }
+    }
+
+    /// Says that nothing more will be sent, and goes on reading.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn finish_sending(&mut self) -> Result<(), PgError> {
+        self.messages.stream.shutdown().await.map_err(|_| PgError::Closed(None))
+    }
+
+    /// Reads bytes, whatever they are, until the other side hangs up. A reset counts as that.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn rest(&mut self) -> Result<BytesMut, PgError> {
+        let Messages { stream, buffer } = &mut self.messages;
+        let end = async { while !matches!(stream.read_buf(buffer).await, Ok(0) | Err(_)) {} };
+        let read = tokio::time::timeout(self.patience, end).await;
+        read.map_err(|_| PgError::Late(self.patience))?;
+        Ok(buffer.split())
     }
 
     fn remember(&mut self, words: String) {
