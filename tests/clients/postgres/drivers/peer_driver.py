@@ -1,4 +1,4 @@
-"""Clients of other languages: a child process per connection that speaks JSON, a line each way.
+"""Clients of other languages: child processes that speak JSON, a line each way.
 
     {"open": {host, port, user, password, database, ca, tls}}
     {"run": sql}  {"run_all": sql}  {"bind": [sql, args]}  {"stream": sql}
@@ -7,6 +7,7 @@
     {"copy_in": [sql, data]}  {"copy_out": sql}
     {"listen": channel}  {"notification": null}
     {"cancel": null}     at any time, without an answer of its own
+    {"quit": null}       of a process with many sessions; their lines both ways have {"session": number}
 
 The answer is `{"results": [{rows, affected}]}`, where a result of a pipeline may be `{refused}` too,
 `{"statement": number}`, `{"copied": text}`, `{"notified": [channel, payload]}`, `{"refused": [code,
@@ -18,7 +19,8 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 
 from adapter import Absent, Refused, Result, Statement
 from session import Session
@@ -31,10 +33,7 @@ class Peer(Session):
     program = []
 
     def __init__(self, settings, *, account, database, tls=False):
-        self.writing = Lock()
-        self.child = subprocess.Popen(
-            self.program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-        )
+        self.start()
         try:
             self.ask(
                 open={
@@ -51,14 +50,24 @@ class Peer(Session):
             self.close()
             raise
 
+    def start(self):
+        """A process of its own."""
+        self.writing = Lock()
+        self.child = start(self.program)
+
     def tell(self, request):
         with self.writing:
-            self.child.stdin.write(json.dumps(request) + "\n")
-            self.child.stdin.flush()
+            send(self.child, request)
+
+    def hear(self):
+        return self.child.stdout.readline()
+
+    def close(self):
+        self.child.communicate()
 
     def ask(self, **request):
         self.tell(request)
-        line = self.child.stdout.readline()
+        line = self.hear()
         if not line:
             raise EOFError(f"the peer ended during {list(request)}")
         answer = json.loads(line)
@@ -111,8 +120,66 @@ class Peer(Session):
     def cancel(self):
         self.tell({"cancel": None})
 
+
+class Housemate(Peer):
+    """A session among many in one process."""
+
+    def start(self):
+        self.host = Host.of(self.program)
+        self.number = self.host.enter()
+
+    def tell(self, request):
+        self.host.tell({"session": self.number} | request)
+
+    def hear(self):
+        return self.host.answers[self.number].get()
+
     def close(self):
-        self.child.communicate()
+        self.tell({"quit": None})
+        self.hear()
+
+
+class Host:
+    """The process of all sessions of a program."""
+
+    running = {}
+
+    @classmethod
+    def of(cls, program):
+        name = " ".join(program)
+        if name not in cls.running:
+            cls.running[name] = cls(program)
+        return cls.running[name]
+
+    def __init__(self, program):
+        self.child = start(program)
+        self.lock = Lock()
+        self.answers = []
+        Thread(target=self.listen, daemon=True).start()
+
+    def enter(self):
+        with self.lock:
+            self.answers.append(SimpleQueue())
+            return len(self.answers) - 1
+
+    def tell(self, request):
+        with self.lock:
+            send(self.child, request)
+
+    def listen(self):
+        for line in self.child.stdout:
+            self.answers[json.loads(line)["session"]].put(line)
+        for answers in self.answers:
+            answers.put("")
+
+
+def start(program):
+    return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+
+
+def send(child, request):
+    child.stdin.write(json.dumps(request) + "\n")
+    child.stdin.flush()
 
 
 def result(part):
@@ -121,11 +188,11 @@ def result(part):
     return Result(rows=[tuple(row) for row in part.get("rows") or []], affected=part.get("affected"))
 
 
-class NodePostgres(Peer):
+class NodePostgres(Housemate):
     program = ["node", str(PEERS / "node-postgres.cjs")]
 
 
-class PostgresJs(Peer):
+class PostgresJs(Housemate):
     program = ["node", str(PEERS / "postgres.js.cjs")]
     cannot_carry = {
         "moment": "it makes a moment of it, with milliseconds in the zone of the client",

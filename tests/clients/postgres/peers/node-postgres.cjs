@@ -9,26 +9,28 @@ const { Client } = require("pg");
 const copy = require("pg-copy-streams");
 const { Absent, Notifications, serve } = require("./serve.cjs");
 
-let client;
-let config;
-let running;
-const statements = [];
-const heard = new Notifications();
-// Every value as the text that came; the driver's own values are what `carry` hands on.
-const asText = { rowMode: "array", types: { getTypeParser: () => (value) => value } };
+serve(session, (error) => [error.code ?? "", error.message]);
 
-async function query(options) {
-  running = client.query({ ...asText, ...options });
-  return results(await running);
-}
+function session() {
+  let client;
+  let config;
+  let running;
+  const statements = [];
+  const heard = new Notifications();
+  // Every value as the text that came; the driver's own values are what `carry` hands on.
+  const asText = { rowMode: "array", types: { getTypeParser: () => (value) => value } };
 
-function results(result) {
-  const list = Array.isArray(result) ? result : [result];
-  return { results: list.map(({ rows, rowCount }) => ({ rows, affected: rowCount })) };
-}
+  async function query(options) {
+    running = client.query({ ...asText, ...options });
+    return results(await running);
+  }
 
-serve(
-  {
+  function results(result) {
+    const list = Array.isArray(result) ? result : [result];
+    return { results: list.map(({ rows, rowCount }) => ({ rows, affected: rowCount })) };
+  }
+
+  return {
     async open({ host, port, user, password, database, ca, tls }) {
       const ssl = tls ? { ca: fs.readFileSync(ca) } : false;
       config = { host, port, user, password, database, ssl };
@@ -75,6 +77,8 @@ serve(
       const active = client._activeQuery;
       if (active) new Client(config).cancel(client, active);
     },
-  },
-  (error) => [error.code ?? "", error.message],
-);
+    quit() {
+      client.connection.stream.destroy();
+    },
+  };
+}

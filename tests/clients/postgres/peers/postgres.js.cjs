@@ -8,31 +8,23 @@ const { Readable } = require("node:stream");
 const postgres = require("postgres");
 const { Absent, Notifications, serve } = require("./serve.cjs");
 
-let sql;
-let running;
-const statements = [];
-const heard = new Notifications();
-const listened = new Set();
+serve(session, refused);
 
-async function query(text, args, options) {
-  running = sql.unsafe(text, args, options);
-  if (!args) running = running.simple();
-  const result = await running.raw();
-  return { results: several(result).map(described) };
-}
+function session() {
+  let sql;
+  let running;
+  const statements = [];
+  const heard = new Notifications();
+  const listened = new Set();
 
-// A simple query of several statements gives a list of results.
-function several(result) {
-  return result.length && result[0]?.command !== undefined ? result : [result];
-}
+  async function query(text, args, options) {
+    running = sql.unsafe(text, args, options);
+    if (!args) running = running.simple();
+    const result = await running.raw();
+    return { results: several(result).map(described) };
+  }
 
-function described(result) {
-  const rows = result.map((row) => row.map((value) => value && value.toString()));
-  return { rows, affected: result.count };
-}
-
-serve(
-  {
+  return {
     async open({ host, port, user, password, database, ca, tls }) {
       const ssl = tls ? { ca: fs.readFileSync(ca) } : false;
       const name = { user, password, database };
@@ -84,9 +76,21 @@ serve(
     cancel() {
       running?.cancel();
     },
-  },
-  refused,
-);
+    async quit() {
+      await sql.end({ timeout: 0 });
+    },
+  };
+}
+
+// A simple query of several statements gives a list of results.
+function several(result) {
+  return result.length && result[0]?.command !== undefined ? result : [result];
+}
+
+function described(result) {
+  const rows = result.map((row) => row.map((value) => value && value.toString()));
+  return { rows, affected: result.count };
+}
 
 function refused(error) {
   return [error.code ?? "", error.message];

@@ -1,12 +1,16 @@
-// The lines of drivers/peer_driver.py: one request after the other, but `cancel` at once.
+// The lines of drivers/peer_driver.py: of each session one request after the other, but `cancel` at
+// once. All sessions are in one process, which takes long to start.
 
 "use strict";
 
 const readline = require("node:readline");
 
-// `requests` has a function for each request; `refused` takes code and message out of an error.
-module.exports.serve = function serve(requests, refused) {
-  async function answer(name, argument) {
+// `begin` makes a session: a function for each request; `refused` takes code and message out of an
+// error.
+module.exports.serve = function serve(begin, refused) {
+  const sessions = new Map();
+
+  async function answer(requests, name, argument) {
     try {
       return (await requests[name](argument)) ?? {};
     } catch (error) {
@@ -14,19 +18,23 @@ module.exports.serve = function serve(requests, refused) {
     }
   }
 
-  let last = Promise.resolve();
   const lines = readline.createInterface({ input: process.stdin });
   lines.on("line", (line) => {
-    const [[name, argument]] = Object.entries(JSON.parse(line));
+    const { session, ...request } = JSON.parse(line);
+    const [[name, argument]] = Object.entries(request);
+    if (!sessions.has(session)) sessions.set(session, { requests: begin(), last: Promise.resolve() });
+    const one = sessions.get(session);
     if (name === "cancel") {
-      requests.cancel();
+      one.requests.cancel();
       return;
     }
-    last = last.then(async () => {
-      process.stdout.write(`${JSON.stringify(await answer(name, argument))}\n`);
+    one.last = one.last.then(async () => {
+      const answered = await answer(one.requests, name, argument);
+      if (name === "quit") sessions.delete(session);
+      process.stdout.write(`${JSON.stringify({ session, ...answered })}\n`);
     });
   });
-  lines.on("close", () => last.then(() => process.exit()));
+  lines.on("close", () => process.exit());
 };
 
 class Absent extends Error {}
