@@ -33,6 +33,10 @@ use crate::{
 /// and the client's writes wait in its socket.
 const AHEAD_LEN_MAX: usize = 256 * 1024;
 
+/// What a server says of a proof once the client is in.
+const NO_PROOF_IS_DUE: Malformed =
+    Malformed { message: "message of a client", at: 0, why: "a proof that nobody asked for" };
+
 /// Why no more messages come.
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -120,6 +124,9 @@ impl Client {
         self.dropping -= dropped;
         let Some(header) = Header::peek(&self.inbuf)? else { return Ok(None) };
         let kind = Kind::of(header)?;
+        if kind == Kind::Password {
+            return Err(NO_PROOF_IS_DUE.into());
+        }
         let len = header.message_len();
         if kind == Kind::Parse && len > self.max_message {
             return Err(ClientError::TooLarge { len, max: self.max_message });

@@ -66,8 +66,8 @@ impl Session {
                 self.local = None;
                 self.say_ready();
             }
-            // What a COPY sent that is over, or a proof that nobody asked for.
-            Kind::CopyData | Kind::CopyDone | Kind::CopyFail | Kind::Password => {}
+            // What a COPY sent that is over.
+            Kind::CopyData | Kind::CopyDone | Kind::CopyFail => {}
             _ if self.is_skipping => {}
             // What was answered so far goes out before the next wait for the client.
             Kind::Flush => {}
