@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use drill::client::PATIENCE;
 use drill::server::account::{Account, SCHEMA};
 use guard::account;
-use guard::postgres::connect::{ConnectError, Wishes, cancel, connect};
+use guard::postgres::connect::{ConnectError, Parameter, Wishes, cancel, connect};
 use guard::postgres::key::BackendKey;
 use guard::postgres::messages::{MessageError, Messages};
 use guard::secret::Secret;
@@ -94,6 +94,7 @@ impl PgReply {
 pub struct PgClient {
     messages: Messages<Stream>,
     canceller: Canceller,
+    parameters: Vec<Parameter>,
     patience: Duration,
     history: VecDeque<String>,
 }
@@ -144,12 +145,20 @@ impl PgClient {
         let mut messages = Messages::new(connected.stream);
         messages.buffer = connected.leftover;
         let canceller = Canceller { addr, key: connected.key };
-        Ok(Self { messages, canceller, patience: PATIENCE, history: VecDeque::new() })
+        let (parameters, history) = (connected.parameters, VecDeque::new());
+        Ok(Self { messages, canceller, parameters, patience: PATIENCE, history })
     }
 
     /// How long it waits for each message.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
+    }
+
+    /// What it was told of a setting when it logged in.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let found = self.parameters.iter().find(|(known, _)| **known == *name.as_bytes());
+        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
     }
 
     /// What stops its statements.

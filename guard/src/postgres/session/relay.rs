@@ -274,7 +274,11 @@ impl Relay<'_> {
         let mut has_moved = false;
         loop {
             let was_over = self.is_over();
-            let scan = self.connection.tracker.scan(inbuf).map_err(Lost::from)?;
+            let scan = match self.connection.tracker.scan(inbuf) {
+                // What nobody asked for stays, for whoever looks at the connection next.
+                Err(_) if was_over => return Err(Stop::End),
+                scan => scan.map_err(Lost::from)?,
+            };
             if scan.len > 0 {
                 self.tell(&inbuf[..scan.len]);
                 inbuf.advance(scan.len);
