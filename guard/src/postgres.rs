@@ -52,7 +52,7 @@ use self::{
     messages::MessageError,
     session::{Entrance, Session},
     statements::Statements,
-    welcome::Memory,
+    welcome::{Memory, Reports},
 };
 pub use self::{
     courier::{ControlOpenError, PostgresCourier},
@@ -129,6 +129,8 @@ pub struct Opener {
     database: Box<[u8]>,
     /// The first number of the server's version.
     major: u32,
+    /// What the server reports to fresh connections.
+    reports: Arc<Reports>,
 }
 
 impl Opener {
@@ -145,8 +147,9 @@ impl Shared {
         let key = PoolKey { account: account.fingerprint(), database: database.into() };
         self.upstream.pool(key, || {
             let (account, database) = (Arc::clone(account), database.into());
-            let opener = Opener { account, database, major: self.engine.major };
-            (opener, Memory::default())
+            let memory = Memory::default();
+            let (major, reports) = (self.engine.major, Arc::clone(&memory.reports));
+            (Opener { account, database, major, reports }, memory)
         })
     }
 
@@ -180,7 +183,7 @@ impl Engine for Postgres {
 
     async fn open(
         upstream: &Upstream,
-        Opener { account, database, major }: &Opener,
+        Opener { account, database, major, reports }: &Opener,
     ) -> Result<Connection, OpenError<ConnectError>> {
         let options = upstream.nets().options(*major);
         let mut wishes = Wishes { database: Some(database.to_vec()), parameters: Vec::new() };
@@ -188,6 +191,7 @@ impl Engine for Postgres {
             wishes.parameters.push((Box::from(*b"options"), options.into_bytes().into()));
         }
         let connected = connect::connect(&upstream.target, account, &wishes).await?;
+        reports.note(&connected.parameters);
         let mut connection = Connection::new(connected);
         let setup = |error: &dyn std::fmt::Display| OpenError::Setup(error.to_string());
         let found = match courier::read_identity(&mut connection).await {

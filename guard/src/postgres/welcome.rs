@@ -2,9 +2,17 @@
 //!
 //! A client is told at login which settings its session has, and a database refuses a login that
 //! asks for settings that there are not. So the database is asked, once for each account, database
-//! and set of start-up parameters; what it says is remembered.
+//! and set of start-up parameters; what it says is remembered, until it tells a fresh connection
+//! something else: then it was restarted, promoted, or configured anew.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 
@@ -29,7 +37,48 @@ pub struct Welcome {
 /// What a pool remembers.
 #[derive(Debug, Default)]
 pub struct Memory {
-    welcomes: Mutex<HashMap<Vec<Parameter>, Arc<Welcome>>>,
+    /// What is told by the settings that were asked for, and how often reports had changed then.
+    welcomes: Mutex<HashMap<Vec<Parameter>, (u64, Arc<Welcome>)>>,
+    /// What the server reports to fresh connections.
+    pub reports: Arc<Reports>,
+}
+
+/// What a server reports to fresh connections of a pool.
+#[derive(Debug, Default)]
+pub struct Reports {
+    last: Mutex<Vec<Parameter>>,
+    changes: AtomicU64,
+}
+
+impl Reports {
+    /// Notes what a fresh connection was told.
+    pub fn note(&self, parameters: &[Parameter]) {
+        let mut last = self.last.lock();
+        if *last != parameters {
+            *last = parameters.to_vec();
+            self.changes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+}
+
+impl Memory {
+    fn recall(&self, parameters: &[Parameter]) -> Option<Arc<Welcome>> {
+        let welcomes = self.welcomes.lock();
+        let (changes, welcome) = welcomes.get(parameters)?;
+        (*changes == self.reports.changes()).then(|| Arc::clone(welcome))
+    }
+
+    fn keep(&self, parameters: &[Parameter], changes: u64, welcome: &Arc<Welcome>) {
+        let mut welcomes = self.welcomes.lock();
+        if welcomes.len() >= WELCOMES_MAX {
+            welcomes.clear();
+        }
+        welcomes.insert(parameters.to_vec(), (changes, Arc::clone(welcome)));
+    }
 }
 
 /// Sets of parameters remembered for a pool. At the bound they are forgotten, and asked for again.
@@ -50,8 +99,8 @@ impl Pool {
         parameters: &[Parameter],
         patience: Duration,
     ) -> Result<Arc<Welcome>, LeaseError> {
-        if let Some(known) = self.memory.welcomes.lock().get(parameters) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.memory.recall(parameters) {
+            return Ok(known);
         }
         let asked = async {
             let Some(upstream) = self.upstream() else {
@@ -59,15 +108,13 @@ impl Pool {
             };
             let _one_at_a_time = upstream.past_the_gate.acquire().await;
             // A herd of logins asks for the same one.
-            if let Some(known) = self.memory.welcomes.lock().get(parameters) {
-                return Ok(Arc::clone(known));
+            if let Some(known) = self.memory.recall(parameters) {
+                return Ok(known);
             }
+            // What changes while it is asked is found by the next, which asks again.
+            let changes = self.memory.reports.changes();
             let welcome = Arc::new(self.ask(parameters).await?);
-            let mut welcomes = self.memory.welcomes.lock();
-            if welcomes.len() >= WELCOMES_MAX {
-                welcomes.clear();
-            }
-            welcomes.insert(parameters.to_vec(), Arc::clone(&welcome));
+            self.memory.keep(parameters, changes, &welcome);
             Ok(welcome)
         };
         let late = || OpenError::Setup("the database does not answer".into()).into();
