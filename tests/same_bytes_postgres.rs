@@ -31,20 +31,31 @@ use self::world::{Session, World};
 /// Generated sessions, unless told otherwise.
 const SESSIONS: u64 = 240;
 
+/// Connections change hands between any two transactions.
+const AT_ONCE: &str = "linger = \"0s\"";
+
 #[tokio::test]
 async fn scripted_sessions_see_the_same_bytes() {
-    compare(Engine::Postgres, "0s", cases::all()).await;
+    compare(Engine::Postgres, AT_ONCE, cases::all()).await;
 }
 
 #[tokio::test]
 async fn generated_sessions_see_the_same_bytes() {
-    compare(Engine::Postgres, "0s", lanes::seeded(SESSIONS, generate)).await;
+    compare(Engine::Postgres, AT_ONCE, lanes::seeded(SESSIONS, generate)).await;
 }
 
 #[tokio::test]
 async fn sessions_whose_connections_linger_see_the_same_bytes() {
     let sessions = [cases::all(), lanes::seeded(SESSIONS / 4, generate)].concat();
-    compare(Engine::Postgres, "20ms", sessions).await;
+    compare(Engine::Postgres, "linger = \"20ms\"", sessions).await;
+}
+
+/// Each statement but one has to go from a connection before another is prepared there.
+#[tokio::test]
+async fn sessions_whose_statements_are_evicted_see_the_same_bytes() {
+    let sessions = [cases::all(), lanes::seeded(SESSIONS / 4, generate)].concat();
+    let upstream = format!("{AT_ONCE}\nstatements_per_connection = 1");
+    compare(Engine::Postgres, &upstream, sessions).await;
 }
 
 /// The extended matrix.
@@ -52,12 +63,12 @@ async fn sessions_whose_connections_linger_see_the_same_bytes() {
 async fn sessions_on_postgres_18_see_the_same_bytes() {
     if Engine::Postgres18.available() {
         let sessions = [cases::all(), lanes::seeded(SESSIONS, generate)].concat();
-        compare(Engine::Postgres18, "0s", sessions).await;
+        compare(Engine::Postgres18, AT_ONCE, sessions).await;
     }
 }
 
 /// Plays all sessions, several at a time, and fails with what differed.
-async fn compare(engine: Engine, linger: &str, sessions: Vec<Session>) {
-    let world = World::start(engine, linger).await.expect("two servers and a guard");
+async fn compare(engine: Engine, upstream: &str, sessions: Vec<Session>) {
+    let world = World::start(engine, upstream).await.expect("two servers and a guard");
     lanes::compare_all(&world, &sessions).await;
 }

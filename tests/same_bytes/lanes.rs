@@ -19,7 +19,8 @@ const REPLAYS: usize = 60;
 pub(crate) enum Finding {
     Same,
     /// The same up to what the guard declined to answer, because the connection that could was
-    /// another's meanwhile. An error has said so, and no answer is wrong.
+    /// another's meanwhile; or up to a fault of the server's own. An error has said so, and no answer
+    /// is wrong.
     Declined,
     /// The first difference, with what led to it.
     Differs(String),

@@ -33,12 +33,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts both; `linger` is `upstream.linger`.
-    pub(crate) async fn start(engine: Engine, linger: &str) -> Result<Self, Error> {
+    /// Starts both; `upstream` are lines of that section.
+    pub(crate) async fn start(engine: Engine, upstream: &str) -> Result<Self, Error> {
         let (direct, guarded) = (server(engine).await?, server(engine).await?);
         let setup = Setup {
             connections: CONNECTIONS,
-            upstream: format!("linger = \"{linger}\""),
+            upstream: upstream.to_owned(),
             sections: "[overall]\nqueue_time = \"60s\"\n\n[class.default]\nqueue_time = \"60s\"\n\
                        statement_time = \"off\"\ntransaction_time = \"off\"\n\
                        idle_in_transaction_time = \"off\"\nlock_wait_time = \"off\"\n"
