@@ -1,6 +1,6 @@
 //! Limits hold, say what they are, and change while clients stay.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use harness::*;
 use mysql_async::prelude::Queryable;
@@ -221,29 +221,6 @@ async fn rules_give_classes_by_tag_and_by_user() {
 }
 
 #[tokio::test]
-async fn a_reload_changes_limits_for_those_who_are_in() {
-    let scene = Scene::set("[class.default]\nin_flight = 1\nqueue_length = 0").await;
-    let mut holder = scene.writer(1).await;
-    let mut client = scene.client().await;
-    says(&refused(&mut client, "SELECT 1").await, 3168, &["limit=1"]);
-    let text = std::fs::read_to_string(scene.guard.config()).unwrap();
-    scene.guard.reload(&text.replace("in_flight = 1", "in_flight = 2")).unwrap();
-    eventually("the new limit holds", SOON, async || {
-        client.query("SELECT 1").await.unwrap().failure().is_none().then_some(())
-    })
-    .await;
-    let wrong = text.replace("in_flight = 1", "in_flight = \"many\"");
-    scene.guard.reload(&wrong).unwrap();
-    eventually("the wrong file is counted", SOON, async || {
-        let failed = scene.guard.metric("guard_reloads_total", &["failed"]).await.unwrap();
-        (failed == 1.0).then_some(())
-    })
-    .await;
-    done(&mut client, "SELECT 1").await;
-    done(&mut holder, "COMMIT").await;
-}
-
-#[tokio::test]
 async fn invariant_5_permits_are_the_servers_own_count_of_transactions() {
     let mut scene = Scene::set("").await;
     let mut first = scene.writer(1).await;
@@ -264,89 +241,6 @@ async fn invariant_5_permits_are_the_servers_own_count_of_transactions() {
     scene.has_open(0).await;
     assert_eq!(scene.notes().await, [1]);
     done(&mut first, "SELECT 1").await;
-}
-
-#[tokio::test]
-async fn invariant_8_control_connections_are_there_from_the_start_and_come_back() {
-    let mut scene = Scene::set("[class.default]\nstatement_time = \"500ms\"").await;
-    let control = async |probe: &mut Probe| {
-        let threads = probe.threads().await.unwrap();
-        threads.into_iter().filter(|t| t.user == CONTROL.name).map(|t| t.id).collect::<Vec<_>>()
-    };
-    scene.becomes("/upstream/control", 2).await;
-    // Two that cancel, and one that observes.
-    let before = eventually("all are there before any client came", SOON, async || {
-        Some(control(&mut scene.probe).await).filter(|threads| threads.len() == 3)
-    })
-    .await;
-    let mut client = scene.client().await;
-    for id in &before {
-        scene.probe.conn().query_drop(format!("KILL CONNECTION {id}")).await.unwrap();
-    }
-    // The statement waits for a connection that can stop it, and is stopped.
-    let failure = refused(&mut client, "SELECT SLEEP(20)").await;
-    assert_eq!(failure.code, 1969, "{failure}");
-    scene.becomes("/upstream/control", 2).await;
-    assert!(control(&mut scene.probe).await.iter().all(|id| !before.contains(id)));
-    done(&mut client, "SELECT 1").await;
-    scene.has_open(0).await;
-}
-
-#[tokio::test]
-async fn invariant_9_without_control_statements_flow_under_the_same_limits() {
-    let mut scene =
-        Scene::set("[class.default]\nin_flight = 2\nqueue_length = 0\nqueue_time = \"0s\"").await;
-    scene.becomes("/upstream/control", 2).await;
-    let lock = async |probe: &mut Probe, what: &str| {
-        let alter = format!("ALTER USER {}@'%' ACCOUNT {what}", CONTROL.name);
-        probe.conn().query_drop(alter).await.unwrap();
-    };
-    lock(&mut scene.probe, "LOCK").await;
-    let threads = scene.probe.threads().await.unwrap();
-    for thread in threads.iter().filter(|thread| thread.user == CONTROL.name) {
-        let kill = format!("KILL CONNECTION {}", thread.id);
-        scene.probe.conn().query_drop(kill).await.unwrap();
-    }
-    scene.becomes("/upstream/control", 0).await;
-    for id in [1, 11] {
-        let mut first = scene.writer(id).await;
-        let mut second = scene.writer(id + 1).await;
-        let mut third = scene.client().await;
-        says(&refused(&mut third, "SELECT 1").await, 3168, &["reason=in_flight", "limit=2"]);
-        scene.has_open(2).await;
-        done(&mut first, "COMMIT").await;
-        done(&mut third, "SELECT 1").await;
-        done(&mut second, "ROLLBACK").await;
-    }
-    assert_eq!(scene.notes().await, [1, 11]);
-    lock(&mut scene.probe, "UNLOCK").await;
-    scene.becomes("/upstream/control", 2).await;
-}
-
-#[tokio::test]
-async fn a_database_that_is_down_is_told_in_time_and_found_again() {
-    let mut scene = Scene::set("").await;
-    let (mut client, mut bystander) = (scene.writer(1).await, scene.client().await);
-    done(&mut bystander, "SELECT 1").await;
-    scene.server.crash();
-    let began = Instant::now();
-    let answer = client.query("SELECT 1").await;
-    assert!(matches!(answer, Err(ClientError::Closed(0))), "{answer:?}");
-    for _ in 0..3 {
-        let failure = refused(&mut bystander, "SELECT 1").await;
-        assert!(matches!(failure.code, 1158 | 3168), "{failure}");
-    }
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-    scene.becomes("/upstream/control", 0).await;
-    assert_eq!(scene.guard.get("/ready").await.unwrap().status, 503);
-    scene.server.restart().await.unwrap();
-    eventually("service is back", Duration::from_secs(20), async || {
-        bystander.query("SELECT 1").await.unwrap().failure().is_none().then_some(())
-    })
-    .await;
-    scene.becomes("/upstream/control", 2).await;
-    scene.becomes("/in_flight", 0).await;
-    assert_eq!(scene.guard.metric("guard_panics_total", &[]).await.unwrap(), 0.0);
 }
 
 #[tokio::test]

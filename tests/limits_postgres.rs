@@ -523,3 +523,30 @@ async fn invariant_11_observing_counts_and_refuses_nothing() {
     assert_eq!(scene.guard.metric("guard_sheds_total", &[]).await.unwrap(), 0.0);
     assert_eq!(scene.notes().await, [1, 2]);
 }
+
+/// A reader that takes nothing holds its connection no longer than its class allows, and the guard
+/// keeps no more of the result than it has room for.
+#[tokio::test]
+async fn a_result_that_nobody_reads_ends_with_its_time() {
+    const RESULT_KIB: u64 = 256 * 1024;
+    let scene = Scene::set(STATEMENT_TIME).await;
+    let before = memory_kib(scene.guard.id());
+    for begin in ["", "BEGIN"] {
+        let mut client = scene.client().await;
+        pg_done(&mut client, begin).await;
+        let sql = "SELECT repeat('x', 1024) FROM generate_series(1, 256 * 1024)";
+        client.send(|out| put_query(out, sql.as_bytes())).await.unwrap();
+        let (kind, _) = client.message().await.unwrap();
+        assert_eq!(kind, Kind::RowDescription);
+        scene.has_open(0).await;
+        let now = memory_kib(scene.guard.id());
+        assert!(now < before + RESULT_KIB / 8, "{before} KiB became {now} KiB");
+        // What was on its way is read; then comes the error, or the end.
+        let answer = client.reply().await;
+        match answer {
+            Ok(reply) => assert_eq!(reply.failure.unwrap().code, "57014"),
+            Err(PgError::Closed(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

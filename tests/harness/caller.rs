@@ -7,6 +7,7 @@ use drill::client::{Client, ClientError, Reply};
 use drill::server::Server;
 use drill::server::account::Account;
 use drill::server::engine::Engine;
+use drill::server::probe::{Look, Thread};
 use wire::mysql::command::Command;
 use wire::postgres::frontend::put_query;
 
@@ -168,6 +169,19 @@ pub async fn open_on(server: &Server, account: &Account) -> Open {
     } else {
         open(&mut server.probe().await.expect("root may look"), account).await
     }
+}
+
+/// What a server's process list has now, over a connection that is made for the question.
+///
+/// # Panics
+/// When the server does not tell.
+pub async fn threads(server: &Server) -> Vec<Thread> {
+    let threads = if server.engine().is_postgres() {
+        server.postgres_probe().await.expect("root may look").threads().await
+    } else {
+        server.probe().await.expect("root may look").threads().await
+    };
+    threads.expect("root may look")
 }
 
 fn told(reply: &Reply) -> Told {

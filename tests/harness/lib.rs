@@ -34,7 +34,7 @@ pub use drill::server::probe::{Gauges, Look, Thread};
 pub use drill::server::{Server, Settings};
 pub use drill::watch::{Sample, Watch};
 
-pub use self::caller::{Caller, Refusal, Told, open_on, shed_code};
+pub use self::caller::{Caller, Refusal, Told, open_on, shed_code, threads};
 pub use self::measure::{
     Open, cpu_time, done, memory_kib, open, pg_open, refused, seconds, status,
 };
