@@ -52,6 +52,8 @@ pub struct Metrics {
     pub upstream: UpstreamMetrics,
     /// Of the database itself.
     pub database: DatabaseMetrics,
+    /// Of LISTEN over shared connections.
+    pub listen: ListenMetrics,
     /// Of the guard itself.
     pub guard: GuardMetrics,
 }
@@ -133,6 +135,19 @@ pub struct UpstreamMetrics {
     pub discards: Counter,
 }
 
+/// LISTEN over shared connections.
+#[derive(Debug)]
+pub struct ListenMetrics {
+    /// The shared connections.
+    pub connections: Gauge,
+    /// Clients that listen by them.
+    pub clients: Gauge,
+    /// Channels that they listen on.
+    pub channels: Gauge,
+    /// Notifications that clients were handed.
+    pub notifications: Counter,
+}
+
 /// The guard itself.
 #[derive(Debug)]
 pub struct GuardMetrics {
@@ -170,6 +185,12 @@ impl Metrics {
             connect_time: Histogram::default(),
             discards: make.counter("guard_upstream_discards_total", &[]),
         };
+        let listen = ListenMetrics {
+            connections: make.gauge("guard_listen_connections", &[]),
+            clients: make.gauge("guard_listen_clients", &[]),
+            channels: make.gauge("guard_listen_channels", &[]),
+            notifications: make.counter("guard_notifications_total", &[]),
+        };
         let guard = GuardMetrics {
             reloads: make.counters("guard_reloads_total"),
             panics: make.counter("guard_panics_total", &[]),
@@ -179,8 +200,17 @@ impl Metrics {
         let database = DatabaseMetrics::new(&make);
         let handle = recorder.handle();
         let (none, known) = (ArcSwap::from_pointee(Vec::new()), Mutex::default());
-        let metrics =
-            Self { recorder, handle, classes: none, known, clients, upstream, database, guard };
+        let metrics = Self {
+            recorder,
+            handle,
+            classes: none,
+            known,
+            clients,
+            upstream,
+            database,
+            listen,
+            guard,
+        };
         metrics.set_classes(classes);
         metrics
     }

@@ -10,6 +10,7 @@
 //! | `welcome` | what a fresh session is like: asked once for each way to log in |
 //! | `session`, `client` | one client, from login to disconnect |
 //! | `statements`, `settings`, `holdings` | what of a session can move, and what ties it down |
+//! | `listeners` | connections by which many clients listen together |
 //! | `console` | the database `tidegate`: the guard itself, for operators |
 //! | `connect`, `connection`, `handover` | a connection to the database, and how it changes hands |
 //! | `courier`, `nets` | orders to the database; its own limits below the guard's |
@@ -29,6 +30,7 @@ pub mod console;
 pub mod courier;
 pub mod handover;
 pub mod holdings;
+pub mod listeners;
 pub mod lookup;
 pub mod nets;
 pub mod refuse;
@@ -48,6 +50,7 @@ use self::{
     connection::Connection,
     console::{Console, Guest, Visit},
     key::BackendKey,
+    listeners::{ListenOptions, Listeners},
     login::{Entered, Login, LoginContext, LoginError},
     messages::MessageError,
     session::{Entrance, Session},
@@ -96,17 +99,21 @@ pub struct Postgres {
     keys: Mutex<HashMap<u32, BackendKey>>,
     /// The statements that clients have prepared.
     statements: Statements,
+    /// The connections by which clients listen.
+    listeners: Listeners,
     console: Arc<Console>,
 }
 
 impl Postgres {
     /// For a server of that version, such as `15.7 (Debian 15.7-1)`.
-    pub fn new(version: String, console: Arc<Console>) -> Self {
+    pub fn new(version: String, listen: ListenOptions, console: Arc<Console>) -> Self {
+        let instance = fastrand::u32(..);
         let number = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
         Self {
             major: number.parse().unwrap_or_default(),
             version,
-            instance: fastrand::u32(..),
+            instance,
+            listeners: Listeners::new(instance, listen),
             keys: Mutex::default(),
             statements: Statements::default(),
             console,

@@ -63,6 +63,11 @@ pub struct Upstream {
     /// error 1461.
     #[serde(default = "default::statements_per_client")]
     pub statements_per_client: u32,
+    /// PostgreSQL: connections by which clients listen together (`LISTEN`), one for each database in
+    /// which some do, opened when the first does. They come on top of `connections`. A client for
+    /// whose database there is none keeps a connection of its own; with 0 each that listens does.
+    #[serde(default = "default::listen_connections")]
+    pub listen_connections: u32,
     /// The largest command a client may send. A larger one is refused with error 1153, by its header.
     #[serde(default = "default::max_packet")]
     pub max_packet: Bytes,
@@ -233,6 +238,9 @@ mod default {
     }
     pub(super) fn statements_per_client() -> u32 {
         1024
+    }
+    pub(super) fn listen_connections() -> u32 {
+        8
     }
     pub(super) fn max_packet() -> Bytes {
         Bytes(64 << 20)

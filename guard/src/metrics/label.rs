@@ -135,6 +135,8 @@ labels! {
         Killed = "killed",
         /// Its upstream connection broke while holding state that cannot be rebuilt.
         UpstreamLost = "upstream_lost",
+        /// More notifications waited for it than may (PostgreSQL).
+        Notifications = "notifications",
         /// The guard was shutting down.
         Drain = "drain",
         /// The session panicked.

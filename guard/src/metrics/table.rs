@@ -137,6 +137,14 @@ metrics! {
         "Attempts to connect to the server by outcome.";
     "guard_upstream_connect_seconds" Histogram, "seconds" []
         "Time to connect and log in to the server.";
+    "guard_listen_connections" Gauge, "connections" []
+        "Connections by which clients of PostgreSQL listen together, not among guard_upstream_connections.";
+    "guard_listen_clients" Gauge, "clients" []
+        "Clients that listen by a shared connection.";
+    "guard_listen_channels" Gauge, "channels" []
+        "Channels that shared connections listen on, in all databases.";
+    "guard_notifications_total" Counter, "notifications" []
+        "Notifications handed to clients from shared connections.";
     "guard_upstream_discards_total" Counter, "connections" []
         "Connections closed because it was not certain that they were clean.";
 

@@ -235,6 +235,12 @@ impl Connection {
         Ok(())
     }
 
+    /// A setting, as the server reported it last; empty if it never did.
+    pub fn parameter(&self, name: &[u8]) -> &[u8] {
+        let own = self.reported.iter().find(|(known, _)| **known == *name);
+        own.map_or(b"", |(_, value)| value)
+    }
+
     fn note_parameter(&mut self, name: &[u8], value: &[u8]) {
         match self.reported.iter_mut().find(|(known, _)| **known == *name) {
             Some((_, known)) => *known = value.into(),

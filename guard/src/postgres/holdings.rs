@@ -102,7 +102,8 @@ impl Suspicion {
         self.0 == 0
     }
 
-    const fn has(self, other: Self) -> bool {
+    /// Whether some of `other` is suspected.
+    pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }

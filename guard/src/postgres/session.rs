@@ -13,12 +13,14 @@
 //! | `relay` | both directions of a connection while a unit is under way |
 //! | `forward` | a client's messages on their way to the server |
 //! | `conclude` | what a unit has left behind |
+//! | `listen` | channels that are listened to over a shared connection |
 //! | `cancel` | ending what must not go on |
 
 mod answer;
 mod cancel;
 mod conclude;
 mod forward;
+mod listen;
 mod relay;
 mod unit;
 
@@ -31,15 +33,17 @@ use policy::{
     deadline::{Deadline, Since},
     sql::{Dialect, Scratch},
 };
+use tokio::time::timeout;
 use tracing::debug;
-use wire::postgres::backend::{Severity, TransactionStatus, put_ready_for_query};
+use wire::postgres::backend::{Kind, Severity, TransactionStatus, put_ready_for_query};
 
 use self::answer::Local;
 use super::{
     Door, Lease, Pool, Shared, Slot,
     client::{Client, ClientError, Message},
-    connection::Lost,
+    connection::{Lost, body},
     holdings::Suspicion,
+    listeners::{Overdue, Subscription},
     refuse::Error,
     settings::Settings,
     statements::ClientStatements,
@@ -73,6 +77,8 @@ pub enum End {
     /// The connection to the database broke inside a transaction or with pinned state: what the
     /// client relies on is gone.
     UpstreamLost,
+    /// Notifications for it are missing.
+    Overdue(Overdue),
 }
 
 impl End {
@@ -86,7 +92,8 @@ impl End {
             Self::Killed => Disconnect::Killed,
             Self::Idle => Disconnect::IdleTimeout,
             Self::Drained => Disconnect::Drain,
-            Self::UpstreamLost => Disconnect::UpstreamLost,
+            Self::UpstreamLost | Self::Overdue(Overdue::Lost) => Disconnect::UpstreamLost,
+            Self::Overdue(Overdue::TooMany) => Disconnect::Notifications,
         }
     }
 }
@@ -194,6 +201,8 @@ pub struct Session {
     pins: Pins,
     /// What the open transaction may have left in the server's session.
     suspicion: Suspicion,
+    /// What it listens to over a shared connection.
+    subscription: Option<Box<Subscription>>,
     statements: ClientStatements,
     /// A portal that the guard answers for.
     local: Option<Local>,
@@ -213,6 +222,8 @@ enum Heard {
     Message(Message),
     /// The server says something unasked.
     Server(Result<(), Lost>),
+    /// Notifications came over the shared connection.
+    Notified,
     /// A time limit of the open transaction passed.
     Limit(Deadline),
     /// The connection has lingered for long enough.
@@ -253,6 +264,7 @@ impl Session {
             pinned: None,
             pins,
             suspicion: Suspicion::default(),
+            subscription: None,
             statements: ClientStatements::default(),
             local: None,
             is_skipping: false,
@@ -297,6 +309,7 @@ impl Session {
                     self.obey(message).await?;
                 }
                 Heard::Server(came) => self.pass_on_unasked(came).await?,
+                Heard::Notified => self.hear_notifications()?,
                 Heard::Limit(deadline) => self.abort_idle(&deadline).await?,
                 Heard::LingerOver => self.leave_slot(),
                 Heard::Idle => return Err(End::Idle),
@@ -314,7 +327,13 @@ impl Session {
         if let Some(message) = self.client.peek()? {
             return Ok(Heard::Message(message));
         }
-        self.client.flush().await?;
+        match self.subscription {
+            None => self.client.flush().await?,
+            // It may be silent for ever, and has to read all the same.
+            Some(_) => timeout(self.door.write_timeout, self.client.flush())
+                .await
+                .map_err(|_| ClientError::Io(std::io::ErrorKind::TimedOut.into()))??,
+        }
         let deadline = self.times.next(Since {
             statement: None,
             transaction: self.transaction.since(),
@@ -325,6 +344,7 @@ impl Session {
             (None, Some(at)) => at,
             (None, None) => self.now + self.door.idle_timeout,
         };
+        let notified = self.notified();
         let is_listening = self.pins.has(Pin::Listen);
         let lease = self.lease.as_mut().filter(|_| is_listening);
         tokio::select! {
@@ -337,6 +357,7 @@ impl Session {
             }),
             () = self.entry.card.interrupt.wait() => Ok(Heard::Killed),
             came = hear(lease) => Ok(Heard::Server(came)),
+            () = notified => Ok(Heard::Notified),
         }
     }
 
@@ -344,8 +365,11 @@ impl Session {
     async fn pass_on_unasked(&mut self, came: Result<(), Lost>) -> Result<(), End> {
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
         let passed = came.and_then(|()| {
+            let shared = self.subscription.as_deref();
             while let Some((event, message)) = lease.next_event()? {
-                if event.kind.is_asynchronous() {
+                let is_news = event.kind != Kind::NotificationResponse
+                    || !listen::is_shared(shared, body(&message));
+                if event.kind.is_asynchronous() && is_news {
                     self.client.out().extend_from_slice(&message);
                 }
             }
@@ -373,6 +397,9 @@ impl Session {
     /// Tells the client that it may go on.
     fn say_ready(&mut self) {
         let status = self.told_status();
+        if status == TransactionStatus::Idle {
+            self.tell_notifications();
+        }
         put_ready_for_query(self.client.out(), status);
     }
 
@@ -395,13 +422,17 @@ impl Session {
                 "the connection to the database was lost, and with it what this \
                                     session relies on",
             ),
+            End::Overdue(overdue) => {
+                let (code, words) = listen::overdue_words(*overdue);
+                goodbye(code, words)
+            }
             End::Told(Some(error)) => error.clone(),
             End::Client(_) | End::Quit | End::Told(None) => return,
         };
         error.put(self.client.out(), Severity::Fatal);
         let patience = std::time::Duration::from_secs(1);
         // A client that does not listen any more misses it.
-        let _missed = tokio::time::timeout(patience, self.client.flush()).await;
+        let _missed = timeout(patience, self.client.flush()).await;
     }
 
     /// Ends everything the session still holds on the database.

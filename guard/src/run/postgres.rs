@@ -17,6 +17,7 @@ use crate::{
         AuthQuery, Postgres, PostgresCourier,
         connect::{self, Wishes},
         console::Console,
+        listeners::ListenOptions,
         login::LoginContext,
         stored::random_seed,
         users::{Asked, DEFAULT_QUERY, Users},
@@ -53,11 +54,18 @@ pub(super) async fn start(
         database: database.clone(),
     });
     let (control, identity) = Control::open(&courier, config.control.connections).await?;
+    let listen = ListenOptions {
+        target: Arc::clone(&target),
+        account: Arc::clone(&account),
+        identity: Arc::clone(&identity),
+        max: config.upstream.listen_connections,
+        idle_timeout: config.upstream.idle_timeout,
+    };
     let users = users(config, control_target, account, database)?;
     let listeners = listeners(config, &users)?;
     let admin = &config.admin;
     let console = Arc::new(Console::new(admin.users.clone(), admin.stats_users.clone()));
-    let engine = Postgres::new(version.unwrap_or_default(), Arc::clone(&console));
+    let engine = Postgres::new(version.unwrap_or_default(), listen, Arc::clone(&console));
     let parts = Parts { engine, target, courier, control, identity, listeners };
     let assembly = Assembly::new(config, source, parts)?;
     console.connect(Arc::downgrade(&assembly.operator()));

@@ -119,7 +119,7 @@ impl Session {
             Cause::Limit(_) if open.unit.error == Some(*b"57014") => {
                 self.count(task.class, StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit);
                 self.take_over(&open.unit);
-                self.abort(&task).await
+                self.abort(&task, &open.unit).await
             }
             // It ended by itself before the cancel came, or its client cancelled it: as it is.
             _ => self.conclude(&task, &open.unit, open.sent).await,
@@ -163,6 +163,7 @@ impl Session {
             scratch: &mut self.scratch,
             settings: &self.settings,
             pins: &self.pins,
+            subscription: self.subscription.as_deref(),
             unit: &mut open.unit,
             text: None,
             substitute,
@@ -264,19 +265,24 @@ impl Session {
                 Err(End::Client(gone.unwrap_or(ClientError::Closed)))
             }
             (_, Some(lost)) => self.lose_unit(task, unit, lost).await,
-            (_, None) => self.lose_quietly(&Lost::Closed).await,
+            (_, None) => {
+                self.catch_up(unit).await;
+                self.lose_quietly(&Lost::Closed).await
+            }
         }
     }
 
     /// Rolls back after a limit. The statement's own error has been delivered.
-    async fn abort(&mut self, task: &Task) -> Result<(), End> {
+    async fn abort(&mut self, task: &Task, unit: &Unit) -> Result<(), End> {
         self.outcome = Outcome::Overload;
         self.now = Instant::now();
         if self.is_in_transaction() {
             return self.roll_back(None).await;
         }
         self.transaction = Transaction::Idle;
-        if let Err(lost) = self.look(Some(&task.shape)).await {
+        let looked = self.look(Some(&task.shape)).await;
+        self.catch_up(unit).await;
+        if let Err(lost) = looked {
             return self.lose_quietly(&lost).await;
         }
         self.release();
@@ -304,7 +310,9 @@ impl Session {
     async fn roll_back(&mut self, why: Option<refuse::Error>) -> Result<(), End> {
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let rolled_back = matches!(within(lease.query(b"ROLLBACK")).await, Ok(Ok(_)));
-        if rolled_back && !lease.is_in_transaction() {
+        self.forget_brought();
+        let is_over = self.lease.as_ref().is_some_and(|lease| !lease.is_in_transaction());
+        if rolled_back && is_over {
             self.transaction = Transaction::Failed { why };
             self.now = Instant::now();
             if let Err(lost) = self.look(None).await {
@@ -361,6 +369,7 @@ impl Session {
         if let Some(lease) = self.lease.take() {
             let kept = (self.permit.take(), self.pinned.take());
             reclaim(&self.pool, lease, kept);
+            self.forget_brought();
         }
         self.show();
     }

@@ -49,7 +49,9 @@ impl Session {
         let took = self.transaction.since().map(|since| now.duration_since(since));
         self.shared.metrics.class(task.class).note_transaction(ended, took);
         self.transaction = Transaction::Idle;
-        if let Err(lost) = self.look(Some(&task.shape)).await {
+        let looked = self.look(Some(&task.shape)).await;
+        self.catch_up(unit).await;
+        if let Err(lost) = looked {
             return self.lose_quietly(&lost).await;
         }
         self.release();
@@ -59,6 +61,9 @@ impl Session {
     /// Notes what a unit may have left, also one that was cancelled.
     pub(super) fn take_over(&mut self, unit: &Unit) {
         self.suspicion = self.suspicion.and(unit.suspicion);
+        if unit.error.is_some() || unit.rolled_back {
+            self.forget_brought();
+        }
         for name in &unit.customs {
             if !self.customs.contains(name) {
                 self.customs.push(name.clone());
@@ -97,7 +102,6 @@ impl Session {
             // It was lost with the connection, and the client was told that it is so.
             self.pins.add(Pin::Unknown);
         })?;
-        let told = lease.notifications.split();
         let before = self.pins.clone();
         match found {
             None => _ = self.pins.add(Pin::Unknown),
@@ -115,9 +119,7 @@ impl Session {
                 }
             }
         }
-        if self.pins.has(Pin::Listen) {
-            self.client.out().extend_from_slice(&told);
-        }
+        self.share_channels().await?;
         self.show_pins(&before, cause);
         Ok(())
     }

@@ -21,18 +21,19 @@ use std::{
 use bytes::{Buf, BytesMut};
 use policy::sql::{Scratch, Shape};
 use wire::postgres::{
-    backend::{CommandTag, Fields, Kind, put_bare},
+    backend::{CommandTag, Fields, Kind, TransactionStatus, put_bare},
     frame::{HEADER_LEN, write_message},
     frontend::put_sync,
     result::{Asker, Event, Part, Request},
 };
 
-use super::{Lost, Shared};
+use super::{Lost, Shared, listen::is_shared};
 use crate::{
     postgres::{
         client::{Client, ClientError, poll_read, poll_write},
         connection::{Connection, body},
         holdings::Suspicion,
+        listeners::Subscription,
         refuse::Error,
         settings::Settings,
         statements::{ClientStatements, PREFIX, Undo, Unnamed},
@@ -68,6 +69,8 @@ pub(super) struct Unit {
     pub rolled_back: bool,
     /// Whether its series was ended in the client's place, whose own Sync is still to come.
     pub was_sealed: bool,
+    /// Whether its ReadyForQuery was withheld: notifications come before it.
+    pub is_ready_due: bool,
     /// Where it waits for its client since when.
     stalled_since: Option<Instant>,
 }
@@ -124,6 +127,8 @@ pub(super) struct Relay<'a> {
     pub scratch: &'a mut Scratch,
     pub settings: &'a Settings,
     pub pins: &'a Pins,
+    /// What the session listens to over a shared connection.
+    pub subscription: Option<&'a Subscription>,
     pub unit: &'a mut Unit,
     /// What the text of the first message does, until that is taken.
     pub text: Option<Arc<Shape>>,
@@ -309,12 +314,20 @@ impl Relay<'_> {
             // Also where the guard asked: it did so for the client's message behind.
             Kind::ErrorResponse => self.on_error(event, message),
             kind if is_guards && !kind.is_asynchronous() => {}
+            Kind::NotificationResponse if is_shared(self.subscription, body(message)) => {}
+            Kind::ReadyForQuery if self.subscription.is_some() && self.is_idle() => {
+                self.unit.is_ready_due = true;
+            }
             kind => {
                 self.on_news(kind, event.answers.map_or(0, |answer| answer.request), message);
                 self.tell(message);
             }
         }
         Ok(())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.connection.status == TransactionStatus::Idle
     }
 
     /// What other messages tell of the session.

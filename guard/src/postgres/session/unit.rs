@@ -83,6 +83,9 @@ impl Session {
         if !self.borrow(&task).await? {
             return Ok(());
         }
+        if let Err(lost) = self.bring_channels(&task).await {
+            return self.lose(Some(task.first), &lost).await;
+        }
         self.exchange(task).await
     }
 
@@ -317,6 +320,7 @@ impl Session {
             scratch: &mut self.scratch,
             settings: &self.settings,
             pins: &self.pins,
+            subscription: self.subscription.as_deref(),
             unit: &mut unit,
             text: task.text.clone(),
             substitute: None,
