@@ -133,6 +133,8 @@ pub struct UpstreamMetrics {
     pub connect_time: Histogram,
     /// Connections closed because it was not certain that they are clean.
     pub discards: Counter,
+    /// Clients that replicate, each by a connection of its own.
+    pub replications: Gauge,
 }
 
 /// LISTEN over shared connections.
@@ -184,6 +186,7 @@ impl Metrics {
             connects: make.counters("guard_upstream_connects_total"),
             connect_time: Histogram::default(),
             discards: make.counter("guard_upstream_discards_total", &[]),
+            replications: make.gauge("guard_replication_connections", &[]),
         };
         let listen = ListenMetrics {
             connections: make.gauge("guard_listen_connections", &[]),

@@ -11,6 +11,7 @@
 //! | `session`, `client` | one client, from login to disconnect |
 //! | `statements`, `settings`, `holdings` | what of a session can move, and what ties it down |
 //! | `listeners` | connections by which many clients listen together |
+//! | `replication` | a client that replicates, and its connection |
 //! | `console` | the database `tidegate`: the guard itself, for operators |
 //! | `connect`, `connection`, `handover` | a connection to the database, and how it changes hands |
 //! | `courier`, `nets` | orders to the database; its own limits below the guard's |
@@ -34,6 +35,7 @@ pub mod listeners;
 pub mod lookup;
 pub mod nets;
 pub mod refuse;
+mod replication;
 pub mod session;
 pub mod settings;
 pub mod statements;
@@ -42,7 +44,7 @@ pub mod welcome;
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Semaphore};
 use tracing::{debug, warn};
 
 use self::{
@@ -53,6 +55,7 @@ use self::{
     listeners::{ListenOptions, Listeners},
     login::{Entered, Login, LoginContext, LoginError},
     messages::MessageError,
+    replication::Replication,
     session::{Entrance, Session},
     statements::Statements,
     welcome::{Memory, Reports},
@@ -101,12 +104,21 @@ pub struct Postgres {
     statements: Statements,
     /// The connections by which clients listen.
     listeners: Listeners,
+    /// The places of clients that replicate.
+    replications: Arc<Semaphore>,
     console: Arc<Console>,
 }
 
 impl Postgres {
     /// For a server of that version, such as `15.7 (Debian 15.7-1)`.
-    pub fn new(version: String, listen: ListenOptions, console: Arc<Console>) -> Self {
+    ///
+    /// `replications` clients may replicate at once.
+    pub fn new(
+        version: String,
+        listen: ListenOptions,
+        replications: u32,
+        console: Arc<Console>,
+    ) -> Self {
         let instance = fastrand::u32(..);
         let number = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
         Self {
@@ -114,6 +126,9 @@ impl Postgres {
             version,
             instance,
             listeners: Listeners::new(instance, listen),
+            replications: Arc::new(Semaphore::new(
+                usize::try_from(replications).unwrap_or(Semaphore::MAX_PERMITS),
+            )),
             keys: Mutex::default(),
             statements: Statements::default(),
             console,
@@ -225,6 +240,13 @@ impl Engine for Postgres {
                 }
                 return;
             }
+            Ok(Came::Replica(replication)) => {
+                let peer = arrival.peer;
+                if let Err(error) = Box::pin(replication.run(arrival)).await {
+                    debug!(%peer, %error, "a client that replicates was gone");
+                }
+                return;
+            }
             Ok(Came::Cancel) => return arrival.turn_away(ClientOutcome::CancelRequest),
             Err(error) => {
                 debug!(peer = %arrival.peer, %error, "a client was not let in");
@@ -262,6 +284,8 @@ enum Came {
     Cancel,
     /// To speak with the guard; it was not told yet that it is in.
     Console(Box<Login>, Guest),
+    /// To replicate; it was not told yet that it is in.
+    Replica(Box<Replication>),
     /// To speak with the database.
     Session(Entrance),
 }
@@ -277,8 +301,8 @@ async fn enter(stream: TcpStream, arrival: &Arrival<Postgres>) -> Result<Came, L
         }
     };
     if login.is_replication {
-        login.refuse(b"0A000", "tidegate: replication connections are not carried").await;
-        return Err(LoginError::Exchange("a wish to replicate"));
+        let opened = Box::pin(replication::open(shared, *login)).await?;
+        return Ok(Came::Replica(Box::new(opened)));
     }
     if *login.database == *console::DATABASE {
         match shared.engine.console.visit(&login.user) {

@@ -350,6 +350,7 @@ fn bounds_of_the_upstream_and_the_control_connections_hold() {
         ("statements_per_connection", "0", "expected 1 to 65536"),
         ("statements_per_client", "70000", "expected 1 to 65536"),
         ("listen_connections", "1001", "expected 0 to 1000"),
+        ("replication_connections", "1001", "expected 0 to 1000"),
         ("max_packet", "\"1KiB\"", "expected 1MiB to 1GiB"),
     ] {
         let text = MINIMAL.replace("3306\"\n", &format!("3306\"\n{key} = {value}\n"));

@@ -68,6 +68,11 @@ pub struct Upstream {
     /// whose database there is none keeps a connection of its own; with 0 each that listens does.
     #[serde(default = "default::listen_connections")]
     pub listen_connections: u32,
+    /// PostgreSQL: clients that may replicate at once (`replication` in the start-up packet), each with
+    /// a connection of its own on top of `connections`. No limit and no rule holds for what they do;
+    /// the server says which account may. One more is refused; with 0 all are.
+    #[serde(default = "default::replication_connections")]
+    pub replication_connections: u32,
     /// The largest command a client may send. A larger one is refused with error 1153, by its header.
     #[serde(default = "default::max_packet")]
     pub max_packet: Bytes,
@@ -241,6 +246,9 @@ mod default {
     }
     pub(super) fn listen_connections() -> u32 {
         8
+    }
+    pub(super) fn replication_connections() -> u32 {
+        4
     }
     pub(super) fn max_packet() -> Bytes {
         Bytes(64 << 20)

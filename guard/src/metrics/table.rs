@@ -137,6 +137,8 @@ metrics! {
         "Attempts to connect to the server by outcome.";
     "guard_upstream_connect_seconds" Histogram, "seconds" []
         "Time to connect and log in to the server.";
+    "guard_replication_connections" Gauge, "connections" []
+        "Clients of PostgreSQL that replicate, each by a connection of its own that is not among guard_upstream_connections.";
     "guard_listen_connections" Gauge, "connections" []
         "Connections by which clients of PostgreSQL listen together, not among guard_upstream_connections.";
     "guard_listen_clients" Gauge, "clients" []

@@ -65,7 +65,12 @@ pub(super) async fn start(
     let listeners = listeners(config, &users)?;
     let admin = &config.admin;
     let console = Arc::new(Console::new(admin.users.clone(), admin.stats_users.clone()));
-    let engine = Postgres::new(version.unwrap_or_default(), listen, Arc::clone(&console));
+    let engine = Postgres::new(
+        version.unwrap_or_default(),
+        listen,
+        config.upstream.replication_connections,
+        Arc::clone(&console),
+    );
     let parts = Parts { engine, target, courier, control, identity, listeners };
     let assembly = Assembly::new(config, source, parts)?;
     console.connect(Arc::downgrade(&assembly.operator()));

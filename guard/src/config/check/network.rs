@@ -87,6 +87,7 @@ fn upstream(config: &Config, findings: &mut Findings<'_>) {
     );
     findings.within(&key.field("statements_per_client"), own.statements_per_client, 1..=65_536);
     findings.within(&key.field("listen_connections"), own.listen_connections, 0..=1000);
+    findings.within(&key.field("replication_connections"), own.replication_connections, 0..=1000);
     if !(Bytes(1 << 20)..=Bytes(1 << 30)).contains(&own.max_packet) {
         findings.error(&key.field("max_packet"), "out of range; expected 1MiB to 1GiB");
     }
