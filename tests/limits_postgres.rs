@@ -292,6 +292,21 @@ async fn invariant_4_what_holds_locks_passes_a_full_gate() {
     pg_done(&mut third, "ROLLBACK").await;
     // Nor does it wait to end what it has not begun.
     pg_done(&mut third, "ROLLBACK").await;
+    for (sql, tag) in [("COMMIT", "COMMIT"), ("ABORT", "ROLLBACK")] {
+        let reply = third.execute(sql, &[]).await.unwrap();
+        assert_eq!((reply.failure, reply.tags), (None, vec![tag.to_owned()]));
+    }
+    // What stands behind it in its series has to ask.
+    third
+        .send(|out| {
+            put_unsynced(out, "COMMIT", &[]);
+            put_series(out, "SELECT 1", &[]);
+        })
+        .await
+        .unwrap();
+    let reply = third.reply().await.unwrap();
+    assert_eq!(reply.tags, ["COMMIT"]);
+    says(&reply.failure.unwrap(), "53400", &["reason=in_flight", "limit=2"]);
     pg_done(&mut first, "INSERT INTO note VALUES (3)").await;
     pg_done(&mut first, "COMMIT").await;
     pg_done(&mut second, "ROLLBACK").await;

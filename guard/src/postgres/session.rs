@@ -153,6 +153,18 @@ impl Transaction {
     }
 }
 
+/// What becomes of the series of the extended protocol that comes next, or has begun, up to its Sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Series {
+    /// What each of its messages asks for.
+    #[default]
+    Served,
+    /// It has no room at the gate: a COMMIT or ROLLBACK of nothing is answered here.
+    Unadmitted,
+    /// An error was told, so all of it is dropped.
+    Skipped,
+}
+
 /// What a client brings from its login.
 #[derive(Debug)]
 pub struct Entrance {
@@ -206,8 +218,7 @@ pub struct Session {
     statements: ClientStatements,
     /// A portal that the guard answers for.
     local: Option<Local>,
-    /// Whether an error was told, so that all up to the next Sync is dropped.
-    is_skipping: bool,
+    series: Series,
     outcome: Outcome,
     /// When the last reply ended, inside a transaction.
     idle_since: Option<Instant>,
@@ -267,7 +278,7 @@ impl Session {
             subscription: None,
             statements: ClientStatements::default(),
             local: None,
-            is_skipping: false,
+            series: Series::Served,
             outcome: Outcome::Success,
             idle_since: None,
             timer: Timer::new(),

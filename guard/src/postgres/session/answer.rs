@@ -15,7 +15,7 @@ use wire::postgres::{
     frontend::{Bind, Execute, Kind, Target},
 };
 
-use super::{End, Session, Transaction, dialect};
+use super::{End, Series, Session, Transaction, dialect};
 use crate::postgres::{
     client::Message,
     refuse::{self, Error},
@@ -33,6 +33,8 @@ enum Act {
     Begin(&'static [u8]),
     Commit,
     Rollback,
+    /// COMMIT or ROLLBACK where nothing is open.
+    EndNothing(StatementKind),
 }
 
 impl Session {
@@ -62,13 +64,13 @@ impl Session {
             Kind::Terminate => return Err(End::Quit),
             // A series that the server knows of is over once this is read: its Sync went there.
             Kind::Sync => {
-                self.is_skipping = false;
+                self.series = Series::Served;
                 self.local = None;
                 self.say_ready();
             }
             // What a COPY sent that is over.
             Kind::CopyData | Kind::CopyDone | Kind::CopyFail => {}
-            _ if self.is_skipping => {}
+            _ if self.series == Series::Skipped => {}
             // What was answered so far goes out before the next wait for the client.
             Kind::Flush => {}
             Kind::Query => return Ok(shape.is_some_and(|shape| self.answer_query(message, shape))),
@@ -103,6 +105,11 @@ impl Session {
     fn act_of(&mut self, shape: &Shape) -> Option<Result<Act, Error>> {
         let is_alone = !shape.effects.intersects(Effects::MULTI | Effects::CHAINS);
         match (&mut self.transaction, shape.kind) {
+            (Transaction::Idle, kind @ (StatementKind::Commit | StatementKind::Rollback))
+                if is_alone && self.series == Series::Unadmitted =>
+            {
+                Some(Ok(Act::EndNothing(kind)))
+            }
             (Transaction::Idle, _) if self.lease.is_none() => {
                 let begin = match shape.begin? {
                     Begin::Plain if shape.text.starts_with("START") => {
@@ -138,6 +145,7 @@ impl Session {
             Act::Begin(sql) => (Transaction::Begun(sql), &b"BEGIN"[..]),
             Act::Commit => (Transaction::Idle, &b"COMMIT"[..]),
             Act::Rollback => (Transaction::Idle, &b"ROLLBACK"[..]),
+            Act::EndNothing(kind) => return self.say_nothing_ended(kind),
         };
         self.transaction = transaction;
         put_command_complete(self.client.out(), tag);
@@ -165,7 +173,7 @@ impl Session {
 
     fn answer_extended(&mut self, message: Message, shape: Option<&Arc<Shape>>) -> bool {
         // From the first message that the server has seen on, all of a series is its.
-        if self.lease.is_some() {
+        if self.lease.is_some() && self.series != Series::Unadmitted {
             return false;
         }
         // Taken out, so that the session can be changed by what it says.
@@ -299,7 +307,7 @@ impl Session {
     /// Answers a message of the extended protocol with an error: all up to the next Sync is dropped.
     fn fail(&mut self, error: &Error) -> bool {
         error.put(self.client.out(), Severity::Error);
-        self.is_skipping = true;
+        self.series = Series::Skipped;
         self.local = None;
         true
     }

@@ -27,7 +27,7 @@ use wire::postgres::{
 };
 
 use super::{
-    End, Lost, Session, Transaction,
+    End, Lost, Series, Session, Transaction,
     relay::{Relay, Stop, Unit},
     unit::Task,
 };
@@ -182,7 +182,7 @@ impl Session {
             }
         }
         // The series was ended in the client's place: its own Sync is still to come.
-        self.is_skipping = open.unit.was_sealed;
+        self.series = if open.unit.was_sealed { Series::Skipped } else { Series::Served };
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use wire::postgres::{
 };
 
 use super::{
-    End, Session, Transaction,
+    End, Series, Session, Transaction,
     answer::take_name,
     cancel::Open,
     relay::{Relay, Stop, Unit},
@@ -136,8 +136,9 @@ impl Session {
             may_hold_locks,
         };
         drop(policy);
-        // Where there is nothing to end, no permit is waited for.
-        let is_end = ends_nothing && task.first.kind == Kind::Query;
+        // Where there is nothing to end, no permit is waited for. A series that goes on with something
+        // else comes here again, and waits.
+        let is_end = ends_nothing && self.series == Series::Served;
         let (asked, gone) = ((arrival, !is_end), self.client.gone());
         match take_turn(&self.shared, &self.entry.card, now, asked, gone).await {
             Turn::Permit(permit) => {
@@ -146,6 +147,7 @@ impl Session {
                 self.shared.metrics.class(task.class).queue_wait.record(waited);
                 self.permit = Some(permit);
                 self.class = task.class;
+                self.series = Series::Served;
                 self.times = times;
                 self.observed = observed;
                 self.show();
@@ -174,18 +176,28 @@ impl Session {
         false
     }
 
-    /// Answers COMMIT or ROLLBACK where nothing is open, in the server's words.
+    /// Answers COMMIT or ROLLBACK where nothing is open. Of a series, it has the messages answered one
+    /// by one: this one comes anew.
     fn end_nothing(&mut self, task: &Task) {
+        if task.first.kind != Kind::Query {
+            self.series = Series::Unadmitted;
+            return;
+        }
+        // As on the server: a query ends the unnamed statement.
+        self.statements.unnamed.forget();
+        self.say_nothing_ended(task.shape.kind);
+        self.say_ready();
+        self.client.drop_message(task.first);
+    }
+
+    /// Says in the server's words that there was nothing to end.
+    pub(super) fn say_nothing_ended(&mut self, kind: StatementKind) {
         let message = b"there is no transaction in progress";
         let (severity, code) = (Severity::Warning, *b"25P01");
         let notice = Notice { severity, code, message, detail: None, hint: None };
-        let is_commit = task.shape.kind == StatementKind::Commit;
-        // As on the server: a query ends the unnamed statement.
-        self.statements.unnamed.forget();
         put_notice(self.client.out(), &notice);
-        put_command_complete(self.client.out(), if is_commit { b"COMMIT" } else { b"ROLLBACK" });
-        self.say_ready();
-        self.client.drop_message(task.first);
+        let tag: &[u8] = if kind == StatementKind::Commit { b"COMMIT" } else { b"ROLLBACK" };
+        put_command_complete(self.client.out(), tag);
     }
 
     fn shed_for_room(&mut self, task: &Task) -> bool {
@@ -373,8 +385,9 @@ impl Session {
         let untold = unit.error.is_none().then_some(Message { len: 0, here: 0, ..task.first });
         self.lose(untold, lost).await?;
         // The Sync of a series may have gone with the connection, or be still to come.
-        self.is_skipping = unit.is_open || unit.was_sealed;
-        if !self.is_skipping && (unit.is_extended || unit.error.is_some()) {
+        let is_skipping = unit.is_open || unit.was_sealed;
+        self.series = if is_skipping { Series::Skipped } else { Series::Served };
+        if !is_skipping && (unit.is_extended || unit.error.is_some()) {
             self.say_ready();
         }
         Ok(())
