@@ -18,6 +18,7 @@
 //! a queue. Of the queue lengths and times that are set for its class, for its database, and
 //! overall, the smallest holds.
 
+mod hold;
 mod permit;
 mod queue;
 mod room;
@@ -30,6 +31,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use hold::Hold;
 pub use permit::{Admitted, Arrival, Event, Outcome, Pinned, Ticket, Verdict};
 pub use room::Counts;
 pub use snapshot::{Snapshot, Usage};
@@ -62,6 +64,8 @@ pub struct Admission {
     /// How many upstream connections there are.
     connections: Option<u32>,
     queue: Queue,
+    /// A pause, while there is one.
+    hold: Option<Hold>,
     /// The class that is offered room next.
     turn: usize,
     /// At most one for each ticket.
@@ -79,6 +83,7 @@ impl Admission {
             overall: Room::new(now, "", policy.mode, policy.overall),
             connections: policy.connections,
             queue: Queue::default(),
+            hold: None,
             turn: 0,
             events: VecDeque::new(),
             dice: Dice(0),
@@ -114,6 +119,12 @@ impl Admission {
             return Verdict::Admit(self.admit(arrival.class, seat, arrival.needs_connection));
         }
         let line = Line { class: arrival.class, seat, needs_connection: arrival.needs_connection };
+        if let Some(hold) = self.hold {
+            return match self.may_be_held(hold) {
+                Ok(()) => Verdict::Wait(self.wait(now, line)),
+                Err(refusal) => Verdict::Shed(self.refuse(now, seat, refusal)),
+            };
+        }
         self.observe(line);
         let lack = self.lack(line, Mode::Enforce);
         if let Some((level, lack)) = lack
@@ -195,11 +206,15 @@ impl Admission {
     /// When [`handle_timeout`](Self::handle_timeout) must be called at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.queue.next_deadline()
+        let hold = self.hold.map(|hold| hold.until);
+        self.queue.next_deadline().into_iter().chain(hold).min()
     }
 
-    /// Time has passed: sheds what has waited as long as it may.
+    /// Time has passed: ends a hold that is over, and sheds what has waited as long as it may.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.hold.is_some_and(|hold| hold.until <= now) {
+            self.release(now);
+        }
         while let Some(ticket) = self.queue.expired(now) {
             let Some(waiting) = self.queue.remove(ticket) else { break };
             let seat = waiting.line.seat;
@@ -248,7 +263,7 @@ impl Admission {
     /// Gives what has room to those that wait: one ticket of each class in turn, in each class the
     /// one that has waited longest.
     fn pump(&mut self) {
-        let mut passed_over = 0;
+        let mut passed_over = if self.hold.is_some() { self.classes.len() } else { 0 };
         while passed_over < self.classes.len() && !self.queue.is_empty() {
             self.turn = (self.turn + 1) % self.classes.len();
             let fits = |line: &Line| self.lack(*line, Mode::Enforce).is_none();
@@ -272,10 +287,15 @@ impl Admission {
 
     fn wait(&mut self, now: Instant, line: Line) -> Ticket {
         self.each(line.seat, |room| room.queued += 1);
-        let time = self.tightest(line.seat).map_or(Duration::ZERO, |(_, time)| time);
-        // A wait too long for the clock to express is a configuration error that costs no panic.
-        let deadline = now.checked_add(time).unwrap_or(now);
+        let deadline = self.hold.map_or_else(|| self.deadline(now, line.seat), |hold| hold.until);
         self.queue.push(Waiting { line, since: now, deadline })
+    }
+
+    /// Until when something may wait that begins to now.
+    fn deadline(&self, now: Instant, seat: Seat) -> Instant {
+        let time = self.tightest(seat).map_or(Duration::ZERO, |(_, time)| time);
+        // A wait too long for the clock to express is a configuration error that costs no panic.
+        now.checked_add(time).unwrap_or(now)
     }
 
     /// Counts what would have happened where the mode is observe.
@@ -326,6 +346,7 @@ impl Admission {
             reason: unmet.reason,
             class: class.name.clone(),
             scope: match unmet.level {
+                _ if unmet.reason == Reason::Paused => Scope::Pause,
                 Level::Class => Scope::Class(name),
                 Level::Database => Scope::Database(name),
                 Level::Overall => Scope::Overall,

@@ -23,11 +23,13 @@ pub enum Reason {
     Switch,
     /// No connection to the database can be had.
     Upstream,
+    /// The guard is paused, and holds as many as it may.
+    Paused,
 }
 
 impl Reason {
     /// Every reason, for metrics that make one handle each.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InFlight,
         Self::Connections,
         Self::QueueFull,
@@ -35,6 +37,7 @@ impl Reason {
         Self::Rate,
         Self::Switch,
         Self::Upstream,
+        Self::Paused,
     ];
 
     /// The name in refusals, metrics and logs.
@@ -48,6 +51,7 @@ impl Reason {
             Self::Rate => "rate",
             Self::Switch => "switch",
             Self::Upstream => "upstream",
+            Self::Paused => "paused",
         }
     }
 }
@@ -63,6 +67,8 @@ pub enum Scope {
     Overall,
     /// What there is of the database.
     Upstream,
+    /// The pause that there is.
+    Pause,
     /// The switch described like this, e.g. `tag job=reminders`.
     Switch(Box<str>),
 }
@@ -105,6 +111,7 @@ impl fmt::Display for Refusal {
             Scope::Database(name) => write!(f, "database.{name}.{}", self.limit_name)?,
             Scope::Overall => write!(f, "overall.{}", self.limit_name)?,
             Scope::Upstream => write!(f, "upstream.{}", self.limit_name)?,
+            Scope::Pause => f.write_str("resume")?,
             Scope::Switch(target) => write!(f, "switch {target}")?,
         }
         match &self.note {

@@ -42,10 +42,30 @@ impl Queue {
     pub(super) fn push(&mut self, waiting: Waiting) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
+        self.put_back(ticket, waiting);
+        ticket
+    }
+
+    /// Puts a ticket in that was taken out, where it was.
+    pub(super) fn put_back(&mut self, ticket: Ticket, waiting: Waiting) {
         self.tickets.insert(ticket, waiting);
         self.deadlines.insert((waiting.deadline, ticket));
         self.lines.entry(waiting.line).or_default().insert(ticket);
-        ticket
+    }
+
+    /// Lets all wait until then at least.
+    pub(super) fn postpone(&mut self, until: Instant) {
+        for (ticket, mut waiting) in self.take_all() {
+            waiting.deadline = waiting.deadline.max(until);
+            self.put_back(ticket, waiting);
+        }
+    }
+
+    /// Takes all out.
+    pub(super) fn take_all(&mut self) -> BTreeMap<Ticket, Waiting> {
+        let Self { next, tickets, .. } = std::mem::take(self);
+        self.next = next;
+        tickets
     }
 
     /// `None` when the ticket does not wait (any more).

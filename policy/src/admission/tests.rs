@@ -101,6 +101,50 @@ impl Scene {
 }
 
 #[test]
+fn a_hold_keeps_what_comes_and_what_waits_and_lets_locks_pass() {
+    let mut scene = Scene::new(policy(limits(1, 10), Limits::default(), Limits::default()));
+    let runs = scene.admit(DEFAULT);
+    let waited = scene.wait(DEFAULT);
+    scene.admission.hold(Hold { until: scene.now + ms(500), length: 3 });
+    // A class without a limit, and without a queue, is held as well.
+    let held = scene.wait(BATCH);
+    let locks = scene.admit(Arrival { may_hold_locks: true, ..BATCH });
+    scene.finish(runs);
+    scene.finish(locks);
+    scene.pass(ms(400));
+    scene.expect_quiet();
+    let gone = scene.wait(DEFAULT);
+    let refusal = scene.shed(DEFAULT);
+    assert_eq!((refusal.reason, refusal.limit, refusal.measured), (Reason::Paused, 3.0, 3.0));
+    scene.admission.abandon(scene.now, gone);
+    let last = scene.wait(DEFAULT);
+    assert!(scene.admission.release(scene.now));
+    assert!(!scene.admission.release(scene.now));
+    let first = [scene.admission.poll().unwrap(), scene.admission.poll().unwrap()];
+    let of = |event: &Event| matches!(event, Event::Admitted(ticket, _) if [waited, held].contains(ticket));
+    assert!(first.iter().all(of), "{first:?}");
+    scene.expect_quiet();
+    // What is left waits as if it had just come.
+    scene.pass(ms(99));
+    scene.expect_quiet();
+    scene.pass(ms(1));
+    assert_eq!(scene.expect_shed(last).reason, Reason::QueueTime);
+}
+
+#[test]
+fn a_hold_ends_by_itself_and_refuses_then_what_may_not_wait() {
+    let none = Limits { in_flight: Some(1), ..Limits::default() };
+    let mut scene = Scene::new(policy(none, Limits::default(), Limits::default()));
+    scene.admission.hold(Hold { until: scene.now + ms(500), length: 10 });
+    let (first, second) = (scene.wait(DEFAULT), scene.wait(DEFAULT));
+    assert_eq!(scene.admission.poll_timeout(), Some(scene.now + ms(500)));
+    scene.pass(ms(500));
+    let _runs = scene.expect_admitted(first);
+    assert_eq!(scene.expect_shed(second).reason, Reason::InFlight);
+    assert_eq!(scene.admission.held(), None);
+}
+
+#[test]
 fn what_has_room_runs_and_the_rest_waits_in_order() {
     let mut scene = Scene::new(policy(limits(2, 10), Limits::default(), Limits::default()));
     let (first, second) = (scene.admit(DEFAULT), scene.admit(DEFAULT));
