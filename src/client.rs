@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use guard::admin::CHANGE_HEADER;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -50,9 +51,31 @@ impl Client {
             let value: Value = serde_json::from_slice(&answer).context("the answer is not JSON")?;
             format!("{value:#}\n")
         } else {
-            let value = serde_json::from_slice(&answer)
-                .context("the answer is not what this version expects")?;
-            show(&value)
+            show(&read(&answer)?)
+        };
+        Ok(print(&text)?)
+    }
+
+    /// Asks, and returns the answer.
+    pub(crate) fn fetch<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Failure> {
+        Ok(read(&self.ask(method, path, body)?)?)
+    }
+
+    /// Prints what was fetched: as `show` makes it, or as JSON.
+    pub(crate) fn show<T: Serialize>(
+        &self,
+        value: &T,
+        show: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        let text = if self.json {
+            format!("{:#}\n", serde_json::to_value(value).context("no JSON")?)
+        } else {
+            show(value)
         };
         Ok(print(&text)?)
     }
@@ -74,6 +97,10 @@ impl Client {
         })?;
         Ok(parse(&answer)?)
     }
+}
+
+fn read<T: DeserializeOwned>(answer: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(answer).context("the answer is not what this version expects")
 }
 
 fn exchange(host: &str, request: &str) -> std::io::Result<Vec<u8>> {

@@ -11,6 +11,7 @@ mod exit;
 mod guard;
 mod import;
 mod locks;
+mod pause;
 mod pins;
 mod show;
 mod status;
@@ -41,6 +42,8 @@ enum Command {
     Classes(classes::Classes),
     Pins(pins::Pins),
     Locks(locks::Locks),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
     Switch(switch::Switch),
     Demo(demo::Demo),
     Drill(drill::Drill),
@@ -64,6 +67,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Classes(classes) => classes.run(),
         Command::Pins(pins) => pins.run(),
         Command::Locks(locks) => locks.run(),
+        Command::Pause(pause) => pause.run(),
+        Command::Resume(resume) => resume.run(),
         Command::Switch(switch) => switch.run(),
         Command::Demo(demo) => demo.run(),
         Command::Drill(drill) => drill.run(),

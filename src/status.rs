@@ -21,10 +21,11 @@ impl Status {
 }
 
 fn show(status: &control::Status) -> String {
-    let state = match status.state {
-        State::Ready => "ready",
-        State::UpstreamLost => "upstream lost",
-        State::Draining => "draining",
+    let state = match (status.state, status.pause_ends_in_ms) {
+        (State::Draining, _) => "draining".to_owned(),
+        (_, Some(left)) => format!("paused for {} more", time(left)),
+        (State::Ready, None) => "ready".to_owned(),
+        (State::UpstreamLost, None) => "upstream lost".to_owned(),
     };
     let upstream = &status.upstream;
     let server = plain(upstream.server.as_deref().unwrap_or("not reached yet"), 40);
@@ -76,6 +77,7 @@ mod tests {
             in_flight: 9,
             queued: 4,
             switches: 1,
+            pause_ends_in_ms: None,
         };
         assert_eq!(
             show(&status),

@@ -12,8 +12,20 @@ use tokio_postgres::{Client as Driver, Config};
 const SECTIONS: &str = "users = [\"app\"]\nstats_users = [\"other\"]\n\n\
                         [class.default]\nin_flight = 1\nqueue_time = \"60s\"\n";
 
-const TOPICS: [&str; 9] =
-    ["POOLS", "CLIENTS", "SERVERS", "STATS", "CLASSES", "PINS", "LIMITS", "SWITCHES", "VERSION"];
+const TOPICS: [&str; 12] = [
+    "POOLS",
+    "CLIENTS",
+    "SERVERS",
+    "STATS",
+    "CLASSES",
+    "PINS",
+    "LIMITS",
+    "SWITCHES",
+    "DATABASES",
+    "LISTENERS",
+    "LISTS",
+    "VERSION",
+];
 
 /// A server and a guard with a console; none where PostgreSQL is not installed.
 async fn world() -> Option<(Server, Guard)> {
@@ -98,7 +110,8 @@ async fn psql_looks_and_acts() {
     let reload = psql(&guard, APP, "RELOAD");
     assert_eq!(text(reload.stdout), "RELOAD\n");
     for (sql, told) in [
-        ("PAUSE", "cannot hold transactions yet"),
+        ("RESUME", "the guard is not paused"),
+        ("PAUSE app", "does not know \"PAUSE app\""),
         ("SELECT 1", "does not know \"SELECT 1\""),
         ("KILL 1", "no client has the id 1"),
     ] {

@@ -12,6 +12,9 @@
 //! | `GET /api/v1/switches` | list of [`SwitchStatus`](crate::control::SwitchStatus) |
 //! | `POST /api/v1/switches` | takes a [`SwitchOrder`], answers with the list |
 //! | `DELETE /api/v1/switches` | takes a [`SwitchClear`], answers with the list |
+//! | `GET /api/v1/pause` | [`PauseStatus`](crate::control::PauseStatus) |
+//! | `POST /api/v1/pause` | takes a [`PauseOrder`], answers with the status |
+//! | `POST /api/v1/resume` | the status |
 //! | `POST /api/v1/reload` | the warnings of the new configuration |
 //! | `POST /api/v1/drain` | 202; the guard shuts down |
 //!
@@ -38,7 +41,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 
-use crate::control::{Operations, State, Status, SwitchClear, SwitchOrder};
+use crate::control::{Operations, PauseOrder, State, Status, SwitchClear, SwitchOrder};
 
 use self::bounded::{Bounded, REQUEST_WITHIN};
 pub use self::guarded::CHANGE_HEADER;
@@ -56,6 +59,8 @@ pub fn router(operations: Ops) -> Router {
         .route("/pins", get(async |Shared(ops): Shared<Ops>| Json(ops.pins())))
         .route("/locks", get(locks))
         .route("/switches", get(list_switches).post(set_switch).delete(clear_switch))
+        .route("/pause", get(async |Shared(ops): Shared<Ops>| Json(ops.pause_status())).post(pause))
+        .route("/resume", post(resume))
         .route("/reload", post(reload))
         .route("/drain", post(drain));
     read_only()
@@ -164,6 +169,24 @@ async fn clear_switch(Shared(ops): Shared<Ops>, body: Bytes) -> Response {
             Json(ops.switches()).into_response()
         }
         Err(declined) => failure(StatusCode::NOT_FOUND, &declined.to_string()),
+    }
+}
+
+async fn pause(Shared(ops): Shared<Ops>, body: Bytes) -> Response {
+    let order: PauseOrder = match parse(&body) {
+        Ok(order) => order,
+        Err(answer) => return *answer,
+    };
+    match ops.pause(order) {
+        Ok(status) => Json(status).into_response(),
+        Err(declined) => failure(StatusCode::UNPROCESSABLE_ENTITY, &declined.to_string()),
+    }
+}
+
+async fn resume(Shared(ops): Shared<Ops>) -> Response {
+    match ops.resume() {
+        Ok(status) => Json(status).into_response(),
+        Err(declined) => failure(StatusCode::CONFLICT, &declined.to_string()),
     }
 }
 

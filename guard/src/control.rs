@@ -8,7 +8,7 @@ mod locks;
 
 use std::time::{Duration, Instant};
 
-use policy::admission::Usage;
+use policy::admission::{Hold, Usage};
 use policy::class::Mode;
 use policy::switch;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,22 @@ pub trait Operations: Send + Sync + 'static {
     /// When it is wrong; the old one stays in force.
     fn reload(&self) -> Result<Vec<String>, Declined>;
 
+    /// Pauses: new transactions are held, and what runs goes on to its end. A pause takes the place of
+    /// one before.
+    ///
+    /// # Errors
+    /// When a number is out of range.
+    fn pause(&self, order: PauseOrder) -> Result<PauseStatus, Declined>;
+
+    /// Ends a pause: what was held runs as there is room.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn resume(&self) -> Result<PauseStatus, Declined>;
+
+    /// How far a pause is. While there is one, connections that nobody uses are closed.
+    fn pause_status(&self) -> PauseStatus;
+
     /// Begins to shut down: no new clients, the others leave between transactions.
     fn drain(&self);
 
@@ -87,7 +103,67 @@ pub struct Status {
     pub queued: u32,
     /// Switches that are set.
     pub switches: usize,
+    /// Milliseconds until a pause ends by itself; none while there is none.
+    #[serde(default)]
+    pub pause_ends_in_ms: Option<u64>,
 }
+
+/// A pause to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PauseOrder {
+    /// Milliseconds until it ends by itself, at least 1, at most an hour.
+    pub ttl_ms: u64,
+    /// How many transactions are held, those included that waited before; one more is refused.
+    pub length: u32,
+}
+
+impl Default for PauseOrder {
+    fn default() -> Self {
+        Self { ttl_ms: 60_000, length: 10_000 }
+    }
+}
+
+/// How far a pause is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseStatus {
+    /// Milliseconds until it ends by itself; none while there is no pause.
+    pub ends_in_ms: Option<u64>,
+    /// Transactions that are held.
+    pub held: u32,
+    /// Transactions that still run.
+    pub in_flight: u32,
+    /// Connections to the database that serve clients, open now.
+    pub connections: u32,
+    /// Those of them that pinned clients keep: a restart of the database would end these clients.
+    pub pinned: u32,
+}
+
+impl PauseStatus {
+    /// Whether nothing runs on the database any more, and only pinned clients have connections.
+    pub const fn is_settled(&self) -> bool {
+        self.in_flight == 0 && self.connections <= self.pinned
+    }
+}
+
+impl PauseOrder {
+    /// The hold that is ordered, or what is wrong with the order.
+    ///
+    /// # Errors
+    /// When a number is out of range.
+    pub fn to_hold(self, now: Instant) -> Result<Hold, Declined> {
+        if !(1..=PAUSE_MS_MAX).contains(&self.ttl_ms) {
+            return Err(Declined(format!(
+                "ttl_ms = {}: out of range; expected 1 to {PAUSE_MS_MAX}",
+                self.ttl_ms
+            )));
+        }
+        Ok(Hold { until: now + Duration::from_millis(self.ttl_ms), length: self.length })
+    }
+}
+
+/// An hour.
+const PAUSE_MS_MAX: u64 = 60 * 60 * 1000;
 
 /// Whether the guard serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

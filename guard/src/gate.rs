@@ -22,7 +22,7 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use policy::{
-    admission::{self, Admission, Admitted, Arrival, Event, Outcome, Snapshot, Verdict},
+    admission::{self, Admission, Admitted, Arrival, Event, Hold, Outcome, Snapshot, Verdict},
     class::{ClassId, Policy},
     refusal::Refusal,
 };
@@ -102,6 +102,25 @@ impl Gate {
     /// Other limits from now on.
     pub fn reconfigure(&self, now: Instant, policy: Arc<Policy>) {
         self.with(now, |admission| admission.reconfigure(now, policy));
+    }
+
+    /// Admits nothing new until [`Self::release`], or the hold's end.
+    pub fn hold(&self, now: Instant, hold: Hold) {
+        self.with(now, |admission| admission.hold(hold));
+        self.waiting.notify_one();
+    }
+
+    /// Ends a hold. Returns whether there was one.
+    pub fn release(&self, now: Instant) -> bool {
+        let mut was_held = false;
+        self.with(now, |admission| was_held = admission.release(now));
+        self.waiting.notify_one();
+        was_held
+    }
+
+    /// The hold that there is.
+    pub fn held(&self) -> Option<Hold> {
+        self.core.lock().admission.held()
     }
 
     /// What is in flight, what waits, and the limits.

@@ -157,6 +157,8 @@ pub struct GuardMetrics {
     pub reloads: Each<Reload, Counter>,
     /// Sessions ended by a panic; should stay 0.
     pub panics: Counter,
+    /// 1 while paused.
+    pub paused: Gauge,
     /// 1 while draining.
     pub draining: Gauge,
     /// Switches that are set.
@@ -197,6 +199,7 @@ impl Metrics {
         let guard = GuardMetrics {
             reloads: make.counters("guard_reloads_total"),
             panics: make.counter("guard_panics_total", &[]),
+            paused: make.gauge("guard_paused", &[]),
             draining: make.gauge("guard_draining", &[]),
             switches: make.gauge("guard_switches", &[]),
         };

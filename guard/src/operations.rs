@@ -11,8 +11,8 @@ use crate::{
     config::Config,
     control::{
         ClassStatus, ClientsStatus, Declined, Describe, LockClient, LocksStatus, Operations,
-        PinnedSession, State, Status, SwitchOrder, SwitchStatus, UpstreamStatus, mode_name,
-        whole_ms,
+        PauseOrder, PauseStatus, PinnedSession, State, Status, SwitchOrder, SwitchStatus,
+        UpstreamStatus, mode_name, whole_ms,
     },
     engine::Engine,
     metrics::{ClientState, ConnectionState, Label as _, Reload},
@@ -65,6 +65,7 @@ impl<E: Engine> Operator<E> {
         connections.of(ConnectionState::Connecting).set(connecting);
         connections.of(ConnectionState::Reclaiming).set(reclaiming);
         metrics.guard.switches.set(self.shared.switches.load().list(now).count() as f64);
+        metrics.guard.paused.set(f64::from(u8::from(self.pause_status().ends_in_ms.is_some())));
     }
 
     fn upstream(&self) -> UpstreamStatus {
@@ -128,6 +129,11 @@ impl<E: Engine> Operations for Operator<E> {
             in_flight: snapshot.overall.in_flight,
             queued: snapshot.overall.queued,
             switches: self.shared.switches.load().list(now).count(),
+            pause_ends_in_ms: self
+                .shared
+                .gate
+                .held()
+                .map(|hold| whole_ms(hold.until.saturating_duration_since(now))),
         }
     }
 
@@ -202,6 +208,38 @@ impl<E: Engine> Operations for Operator<E> {
             }
         }
         result
+    }
+
+    fn pause(&self, order: PauseOrder) -> Result<PauseStatus, Declined> {
+        let now = Instant::now();
+        self.shared.gate.hold(now, order.to_hold(now)?);
+        warn!(ttl_ms = order.ttl_ms, length = order.length, "paused");
+        Ok(self.pause_status())
+    }
+
+    fn resume(&self) -> Result<PauseStatus, Declined> {
+        if !self.shared.gate.release(Instant::now()) {
+            return Err(Declined("the guard is not paused".into()));
+        }
+        warn!("resumed");
+        Ok(self.pause_status())
+    }
+
+    fn pause_status(&self) -> PauseStatus {
+        let now = Instant::now();
+        let hold = self.shared.gate.held();
+        if hold.is_some() {
+            self.shared.upstream.close_unused();
+        }
+        let overall = self.shared.gate.snapshot(now).overall;
+        let Sizes { idle, leased, connecting, reclaiming } = self.shared.upstream.sizes();
+        PauseStatus {
+            ends_in_ms: hold.map(|hold| whole_ms(hold.until.saturating_duration_since(now))),
+            held: hold.map_or(0, |_| overall.queued),
+            in_flight: overall.in_flight,
+            connections: idle + leased + connecting + reclaiming,
+            pinned: overall.pinned,
+        }
     }
 
     fn drain(&self) {

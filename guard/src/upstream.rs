@@ -153,6 +153,15 @@ impl<E: Engine> Upstream<E> {
         Sizes { idle, leased, connecting, reclaiming }
     }
 
+    /// Closes the connections that nobody uses, those included that linger.
+    pub fn close_unused(&self) {
+        while self.lingering.end_one_hold() {}
+        while self.lingering.take_one() {}
+        for pool in self.pools.lock().values() {
+            pool.close_idle(Duration::ZERO);
+        }
+    }
+
     /// Counts a connection that is being opened, until the returned value is dropped.
     fn count_connecting(&self) -> Option<OpenSlot> {
         OpenSlot::take(&self.connecting, u32::MAX)

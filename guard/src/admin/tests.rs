@@ -7,13 +7,15 @@ use policy::switch::Target;
 
 use super::*;
 use crate::control::{
-    ClassStatus, ClientsStatus, Declined, LocksStatus, PinnedSession, SwitchStatus, UpstreamStatus,
+    ClassStatus, ClientsStatus, Declined, LocksStatus, PauseStatus, PinnedSession, SwitchStatus,
+    UpstreamStatus,
 };
 
 /// A guard that only remembers what it was asked.
 struct Fake {
     state: Mutex<State>,
     switches: Mutex<Vec<SwitchStatus>>,
+    paused: Mutex<bool>,
 }
 
 impl Operations for Fake {
@@ -35,6 +37,7 @@ impl Operations for Fake {
             in_flight: 2,
             queued: 0,
             switches: self.switches.lock().len(),
+            pause_ends_in_ms: None,
         }
     }
 
@@ -82,6 +85,23 @@ impl Operations for Fake {
         Err(Declined("t.toml:1: upstream: required, and missing".into()))
     }
 
+    fn pause(&self, order: PauseOrder) -> Result<PauseStatus, Declined> {
+        order.to_hold(Instant::now())?;
+        *self.paused.lock() = true;
+        Ok(self.pause_status())
+    }
+
+    fn resume(&self) -> Result<PauseStatus, Declined> {
+        let was = std::mem::take(&mut *self.paused.lock());
+        let not = || Declined("the guard is not paused".into());
+        was.then(|| self.pause_status()).ok_or_else(not)
+    }
+
+    fn pause_status(&self) -> PauseStatus {
+        let ends_in_ms = self.paused.lock().then_some(60_000);
+        PauseStatus { ends_in_ms, held: 0, in_flight: 2, connections: 9, pinned: 1 }
+    }
+
     fn drain(&self) {
         *self.state.lock() = State::Draining;
     }
@@ -102,7 +122,11 @@ fn serve_for_test(make: fn(Ops) -> Router) -> Served {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let fake = Fake { state: Mutex::new(State::Ready), switches: Mutex::default() };
+    let fake = Fake {
+        state: Mutex::new(State::Ready),
+        switches: Mutex::default(),
+        paused: Mutex::default(),
+    };
     runtime.spawn(serve(listener, make(Arc::new(fake)), std::future::pending()));
     Served { address, _runtime: runtime }
 }

@@ -73,6 +73,8 @@ metrics! {
         "Always 1; the label says which build runs.";
     "guard_draining" Gauge, "guards" []
         "1 while the guard shuts down, else 0.";
+    "guard_paused" Gauge, "guards" []
+        "1 while the guard is paused and holds new transactions, else 0.";
     "guard_reloads_total" Counter, "reloads" [set::<Reload>()]
         "Reloads of the configuration by outcome; a failed one leaves the old configuration in force.";
     "guard_panics_total" Counter, "sessions" []

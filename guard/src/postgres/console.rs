@@ -9,12 +9,13 @@
 //! | file | what |
 //! |---|---|
 //! | `command` | what can be said |
-//! | `show` | what is shown, by command |
+//! | `show`, `overview` | what is shown, by command |
 //! | `stats` | what was counted, out of the metrics |
 //! | `table` | columns and values in both formats |
 //! | `talk` | one client: the simple and the extended protocol |
 
 mod command;
+mod overview;
 mod show;
 mod stats;
 mod table;
@@ -23,12 +24,13 @@ mod talk;
 mod tests;
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use super::connect::Parameter;
 use super::key::BackendKey;
 use super::login::{Login, LoginError};
 use super::{Postgres, Shared};
-use crate::control::{Declined, Operations};
+use crate::control::{Declined, Operations, PauseOrder};
 use crate::listener::Arrival;
 
 /// The database that is none.
@@ -176,12 +178,42 @@ impl Guest {
                     hint: Some("SHOW CLIENTS has their ids"),
                 }),
             },
-            command::Act::Pause(word) => Err(Refused {
-                code: *b"0A000",
-                why: format!("{word} is not supported: this guard cannot hold transactions yet"),
-                hint: Some("a switch refuses them instead: tidegate switch off user '*'"),
-            }),
+            command::Act::Pause => self.pause().await,
+            command::Act::Resume => match self.operations.resume() {
+                Ok(_) => Ok(Vec::new()),
+                Err(declined) => {
+                    Err(Refused { code: *b"55000", why: declined.to_string(), hint: None })
+                }
+            },
         }
+    }
+}
+
+/// How often is looked whether what runs is over.
+const PAUSE_LOOK: Duration = Duration::from_millis(20);
+
+impl Guest {
+    /// Holds new transactions, and waits until what runs is over and its connections are closed.
+    async fn pause(&self) -> Result<Vec<String>, Refused> {
+        let not_done = |why: String| Refused { code: *b"55000", why, hint: None };
+        let paused = self.operations.pause(PauseOrder::default());
+        let mut status = paused.map_err(|declined| not_done(declined.to_string()))?;
+        while !status.is_settled() {
+            if status.ends_in_ms.is_none() {
+                let count = status.in_flight;
+                return Err(not_done(format!(
+                    "the pause is over, and {count} transactions still run"
+                )));
+            }
+            tokio::time::sleep(PAUSE_LOOK).await;
+            status = self.operations.pause_status();
+        }
+        Ok(match status.pinned {
+            0 => Vec::new(),
+            pinned => vec![format!(
+                "{pinned} clients are pinned and keep their connections; SHOW PINS has them"
+            )],
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Refused;
 use super::table::Column;
-use super::{show, table};
+use super::{overview, show, table};
 
 /// A command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,21 @@ pub(super) enum Command {
     Help,
     /// Changes something.
     Act(Act),
+    /// Is answered, and does nothing. Its tag.
+    Nothing(&'static str),
+}
+
+/// The tag of a command that does nothing.
+fn first_word(word: &str) -> &'static str {
+    match word {
+        "BEGIN" => "BEGIN",
+        "START" => "START TRANSACTION",
+        "COMMIT" | "END" => "COMMIT",
+        "ROLLBACK" => "ROLLBACK",
+        "SET" => "SET",
+        "RESET" => "RESET",
+        _ => "DISCARD",
+    }
 }
 
 /// What changes something.
@@ -22,8 +37,10 @@ pub(super) enum Act {
     Reload,
     /// Ends a client's session.
     Kill(u32),
-    /// `PAUSE` or `RESUME`.
-    Pause(&'static str),
+    /// Holds new transactions, and waits until none runs.
+    Pause,
+    /// Ends a pause.
+    Resume,
 }
 
 /// What can be looked at.
@@ -37,11 +54,14 @@ pub(super) enum Topic {
     Pins,
     Limits,
     Switches,
+    Databases,
+    Listeners,
+    Lists,
     Version,
 }
 
 impl Topic {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 12] = [
         ("POOLS", Self::Pools),
         ("CLIENTS", Self::Clients),
         ("SERVERS", Self::Servers),
@@ -50,6 +70,9 @@ impl Topic {
         ("PINS", Self::Pins),
         ("LIMITS", Self::Limits),
         ("SWITCHES", Self::Switches),
+        ("DATABASES", Self::Databases),
+        ("LISTENERS", Self::Listeners),
+        ("LISTS", Self::Lists),
         ("VERSION", Self::Version),
     ];
 
@@ -63,6 +86,9 @@ impl Topic {
             Self::Pins => show::PINS,
             Self::Limits => show::LIMITS,
             Self::Switches => show::SWITCHES,
+            Self::Databases => overview::DATABASES,
+            Self::Listeners => overview::LISTENERS,
+            Self::Lists => overview::LISTS,
             Self::Version => &[("version", table::Type::Text)],
         }
     }
@@ -87,8 +113,13 @@ impl Command {
                 found.map(|(_, topic)| Self::Show(*topic))
             }
             ["RELOAD"] => Some(Self::Act(Act::Reload)),
-            ["PAUSE", ..] => Some(Self::Act(Act::Pause("PAUSE"))),
-            ["RESUME", ..] => Some(Self::Act(Act::Pause("RESUME"))),
+            ["PAUSE"] => Some(Self::Act(Act::Pause)),
+            ["RESUME"] => Some(Self::Act(Act::Resume)),
+            // What drivers say by themselves; nothing here has transactions or settings.
+            [
+                "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "SET" | "RESET" | "DISCARD",
+                ..,
+            ] => Some(Self::Nothing(first_word(words[0]))),
             ["KILL" | "KILL_CLIENT", id] => id.parse().ok().map(Act::Kill).map(Self::Act),
             _ => None,
         };
@@ -104,7 +135,7 @@ impl Command {
     pub(super) const fn columns(self) -> Option<&'static [Column]> {
         match self {
             Self::Show(topic) => Some(topic.columns()),
-            Self::Help | Self::Act(_) => None,
+            Self::Help | Self::Act(_) | Self::Nothing(_) => None,
         }
     }
 
@@ -114,7 +145,9 @@ impl Command {
             Self::Show(_) | Self::Help => b"SHOW",
             Self::Act(Act::Reload) => b"RELOAD",
             Self::Act(Act::Kill(_)) => b"KILL",
-            Self::Act(Act::Pause(_)) => b"PAUSE",
+            Self::Act(Act::Pause) => b"PAUSE",
+            Self::Act(Act::Resume) => b"RESUME",
+            Self::Nothing(word) => word.as_bytes(),
         }
     }
 }

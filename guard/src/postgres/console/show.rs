@@ -8,12 +8,12 @@ use policy::admission::Usage;
 use policy::class::{Policy, TimeLimits};
 
 use super::command::Topic;
-use super::stats;
 use super::table::{
     Column, Row,
     Type::{Float, Int, Text},
     Value, time,
 };
+use super::{overview, stats};
 use crate::control::{Operations, mode_name, whole_ms};
 use crate::engine::Connection as _;
 use crate::metrics::ClientState;
@@ -130,6 +130,9 @@ pub(super) fn rows(topic: Topic, shared: &Shared, operations: &dyn Operations) -
         Topic::Pins => pins(operations),
         Topic::Limits => limits(shared),
         Topic::Switches => switches(operations),
+        Topic::Databases => overview::databases(shared),
+        Topic::Listeners => overview::listeners(shared),
+        Topic::Lists => overview::lists(shared),
         Topic::Version => vec![vec![concat!("Tidegate ", env!("CARGO_PKG_VERSION")).into()]],
     }
 }

@@ -328,6 +328,7 @@ impl Talk {
                 self.notice("console usage", Some(&command::help()));
                 Ok(Vec::new())
             }
+            Command::Nothing(_) => Ok(Vec::new()),
             Command::Act(act) => {
                 let user = &self.entry.card.user;
                 info!(user = %user, ?act, "an order over the console");

@@ -13,12 +13,16 @@ fn commands_are_read_in_any_case() {
         ("reload", Some(Command::Act(Act::Reload))),
         ("KILL 1073741824", Some(Command::Act(Act::Kill(1 << 30)))),
         ("kill_client 7", Some(Command::Act(Act::Kill(7)))),
-        ("PAUSE app", Some(Command::Act(Act::Pause("PAUSE")))),
-        ("RESUME", Some(Command::Act(Act::Pause("RESUME")))),
+        ("PAUSE", Some(Command::Act(Act::Pause))),
+        ("RESUME", Some(Command::Act(Act::Resume))),
+        ("begin", Some(Command::Nothing("BEGIN"))),
+        ("SET extra_float_digits = 3", Some(Command::Nothing("SET"))),
     ] {
         assert_eq!(Command::parse(text), Ok(expected), "{text}");
     }
-    for text in ["SHOW NOTHING", "SELECT 1", "KILL", "KILL app", "KILL -1", "RELOAD now"] {
+    for text in
+        ["SHOW NOTHING", "SELECT 1", "KILL", "KILL app", "KILL -1", "RELOAD now", "PAUSE app"]
+    {
         assert_eq!(Command::parse(text).unwrap_err().code, *b"42601", "{text}");
     }
 }

@@ -1,0 +1,108 @@
+//! What is shown of the guard as a whole: its databases, how many there are of what, and who listens.
+
+use std::collections::BTreeMap;
+
+use super::table::{
+    Column, Row,
+    Type::{Int, Text},
+    Value, time,
+};
+use crate::metrics::ClientState;
+use crate::postgres::Shared;
+
+/// As PgBouncer's.
+pub(super) const DATABASES: &[Column] = &[
+    ("name", Text),
+    ("host", Text),
+    ("port", Int),
+    ("database", Text),
+    ("force_user", Text),
+    ("pool_size", Int),
+    ("min_pool_size", Int),
+    ("reserve_pool_size", Int),
+    ("pool_mode", Text),
+    ("max_connections", Int),
+    ("current_connections", Int),
+    ("max_client_connections", Int),
+    ("current_client_connections", Int),
+    ("paused", Int),
+    ("disabled", Int),
+];
+
+/// As PgBouncer's.
+pub(super) const LISTS: &[Column] = &[("list", Text), ("items", Int)];
+
+pub(super) const LISTENERS: &[Column] =
+    &[("database", Text), ("clients", Int), ("channels", Int), ("connect_time", Text)];
+
+/// Each database that somebody uses now.
+pub(super) fn databases(shared: &Shared) -> Vec<Row> {
+    let mut databases: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for card in shared.sessions.all() {
+        let name = card.database.as_deref().unwrap_or_default().to_owned();
+        databases.entry(name).or_default().0 += 1;
+    }
+    for pool in shared.upstream.pools() {
+        databases.entry(pool.opener().names().1).or_default().1 += pool.sizes().1;
+    }
+    let is_paused = shared.gate.held().is_some();
+    let target = &shared.upstream.target;
+    let mode = if shared.options.session_pooling { "session" } else { "transaction" };
+    let row = |(name, (clients, connections)): (String, (usize, usize))| {
+        vec![
+            name.as_str().into(),
+            target.host.as_str().into(),
+            u32::from(target.port).into(),
+            name.as_str().into(),
+            Value::Null,
+            shared.upstream.connections.into(),
+            Value::Null,
+            Value::Null,
+            mode.into(),
+            shared.upstream.connections.into(),
+            connections.into(),
+            Value::Null,
+            clients.into(),
+            u32::from(is_paused).into(),
+            0_u32.into(),
+        ]
+    };
+    databases.into_iter().map(row).collect()
+}
+
+pub(super) fn lists(shared: &Shared) -> Vec<Row> {
+    let cards = shared.sessions.all();
+    let is_idle = |state| matches!(state, ClientState::Idle);
+    let idle = cards.iter().filter(|card| is_idle(card.state())).count();
+    let distinct = |names: &mut dyn Iterator<Item = String>| {
+        names.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    let pools = shared.upstream.pools();
+    let sizes = shared.upstream.sizes();
+    let users = distinct(&mut cards.iter().map(|card| card.user.to_string()));
+    let databases = distinct(&mut pools.iter().map(|pool| pool.opener().names().1));
+    let number = |count: usize| Value::from(count);
+    [
+        ("databases", number(databases)),
+        ("users", number(users)),
+        ("pools", number(pools.len())),
+        ("free_clients", number(idle)),
+        ("used_clients", number(cards.len() - idle)),
+        ("login_clients", Value::Null),
+        ("free_servers", sizes.idle.into()),
+        ("used_servers", sizes.leased.into()),
+        ("login_servers", sizes.connecting.into()),
+    ]
+    .map(|(list, items)| vec![list.into(), items])
+    .into()
+}
+
+/// Each connection by which clients listen.
+pub(super) fn listeners(shared: &Shared) -> Vec<Row> {
+    let mut list = shared.engine.listeners.list();
+    list.sort_by(|a, b| a.database.cmp(&b.database));
+    let row = |hub: crate::postgres::listeners::HubStatus| {
+        vec![hub.database.into(), hub.clients.into(), hub.channels.into(), time(hub.age).into()]
+    };
+    list.into_iter().map(row).collect()
+}
