@@ -15,10 +15,12 @@
 //! | `conclude` | what a unit has left behind |
 //! | `listen` | channels that are listened to over a shared connection |
 //! | `cancel` | ending what must not go on |
+//! | `end` | why a session is over, and what its client is told |
 
 mod answer;
 mod cancel;
 mod conclude;
+mod end;
 mod forward;
 mod listen;
 mod relay;
@@ -35,15 +37,16 @@ use policy::{
 };
 use tokio::time::timeout;
 use tracing::debug;
-use wire::postgres::backend::{Kind, Severity, TransactionStatus, put_ready_for_query};
+use wire::postgres::backend::{Kind, TransactionStatus, put_ready_for_query};
 
 use self::answer::Local;
+pub use self::end::End;
 use super::{
     Door, Lease, Pool, Shared, Slot,
     client::{Client, ClientError, Message},
     connection::{Lost, body},
     holdings::Suspicion,
-    listeners::{Overdue, Subscription},
+    listeners::Subscription,
     refuse::Error,
     settings::Settings,
     statements::ClientStatements,
@@ -58,57 +61,6 @@ use crate::{
     },
     stream::Stream,
 };
-
-/// Why a session is over.
-#[derive(Debug)]
-pub enum End {
-    /// The client went away, or sent what is not the protocol.
-    Client(ClientError),
-    /// Terminate.
-    Quit,
-    /// The client was told an error after which nothing more can be understood, or is told this one.
-    Told(Option<Error>),
-    /// Somebody killed the session.
-    Killed,
-    /// The client was silent for longer than it may.
-    Idle,
-    /// The guard shuts down.
-    Drained,
-    /// The connection to the database broke inside a transaction or with pinned state: what the
-    /// client relies on is gone.
-    UpstreamLost,
-    /// Notifications for it are missing.
-    Overdue(Overdue),
-}
-
-impl End {
-    /// The cause in the metrics.
-    fn label(&self) -> Disconnect {
-        match self {
-            Self::Quit => Disconnect::Quit,
-            Self::Client(ClientError::Malformed(_) | ClientError::TooLarge { .. })
-            | Self::Told(_) => Disconnect::Malformed,
-            Self::Client(_) => Disconnect::Gone,
-            Self::Killed => Disconnect::Killed,
-            Self::Idle => Disconnect::IdleTimeout,
-            Self::Drained => Disconnect::Drain,
-            Self::UpstreamLost | Self::Overdue(Overdue::Lost) => Disconnect::UpstreamLost,
-            Self::Overdue(Overdue::TooMany) => Disconnect::Notifications,
-        }
-    }
-}
-
-impl From<ClientError> for End {
-    fn from(error: ClientError) -> Self {
-        Self::Client(error)
-    }
-}
-
-impl From<std::io::Error> for End {
-    fn from(error: std::io::Error) -> Self {
-        Self::Client(error.into())
-    }
-}
 
 /// Where a session stands in its transaction.
 ///
@@ -414,38 +366,6 @@ impl Session {
         put_ready_for_query(self.client.out(), status);
     }
 
-    /// Tells the client why, where it can still be told.
-    async fn say_goodbye(&mut self, end: &End) {
-        let error = match end {
-            End::Drained => {
-                goodbye(*b"57P01", "terminating connection due to administrator command")
-            }
-            End::Killed => {
-                goodbye(*b"57P01", "terminating connection due to administrator command")
-            }
-            End::Idle => goodbye(*b"57P05", "terminating connection due to idle-session timeout"),
-            End::Client(ClientError::Malformed(error)) => goodbye(*b"08P01", &error.to_string()),
-            End::Client(error @ ClientError::TooLarge { .. }) => {
-                goodbye(*b"54000", &error.to_string())
-            }
-            End::UpstreamLost => goodbye(
-                *b"08006",
-                "the connection to the database was lost, and with it what this \
-                                    session relies on",
-            ),
-            End::Overdue(overdue) => {
-                let (code, words) = listen::overdue_words(*overdue);
-                goodbye(code, words)
-            }
-            End::Told(Some(error)) => error.clone(),
-            End::Client(_) | End::Quit | End::Told(None) => return,
-        };
-        error.put(self.client.out(), Severity::Fatal);
-        let patience = std::time::Duration::from_secs(1);
-        // A client that does not listen any more misses it.
-        let _missed = timeout(patience, self.client.flush()).await;
-    }
-
     /// Ends everything the session still holds on the database.
     async fn retire(&mut self) {
         self.entry.card.show_pins(&Pins::default(), Instant::now(), None);
@@ -502,10 +422,6 @@ async fn hear(lease: Option<&mut Lease>) -> Result<(), Lost> {
         Some(lease) => lease.fill().await,
         None => std::future::pending().await,
     }
-}
-
-fn goodbye(code: [u8; 5], message: &str) -> Error {
-    Error::Own { code, message: message.into() }
 }
 
 /// A statement that failed, for the limits that learn from it.
