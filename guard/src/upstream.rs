@@ -156,7 +156,9 @@ impl<E: Engine> Upstream<E> {
     /// Closes the connections that nobody uses, those included that linger.
     pub fn close_unused(&self) {
         while self.lingering.end_one_hold() {}
-        while self.lingering.take_one() {}
+        while let Some(lease) = self.lingering.take_one() {
+            lease.give_back();
+        }
         for pool in self.pools.lock().values() {
             pool.close_idle(Duration::ZERO);
         }

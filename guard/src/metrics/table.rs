@@ -180,7 +180,7 @@ metrics! {
         "Transactions that others wait for and that wait for nobody.";
     "guard_database_looks_total" Counter, "questions" [set::<LookOutcome>()]
         "Questions to the server by outcome.";
-    "guard_database_look_seconds" HISTOGRAM, "seconds" []
+    "guard_database_look_seconds" Histogram, "seconds" []
         "Time that the server took to answer one.";
 }
 
