@@ -9,14 +9,16 @@ mod summary;
 
 use std::fmt;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use drill::home::Scratch;
 use serde::Serialize;
 
-use self::contestant::{Contestant, Field, pgbench};
+use self::contestant::{Contestant, Field, pgbench_command};
 use crate::Shared;
 use crate::machine::Machine;
 use crate::process::cpu_of;
@@ -82,7 +84,7 @@ struct Sample {
     latency_ms: f64,
     /// The median latency in ms, where a single client allows to note each one; else not a number.
     p50_ms: f64,
-    /// User and system time of the proxy for each transaction, in µs.
+    /// User and system time of the proxy for each transaction, in µs, without the first second.
     cpu_us: f64,
 }
 
@@ -123,13 +125,11 @@ fn measure(target: &Contestant, workload: Workload, round: u32, seconds: u32) ->
     let (clients, seconds) = (workload.clients.to_string(), seconds.to_string());
     let log = (workload.clients == 1).then(Scratch::new).transpose()?;
     let prefix = log.as_ref().map(|log| format!("--log-prefix={}/log", log.path().display()));
-    let mut arguments = vec!["-n", "-M", workload.mode, "-c", &clients, "-j", "1", "-T", &seconds];
+    let mut arguments =
+        vec!["-n", "-M", workload.mode, "-c", &clients, "-j", "1", "-P", "1", "-T", &seconds];
     arguments.extend(workload.script.1);
     arguments.extend(prefix.iter().flat_map(|prefix| ["-l", prefix]));
-    let cpu = || target.id.map_or(Ok(Duration::ZERO), cpu_of);
-    let before = cpu()?;
-    let text = pgbench(target.addr, &arguments)?;
-    let used = cpu()?.saturating_sub(before);
+    let Timed { text, transactions: timed, cpu } = timed(target, &arguments)?;
     let field = |name: &str| {
         let (_, rest) = text.split_once(name).with_context(|| format!("no {name:?} in {text}"))?;
         let value = rest.split([' ', '/', '\n']).find(|word| !word.is_empty());
@@ -145,8 +145,47 @@ fn measure(target: &Contestant, workload: Workload, round: u32, seconds: u32) ->
         tps: field("tps = ")?,
         latency_ms: field("latency average = ")?,
         p50_ms: log.map_or(Ok(f64::NAN), |log| p50_ms(&log))?,
-        cpu_us: used.as_secs_f64() * 1e6 / transactions,
+        cpu_us: cpu.as_secs_f64() * 1e6 / timed,
     })
+}
+
+/// What pgbench has said, and what it took the proxy from the first second's end to the last's.
+struct Timed {
+    text: String,
+    transactions: f64,
+    cpu: Duration,
+}
+
+/// Runs pgbench, and looks at the proxy's time whenever it tells its progress, each second. The first
+/// second is left out: until then clients log in, of which some proxies make much work.
+fn timed(target: &Contestant, arguments: &[&str]) -> Result<Timed> {
+    let cpu = || target.id.map_or(Ok(Duration::ZERO), cpu_of);
+    let mut command = pgbench_command(target.addr, arguments)?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("cannot run pgbench")?;
+    let stderr = BufReader::new(child.stderr.take().context("no error output")?);
+    let (mut looks, mut said) = (Vec::new(), String::new());
+    for line in stderr.lines() {
+        let line = line?;
+        match progress(&line) {
+            Some((second, tps)) => looks.push((second, tps, cpu()?)),
+            None => said.push_str(&line),
+        }
+    }
+    let output = child.wait_with_output().context("cannot wait for pgbench")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "pgbench {arguments:?} ended: {text}{said}");
+    let (Some(first), Some(last)) = (looks.first(), looks.last()) else {
+        bail!("no progress in {said}");
+    };
+    let transactions = looks.windows(2).map(|pair| (pair[1].0 - pair[0].0) * pair[1].1).sum();
+    Ok(Timed { text, transactions, cpu: last.2.saturating_sub(first.2) })
+}
+
+/// Seconds since the start, and transactions per second since the line before.
+fn progress(line: &str) -> Option<(f64, f64)> {
+    let (second, rest) = line.strip_prefix("progress: ")?.split_once(" s, ")?;
+    Some((second.parse().ok()?, rest.split(' ').next()?.parse().ok()?))
 }
 
 /// The median of the latencies that pgbench has written, in µs, as the third word of each line.
