@@ -134,7 +134,7 @@ impl Gate {
     }
 
     /// Refuses what has waited too long, for ever, and calls `help` when somebody has waited for
-    /// [`PATIENCE`], and every [`STEP`] from then on. Dropping the future stops the clock: tickets
+    /// [`PATIENCE`], and every 10 ms from then on. Dropping the future stops the clock: tickets
     /// then wait for a permit alone.
     ///
     /// One timer for all who wait: a timer of each one's own costs more than its whole wait at the

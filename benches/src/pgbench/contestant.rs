@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -145,7 +145,7 @@ fn start_forwarder(server: &Server, scratch: &Path) -> Result<(Process, SocketAd
 
 fn start_guard(
     name: &str,
-    program: &PathBuf,
+    program: &Path,
     server: &Server,
     scratch: &Path,
 ) -> Result<(Process, SocketAddr)> {

@@ -9,7 +9,7 @@ use super::{Each, label::Label, shard::Sharded};
 /// The most values that such a label has.
 const VALUES_MAX: usize = 8;
 
-/// Counts events by the value of a label, in shards, until [`publish`](Self::publish) tells the
+/// Counts events by the value of a label, in shards, until they are summed up for the
 /// exporter.
 #[derive(Debug)]
 pub struct Tally<L: Label> {
