@@ -19,6 +19,7 @@ pub(super) fn table(samples: &[Sample], workloads: &[Workload], targets: &[&str]
         "p50 ms",
         "p50 added ×",
         "CPU µs",
+        "least",
         "of forwarder",
         "of PgBouncer",
     ];
@@ -49,6 +50,7 @@ pub(super) fn table(samples: &[Sample], workloads: &[Workload], targets: &[&str]
                 number(middle(target, |s| s.p50_ms), 3),
                 number(if is_direct { f64::NAN } else { p50_added }, 2),
                 number(middle(target, |s| s.cpu_us), 1),
+                number(of(target).into_iter().map(|s| s.cpu_us).fold(f64::NAN, f64::min), 1),
                 number(if is_direct { f64::NAN } else { cpu_to(FORWARDER) }, 2),
                 number(if is_direct { f64::NAN } else { cpu_to(PEER) }, 2),
             ]);

@@ -27,6 +27,8 @@ struct Row {
     statements_per_second: f64,
     /// CPU of the proxy per statement in µs; zero for direct access.
     cpu_us: f64,
+    /// That of the round in which it was least.
+    least_cpu_us: f64,
     mean_ms: f64,
     p50_ms: f64,
     p95_ms: f64,
@@ -57,6 +59,7 @@ impl Summary {
                 "target",
                 "statements/s",
                 "CPU µs",
+                "least",
                 "CPU ×",
                 "p50 ms",
                 "p50 added ×",
@@ -70,6 +73,7 @@ impl Summary {
                 row.target.to_owned(),
                 number(row.statements_per_second, 0),
                 number(if row.target == DIRECT { f64::NAN } else { row.cpu_us }, 1),
+                number(if row.target == DIRECT { f64::NAN } else { row.least_cpu_us }, 1),
                 number(row.cpu_to_forwarder, 2),
                 number(row.p50_ms, 3),
                 number(row.added_p50_to_forwarder, 2),
@@ -104,6 +108,7 @@ impl Row {
             target,
             statements_per_second: middle(|s| s.run.statements_per_second),
             cpu_us: middle(|s| s.cpu_us),
+            least_cpu_us: of(target).map(|s| s.cpu_us).fold(f64::NAN, f64::min),
             mean_ms: middle(|s| s.run.mean_ms),
             p50_ms: middle(|s| s.run.p50_ms),
             p95_ms: middle(|s| s.run.p95_ms),
