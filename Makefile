@@ -14,7 +14,7 @@ test: servers clients
 	cargo build --workspace --bins --tests
 	cargo test --workspace --no-fail-fast
 
-# Side by side with a direct connection, a bare forwarder and HAProxy.
+# Side by side with a direct connection, a bare forwarder, HAProxy and PgBouncer.
 bench: servers clients
 	cargo build --release --workspace --bins
 	cargo run --release --quiet --package tidegate-benches -- all
@@ -40,4 +40,5 @@ servers:
 clients: servers
 	@scripts/install-clients.sh
 	@scripts/install-mysql.sh
+	@scripts/install-pgbouncer.sh
 	@scripts/install-postgresql-18.sh
