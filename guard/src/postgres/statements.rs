@@ -125,6 +125,13 @@ pub enum Undo {
         /// Which request.
         request: u64,
     },
+    /// The statement that had to go from the connection is still there.
+    Evicted {
+        /// Which request.
+        request: u64,
+        /// Which statement.
+        statement: Arc<Statement>,
+    },
     /// The client's statement of that name was not closed.
     Closed {
         /// Which request.
@@ -144,6 +151,7 @@ impl Undo {
             | Self::Ahead { request, .. }
             | Self::Unnamed { request, .. }
             | Self::Brought { request }
+            | Self::Evicted { request, .. }
             | Self::Closed { request, .. } => *request,
         }
     }
@@ -252,23 +260,26 @@ impl ServerStatements {
         held.is_some_and(|held| held.definitions == definitions && !held.is_doubtful)
     }
 
-    /// Notes that the statement is prepared. Of more than `max`, returns the one used longest ago,
-    /// to be closed.
-    pub fn insert(
-        &mut self,
-        statement: Arc<Statement>,
-        definitions: u64,
-        max: usize,
-    ) -> Option<Arc<Statement>> {
+    /// Notes that the statement is prepared.
+    pub fn insert(&mut self, statement: Arc<Statement>, definitions: u64) {
         self.clock += 1;
-        let used = self.clock;
-        let held = Held { statement, used, definitions, is_doubtful: false };
+        let held = Held { statement, used: self.clock, definitions, is_doubtful: false };
         self.held.insert(held.statement.id, held);
+    }
+
+    /// Where there are more than `max`, forgets the one used longest ago, and returns it to be closed.
+    pub fn evict(&mut self, max: usize) -> Option<Arc<Statement>> {
         if self.held.len() <= max.max(1) {
             return None;
         }
         let oldest = self.held.iter().min_by_key(|(_, held)| held.used).map(|(id, _)| *id)?;
         self.held.remove(&oldest).map(|held| held.statement)
+    }
+
+    /// Notes that one that was evicted may be there after all. It is the first to go again.
+    pub fn restore(&mut self, statement: Arc<Statement>) {
+        let held = Held { statement, used: 0, definitions: 0, is_doubtful: true };
+        self.held.entry(held.statement.id).or_insert(held);
     }
 
     /// Notes that the statement may not be there.
@@ -323,12 +334,23 @@ mod tests {
         let statements = Statements::default();
         let [a, b, c] = [b"a", b"b", b"c"].map(|text| statements.intern(text, &shape()));
         let mut held = ServerStatements::default();
-        assert!(held.insert(Arc::clone(&a), 0, 2).is_none());
-        assert!(held.insert(Arc::clone(&b), 0, 2).is_none());
+        held.insert(Arc::clone(&a), 0);
+        held.insert(Arc::clone(&b), 0);
+        assert!(held.evict(2).is_none());
         assert!(held.uses(&a));
-        let given_up = held.insert(c, 0, 2).unwrap();
-        assert!(Arc::ptr_eq(&given_up, &b));
-        assert!(!held.uses(&b));
+        held.insert(Arc::clone(&c), 0);
+        assert!(Arc::ptr_eq(&held.evict(2).unwrap(), &b));
+        assert!(held.evict(2).is_none());
+        assert!(!held.uses(&b) && !held.may_hold(&b));
         assert!(held.is_fresh(&a, 0) && !held.is_fresh(&a, 1));
+        // An error has skipped its Close: it may be there, and is the first to go again.
+        held.restore(Arc::clone(&b));
+        assert!(!held.uses(&b) && held.may_hold(&b) && !held.is_fresh(&b, 0));
+        held.uses(&b);
+        held.restore(Arc::clone(&a));
+        assert!(held.uses(&a));
+        held.insert(statements.intern(b"d", &shape()), 0);
+        assert_eq!([held.evict(2), held.evict(2)].iter().flatten().count(), 2);
+        assert!(held.evict(2).is_none() && held.may_hold(&a));
     }
 }

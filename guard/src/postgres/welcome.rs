@@ -37,10 +37,18 @@ pub struct Welcome {
 /// What a pool remembers.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// What is told by the settings that were asked for, and how often reports had changed then.
-    welcomes: Mutex<HashMap<Vec<Parameter>, (u64, Arc<Welcome>)>>,
+    /// By the settings that were asked for.
+    welcomes: Mutex<HashMap<Vec<Parameter>, Kept>>,
     /// What the server reports to fresh connections.
     pub reports: Arc<Reports>,
+}
+
+/// What was found out once.
+#[derive(Debug)]
+struct Kept {
+    welcome: Arc<Welcome>,
+    /// How often reports had changed before.
+    changes: u64,
 }
 
 /// What a server reports to fresh connections of a pool.
@@ -68,8 +76,8 @@ impl Reports {
 impl Memory {
     fn recall(&self, parameters: &[Parameter]) -> Option<Arc<Welcome>> {
         let welcomes = self.welcomes.lock();
-        let (changes, welcome) = welcomes.get(parameters)?;
-        (*changes == self.reports.changes()).then(|| Arc::clone(welcome))
+        let kept = welcomes.get(parameters)?;
+        (kept.changes == self.reports.changes()).then(|| Arc::clone(&kept.welcome))
     }
 
     fn keep(&self, parameters: &[Parameter], changes: u64, welcome: &Arc<Welcome>) {
@@ -77,7 +85,8 @@ impl Memory {
         if welcomes.len() >= WELCOMES_MAX {
             welcomes.clear();
         }
-        welcomes.insert(parameters.to_vec(), (changes, Arc::clone(welcome)));
+        let welcome = Arc::clone(welcome);
+        welcomes.insert(parameters.to_vec(), Kept { welcome, changes });
     }
 }
 

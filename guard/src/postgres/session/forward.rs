@@ -291,20 +291,21 @@ impl Relay<'_> {
         self.hold(statement, definitions)
     }
 
-    /// Notes a statement that is on its way to the connection; the one that has to go for it is
-    /// closed.
+    /// Notes a statement that is on its way to the connection; what has to go for it is closed.
     fn hold(&mut self, statement: &Arc<Statement>, definitions: u64) -> Result<(), Stop> {
         let max = self.shared.upstream.statements_per_connection;
-        match self.connection.statements.insert(Arc::clone(statement), definitions, max) {
-            Some(evicted) => self.close(&evicted),
-            None => Ok(()),
+        self.connection.statements.insert(Arc::clone(statement), definitions);
+        while let Some(statement) = self.connection.statements.evict(max) {
+            let request = self.close(&statement)?;
+            self.statements.undo.push(Undo::Evicted { request, statement });
         }
+        Ok(())
     }
 
-    fn close(&mut self, statement: &Statement) -> Result<(), Stop> {
-        self.push(Request::Close, Asker::Guard)?;
+    fn close(&mut self, statement: &Statement) -> Result<u64, Stop> {
+        let request = self.push(Request::Close, Asker::Guard)?;
         put_close(&mut self.connection.outbuf, Target::Statement(&statement.name));
-        Ok(())
+        Ok(request)
     }
 
     /// What a statement may do to its session is suspected until the server is asked.

@@ -438,6 +438,7 @@ impl Relay<'_> {
                     self.connection.statements.unnamed = u64::MAX;
                 }
                 Undo::Brought { .. } => self.connection.statements.unnamed = u64::MAX,
+                Undo::Evicted { statement, .. } => self.connection.statements.restore(statement),
                 // The one that failed was closed before; only what was skipped was not.
                 Undo::Closed { request: number, name, statement } => {
                     if number > request {
