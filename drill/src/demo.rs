@@ -189,8 +189,9 @@ async fn prepare(engine: Engine, show: &mut Show) -> Result<Server, Error> {
 }
 
 /// As whom the clients log in. A SCRAM proof is some milliseconds of work for its client, and hundreds
-/// that share this machine with the server keep it busy with that; whether the guard has a part in how
-/// slowly such a herd is let in was not measured.
+/// that share this machine with the server keep it busy with that: directly, the storm then had 5
+/// backends running, with md5 296. The guard has no part in it: a login by SCRAM costs it 0.2 ms of CPU
+/// in all, and no hashing (`tests/herd_postgres.rs`).
 fn account(engine: Engine) -> Account {
     if engine.is_postgres() { MD5 } else { APP }
 }
