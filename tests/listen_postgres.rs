@@ -209,7 +209,7 @@ async fn notifications_come_between_transactions_and_in_order() {
     // A transaction that the server never sees.
     pg_done(&mut client, "BEGIN").await;
     pg_done(&mut other, "NOTIFY a, 'z'").await;
-    client.send(|out| put_sync(out)).await.unwrap();
+    client.send(put_sync).await.unwrap();
     assert_eq!(told_next(&mut client).await, (Vec::new(), TransactionStatus::Open));
     pg_done(&mut client, "COMMIT").await;
 }
