@@ -177,14 +177,16 @@ impl Session {
     /// Tells the client that it may go on, where that was withheld, behind what was notified of
     /// before its transaction ended.
     pub(super) async fn catch_up(&mut self, unit: &Unit) {
-        if !unit.is_ready_due {
+        if unit.ready_due == 0 {
             return;
         }
         if let Some(own) = &self.subscription {
             own.hub().catch_up().await;
         }
         self.tell_notifications();
-        put_ready_for_query(self.client.out(), TransactionStatus::Idle);
+        for _ in 0..unit.ready_due {
+            put_ready_for_query(self.client.out(), TransactionStatus::Idle);
+        }
     }
 
     /// A transaction that did not commit has changed nothing of what the session listens to.

@@ -69,8 +69,9 @@ pub(super) struct Unit {
     pub rolled_back: bool,
     /// Whether its series was ended in the client's place, whose own Sync is still to come.
     pub was_sealed: bool,
-    /// Whether its ReadyForQuery was withheld: notifications come before it.
-    pub is_ready_due: bool,
+    /// How often ReadyForQuery was withheld: notifications come before it. More than once where a
+    /// COPY that failed has made its client send Sync twice.
+    pub ready_due: u32,
     /// Where it waits for its client since when.
     stalled_since: Option<Instant>,
 }
@@ -316,7 +317,7 @@ impl Relay<'_> {
             kind if is_guards && !kind.is_asynchronous() => {}
             Kind::NotificationResponse if is_shared(self.subscription, body(message)) => {}
             Kind::ReadyForQuery if self.subscription.is_some() && self.is_idle() => {
-                self.unit.is_ready_due = true;
+                self.unit.ready_due += 1;
             }
             kind => {
                 self.on_news(kind, event.answers.map_or(0, |answer| answer.request), message);
