@@ -221,3 +221,21 @@ async fn a_reload_that_fails_says_where_and_a_drain_ends_the_console() {
     let error = driver.simple_query("SHOW VERSION").await.unwrap_err();
     assert!(error.is_closed() || code(&error) == "57P01", "{error:?}");
 }
+
+/// Which process of the server serves which client, from both sides.
+#[tokio::test]
+async fn servers_and_clients_say_who_serves_whom() {
+    let Some((_server, guard)) = world().await else { return };
+    let session = connect(&OTHER.config(guard.addr())).await.unwrap();
+    session.batch_execute("BEGIN").await.unwrap();
+    let asked = session.query_one("SELECT pg_backend_pid()::text", &[]).await.unwrap();
+    let process: String = asked.get(0);
+    let driver = console(&guard, APP).await;
+    let clients = rows(&driver, "SHOW CLIENTS").await;
+    let id = cell(&clients, ("remote_pid", &process), "id").unwrap();
+    assert_eq!(cell(&clients, ("id", &id), "user").as_deref(), Some("other"));
+    let servers = rows(&driver, "SHOW SERVERS").await;
+    assert_eq!(cell(&servers, ("remote_pid", &process), "link"), Some(id));
+    assert_eq!(cell(&servers, ("remote_pid", &process), "state").as_deref(), Some("active"));
+    session.batch_execute("COMMIT").await.unwrap();
+}

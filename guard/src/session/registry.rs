@@ -91,6 +91,12 @@ impl Card {
         self.class.store(class.0, Ordering::Relaxed);
     }
 
+    /// The backend that runs its statement or has its transaction open.
+    pub fn backend(&self) -> Option<u32> {
+        let backend = self.backend.load(Ordering::Relaxed);
+        (backend != 0 && self.is_served_by(backend)).then_some(backend)
+    }
+
     /// Whether this backend runs its statement or has its transaction open. Where that is over,
     /// the backend may serve somebody else.
     pub fn is_served_by(&self, backend: u32) -> bool {

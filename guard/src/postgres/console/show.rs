@@ -230,7 +230,7 @@ fn client(card: &Card, now: Instant) -> Row {
         Value::Null,
         Value::Null,
         Value::Null,
-        Value::Null,
+        card.backend().into(),
         Value::Null,
         Value::Null,
         Value::Null,
@@ -238,8 +238,10 @@ fn client(card: &Card, now: Instant) -> Row {
     ]
 }
 
-/// Of connections that sessions have, only how many there are is known here.
+/// Of connections that sessions have, those are known by which one is served; of the others, how many
+/// there are.
 fn servers(shared: &Shared) -> Vec<Row> {
+    let cards = shared.sessions.all();
     let target = &shared.upstream.target;
     let mut rows = Vec::new();
     for pool in shared.upstream.pools() {
@@ -266,7 +268,18 @@ fn servers(shared: &Shared) -> Vec<Row> {
             rows.push(row("idle", times, connection.backend().id.into()));
         });
         let lingering = shared.upstream.lingering.count_of(&pool);
-        let leased = pool.sizes().1.saturating_sub(waiting);
+        let mut leased = pool.sizes().1.saturating_sub(waiting);
+        let own = cards.iter().filter(|card| {
+            *card.user == *user && card.database.as_deref().is_some_and(|own| *own == *database)
+        });
+        for (backend, client) in
+            own.filter_map(|card| Some((card.backend()?, card.id))).take(leased)
+        {
+            let mut row = row("active", [Value::Null, Value::Null], backend.into());
+            row[15] = client.to_string().into();
+            rows.push(row);
+            leased -= 1;
+        }
         for number in 0..leased {
             let state = if number < lingering { "idle" } else { "active" };
             rows.push(row(state, [Value::Null, Value::Null], Value::Null));
