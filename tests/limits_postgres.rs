@@ -7,7 +7,7 @@ use wire::postgres::backend::{Kind, TransactionStatus};
 use wire::postgres::frontend::{put_copy_data, put_copy_done, put_flush, put_query, put_sync};
 
 /// How soon what was ordered must be so, on a machine that is busy building.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 struct Scene {
     guard: Guard,
