@@ -94,7 +94,7 @@ mod tests {
         assert!(status.is_settled());
         assert_eq!(
             show(&status),
-            "paused, for 58s more\n\
+            "paused, for 58.0s more\n\
              transactions  4 held, 0 still run\n\
              connections   1 open, 1 of them kept by pinned clients\n"
         );
