@@ -15,7 +15,9 @@ pub mod rule;
 pub mod switch;
 
 pub mod admission;
+pub mod contention;
 pub mod deadline;
+pub mod hot;
 pub mod rate;
 
 pub mod locks;
