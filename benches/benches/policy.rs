@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use divan::{AllocProfiler, Bencher, black_box};
-use policy::admission::{Admission, Arrival, Outcome, Verdict};
+use policy::admission::{About, Admission, Arrival, Outcome, Verdict};
 use policy::class::{Class, ClassId, Limits, Policy, Rate, TimeLimits};
 use policy::rule::{Facts, Match, Pattern, Rule, RuleSet};
 use policy::sql::{Dialect, Scratch, Statements};
@@ -88,6 +88,7 @@ fn arrive_and_finish(bencher: Bencher<'_, '_>) {
         database: None,
         needs_connection: true,
         may_hold_locks: false,
+        about: About::default(),
     };
     let others: Vec<Verdict> = (0..32).map(|_| admission.arrive(now, arrival)).collect();
     bencher.bench_local(|| {
@@ -109,6 +110,7 @@ fn shed(bencher: Bencher<'_, '_>) {
         database: None,
         needs_connection: true,
         may_hold_locks: false,
+        about: About::default(),
     };
     let holder = admission.arrive(now, arrival);
     bencher.bench_local(|| admission.arrive(now, black_box(arrival)));

@@ -32,14 +32,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use hold::Hold;
-pub use permit::{Admitted, Arrival, Event, Outcome, Pinned, Ticket, Verdict};
+pub use permit::{About, Admitted, Arrival, Event, Outcome, Pinned, Ticket, Verdict};
 pub use room::Counts;
 pub use snapshot::{Snapshot, Usage};
 
 use self::permit::Seat;
-use self::queue::{Line, Queue, Waiting};
+use self::queue::{Line, Order, Queue, Waiting};
 use self::room::{Lack, Room, Rooms};
 use crate::class::{ClassId, Limits, Mode, Policy};
+use crate::contention;
+use crate::limit::{self, Limit};
 use crate::refusal::{Reason, Refusal, Scope, retry_after};
 
 /// The three kinds of limits, from the narrowest.
@@ -48,6 +50,8 @@ enum Level {
     Class,
     Database,
     Overall,
+    /// The limit that finds its place by itself; counted with `Overall`, waited for if the class may.
+    Adaptive,
     /// Beyond all limits: the connections that there are. Counted and queued for with `Overall`.
     Upstream,
 }
@@ -68,6 +72,7 @@ pub struct Admission {
     hold: Option<Hold>,
     /// The class that is offered room next.
     turn: usize,
+    limit: Option<Limit>,
     /// At most one for each ticket.
     events: VecDeque<Event>,
     dice: Dice,
@@ -82,9 +87,10 @@ impl Admission {
             databases: Rooms::default(),
             overall: Room::new(now, "", policy.mode, policy.overall),
             connections: policy.connections,
-            queue: Queue::default(),
+            queue: Queue::new(now),
             hold: None,
             turn: 0,
+            limit: None,
             events: VecDeque::new(),
             dice: Dice(0),
         };
@@ -108,24 +114,31 @@ impl Admission {
         self.databases.reconfigure(now, databases, (policy.mode, Limits::default()));
         self.overall.reconfigure(now, policy.mode, policy.overall);
         self.connections = policy.connections;
-        self.pump();
+        let mode = policy.limit.mode.min(policy.mode);
+        let config = limit::Config { mode, ..policy.limit };
+        match &mut self.limit {
+            _ if mode == Mode::Off => self.limit = None,
+            Some(limit) => limit.reconfigure(config),
+            none => *none = Some(Limit::new(now, config, self.overall.in_flight, None)),
+        }
+        self.pump(now);
     }
 
     /// A transaction asks to run.
     pub fn arrive(&mut self, now: Instant, arrival: Arrival) -> Verdict {
         let seat = self.seat(arrival);
         self.each(seat, |room| room.offered(now));
-        if arrival.may_hold_locks {
-            return Verdict::Admit(self.admit(arrival.class, seat, arrival.needs_connection));
-        }
         let line = Line { class: arrival.class, seat, needs_connection: arrival.needs_connection };
+        if arrival.may_hold_locks {
+            return Verdict::Admit(self.admit(now, line, arrival.about));
+        }
         if let Some(hold) = self.hold {
             return match self.may_be_held(hold) {
-                Ok(()) => Verdict::Wait(self.wait(now, line)),
+                Ok(()) => Verdict::Wait(self.wait(now, line, arrival.about)),
                 Err(refusal) => Verdict::Shed(self.refuse(now, seat, refusal)),
             };
         }
-        self.observe(line);
+        self.would(line);
         let lack = self.lack(line, Mode::Enforce);
         if let Some((level, lack)) = lack
             && let Err(refusal) = self.may_wait(seat, level, lack)
@@ -136,15 +149,15 @@ impl Admission {
             return Verdict::Shed(self.refuse(now, seat, refusal));
         }
         match lack {
-            Some(_) => Verdict::Wait(self.wait(now, line)),
-            None => Verdict::Admit(self.admit(arrival.class, seat, arrival.needs_connection)),
+            Some(_) => Verdict::Wait(self.wait(now, line, arrival.about)),
+            None => Verdict::Admit(self.admit(now, line, arrival.about)),
         }
     }
 
     /// A transaction's end has been confirmed by the database, after `service` of running.
     pub fn finish(
         &mut self,
-        _now: Instant,
+        now: Instant,
         admitted: Admitted,
         outcome: Outcome,
         service: Duration,
@@ -158,12 +171,15 @@ impl Admission {
                 Outcome::Ignored => room.counts.ignored += 1,
             }
         });
-        self.pump();
+        if let Some(limit) = &mut self.limit {
+            limit.ended(now, admitted.digest, outcome, service);
+        }
+        self.pump(now);
     }
 
     /// A waiting client went away. A permit that its ticket was given but that was not polled yet
     /// is taken back. A ticket whose end was polled is ignored.
-    pub fn abandon(&mut self, _now: Instant, ticket: Ticket) {
+    pub fn abandon(&mut self, now: Instant, ticket: Ticket) {
         if let Some(waiting) = self.queue.remove(ticket) {
             self.each(waiting.line.seat, |room| {
                 room.queued -= 1;
@@ -180,7 +196,10 @@ impl Admission {
                 room.give_back(admitted.connection);
                 room.counts.abandoned += 1;
             });
-            self.pump();
+            if let Some(limit) = &mut self.limit {
+                limit.ended(now, admitted.digest, Outcome::Ignored, Duration::ZERO);
+            }
+            self.pump(now);
         }
     }
 
@@ -195,26 +214,58 @@ impl Admission {
     }
 
     /// A pinned session gives its connection back, clean or closed.
-    pub fn unpin(&mut self, _now: Instant, pinned: Pinned) {
+    pub fn unpin(&mut self, now: Instant, pinned: Pinned) {
         self.each(pinned.seat, |room| {
             room.pinned = room.pinned.saturating_sub(1);
             room.connections = room.connections.saturating_sub(1);
         });
-        self.pump();
+        self.pump(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let hold = self.hold.map(|hold| hold.until);
-        self.queue.next_deadline().into_iter().chain(hold).min()
+        let tick = self.limit.as_ref().map(Limit::next_tick);
+        self.queue.next_deadline().into_iter().chain(hold).chain(tick).min()
     }
 
-    /// Time has passed: ends a hold that is over, and sheds what has waited as long as it may.
+    /// Time has passed: ends a hold that is over, sheds what has waited as long as it may, and thinks the limit over.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.hold.is_some_and(|hold| hold.until <= now) {
             self.release(now);
         }
+        self.expire(now);
+        if let Some(limit) = self.limit.as_mut().filter(|limit| limit.next_tick() <= now) {
+            limit.tick(now);
+            self.pump(now);
+        }
+    }
+
+    /// What the database says of its locks.
+    pub fn observe(&mut self, now: Instant, locks: &contention::Snapshot) {
+        if let Some(limit) = &mut self.limit {
+            limit.observe(now, locks.contention(|_| false));
+            self.pump(now);
+        }
+    }
+
+    /// The adaptive limit, unless it is off.
+    #[must_use]
+    pub fn limit(&self) -> Option<&Limit> {
+        self.limit.as_ref()
+    }
+
+    /// Begins the adaptive limit with what an earlier run has learned.
+    pub fn remember(&mut self, now: Instant, memory: limit::Memory) {
+        if let Some(limit) = &mut self.limit {
+            let config = limit.config();
+            *limit = Limit::new(now, config, self.overall.in_flight, Some(memory));
+            self.pump(now);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
         while let Some(ticket) = self.queue.expired(now) {
             let Some(waiting) = self.queue.remove(ticket) else { break };
             let seat = waiting.line.seat;
@@ -261,34 +312,42 @@ impl Admission {
     }
 
     /// Gives what has room to those that wait: one ticket of each class in turn, in each class the
-    /// one that has waited longest.
-    fn pump(&mut self) {
+    /// one that has waited longest, or where a queue stands under the adaptive limit, the newest.
+    fn pump(&mut self, now: Instant) {
         let mut passed_over = if self.hold.is_some() { self.classes.len() } else { 0 };
         while passed_over < self.classes.len() && !self.queue.is_empty() {
             self.turn = (self.turn + 1) % self.classes.len();
             let fits = |line: &Line| self.lack(*line, Mode::Enforce).is_none();
-            let heads = self.queue.heads(self.turn).filter(|(line, _)| fits(line));
-            let Some((line, ticket)) = heads.min_by_key(|(_, ticket)| *ticket) else {
+            // With limits that somebody has set, order is part of what was asked for.
+            let order = match &self.limit {
+                Some(limit) if limit.mode() == Mode::Enforce => self.queue.order(now, self.turn),
+                _ => Order::OldestFirst,
+            };
+            let Some((line, ticket)) = self.queue.head(self.turn, order, fits) else {
                 passed_over += 1;
                 continue;
             };
             passed_over = 0;
-            self.queue.remove(ticket);
+            let Some(Waiting { about, .. }) = self.queue.remove(ticket) else { break };
             self.each(line.seat, |room| room.queued -= 1);
-            let admitted = self.admit(line.class, line.seat, line.needs_connection);
+            let admitted = self.admit(now, line, about);
             self.events.push_back(Event::Admitted(ticket, admitted));
         }
     }
 
-    fn admit(&mut self, class: ClassId, seat: Seat, connection: bool) -> Admitted {
+    fn admit(&mut self, now: Instant, line: Line, about: About) -> Admitted {
+        let Line { class, seat, needs_connection: connection } = line;
         self.each(seat, |room| room.take(connection));
-        Admitted { class, seat, connection }
+        if let Some(limit) = &mut self.limit {
+            limit.began(now);
+        }
+        Admitted { class, seat, connection, digest: about.digest }
     }
 
-    fn wait(&mut self, now: Instant, line: Line) -> Ticket {
+    fn wait(&mut self, now: Instant, line: Line, about: About) -> Ticket {
         self.each(line.seat, |room| room.queued += 1);
         let deadline = self.hold.map_or_else(|| self.deadline(now, line.seat), |hold| hold.until);
-        self.queue.push(Waiting { line, since: now, deadline })
+        self.queue.push(Waiting { line, about, since: now, deadline })
     }
 
     /// Until when something may wait that begins to now.
@@ -299,7 +358,7 @@ impl Admission {
     }
 
     /// Counts what would have happened where the mode is observe.
-    fn observe(&mut self, line: Line) {
+    fn would(&mut self, line: Line) {
         let Some((level, lack)) = self.lack(line, Mode::Observe) else { return };
         let waits = self.may_wait(line.seat, level, lack).is_ok();
         let counts = &mut self.classes.room_mut(line.seat.class).counts;
@@ -349,7 +408,7 @@ impl Admission {
                 _ if unmet.reason == Reason::Paused => Scope::Pause,
                 Level::Class => Scope::Class(name),
                 Level::Database => Scope::Database(name),
-                Level::Overall => Scope::Overall,
+                Level::Overall | Level::Adaptive => Scope::Overall,
                 Level::Upstream => Scope::Upstream,
             },
             limit_name: unmet.limit_name,
@@ -379,7 +438,7 @@ impl Admission {
         match level {
             Level::Class => Some(self.classes.room(seat.class)),
             Level::Database => seat.database.map(|place| self.databases.room(place)),
-            Level::Overall | Level::Upstream => Some(&self.overall),
+            Level::Overall | Level::Adaptive | Level::Upstream => Some(&self.overall),
         }
     }
 
@@ -389,7 +448,7 @@ impl Admission {
             let room = self.room(line.seat, level).filter(|room| room.mode == mode)?;
             Some((level, room.lack(line.needs_connection)?))
         });
-        limited.or_else(|| {
+        limited.or_else(|| self.lack_of_limit(mode)).or_else(|| {
             let limit = self.connections.filter(|_| line.needs_connection)?;
             let measured = self.overall.connections;
             let is_out = mode == Mode::Enforce && measured >= limit;
@@ -397,10 +456,18 @@ impl Admission {
         })
     }
 
+    /// Whether the adaptive limit, when it is in this mode, leaves no room.
+    fn lack_of_limit(&self, mode: Mode) -> Option<(Level, Lack)> {
+        let limit = self.limit.as_ref().filter(|limit| limit.mode() == mode)?;
+        let (limit, measured) = (limit.value(), self.overall.in_flight);
+        let lack = Lack { limit_name: "adaptive", limit, measured };
+        (measured >= limit).then_some((Level::Adaptive, lack))
+    }
+
     /// Whether one more may wait for a limit at this level.
     fn may_wait(&self, seat: Seat, level: Level, lack: Lack) -> Result<(), Unmet> {
         let has_queue = |level| self.room(seat, level).is_some_and(Room::has_queue);
-        if !has_queue(Level::Class) || !has_queue(level) {
+        if !has_queue(Level::Class) || level != Level::Adaptive && !has_queue(level) {
             return Err(Unmet {
                 reason: if lack.limit_name == "connections" {
                     Reason::Connections

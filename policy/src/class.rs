@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::limit;
 use crate::rule::{Facts, RuleSet};
 
 /// Index of a class in [`Policy::classes`].
@@ -108,6 +109,8 @@ pub struct Policy {
     /// How many upstream connections there are. That is no decision of the operator's alone, so it
     /// holds in every mode: who finds none waits as for an overall limit. `None`: no bound.
     pub connections: Option<u32>,
+    /// The limit that finds its place by itself, over everything together.
+    pub limit: limit::Config,
     /// Which statement belongs to which class.
     pub rules: RuleSet,
 }
@@ -120,6 +123,7 @@ impl Default for Policy {
             databases: Vec::new(),
             overall: Limits::default(),
             connections: None,
+            limit: limit::Config::default(),
             rules: RuleSet::default(),
         }
     }

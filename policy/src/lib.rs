@@ -18,6 +18,7 @@ pub mod admission;
 pub mod contention;
 pub mod deadline;
 pub mod hot;
+pub mod limit;
 pub mod melt;
 pub mod rate;
 

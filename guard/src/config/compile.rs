@@ -26,6 +26,7 @@ impl Config {
                 .collect(),
             overall: (&self.overall).into(),
             connections: Some(self.upstream.connections),
+            limit: policy::limit::Config::default(),
             rules: RuleSet::new(
                 self.rules
                     .iter()

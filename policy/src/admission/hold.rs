@@ -32,7 +32,7 @@ impl Admission {
     pub fn release(&mut self, now: Instant) -> bool {
         let was_held = self.hold.take().is_some();
         if was_held {
-            self.pump();
+            self.pump(now);
             self.queue_anew(now);
         }
         was_held

@@ -1,6 +1,7 @@
 //! What goes in and out of admission: arrivals, permits, tickets, and how they end.
 
 use crate::class::{ClassId, DatabaseId};
+use crate::limit::Digest;
 use crate::refusal::Refusal;
 
 /// A transaction that asks to run.
@@ -15,6 +16,15 @@ pub struct Arrival {
     /// Whether its session may hold locks. It is then admitted at once, over every limit: making
     /// it wait would make everything that waits for its locks wait longer.
     pub may_hold_locks: bool,
+    /// What is known of its work.
+    pub about: About,
+}
+
+/// What is known of a transaction's work before it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct About {
+    /// Its kind: what it costs is learned by kind.
+    pub digest: Digest,
 }
 
 /// Where a permit or a ticket counts: places among the rooms, which outlive the configuration.
@@ -32,6 +42,7 @@ pub struct Admitted {
     pub(super) class: ClassId,
     pub(super) seat: Seat,
     pub(super) connection: bool,
+    pub(super) digest: Digest,
 }
 
 impl Admitted {

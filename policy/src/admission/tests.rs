@@ -34,8 +34,14 @@ fn policy(default: Limits, batch: Limits, overall: Limits) -> Arc<Policy> {
     })
 }
 
-const DEFAULT: Arrival =
-    Arrival { class: ClassId(0), database: None, needs_connection: true, may_hold_locks: false };
+const ABOUT: About = About { digest: limit::Digest(0) };
+const DEFAULT: Arrival = Arrival {
+    class: ClassId(0),
+    database: None,
+    needs_connection: true,
+    may_hold_locks: false,
+    about: ABOUT,
+};
 const BATCH: Arrival = Arrival { class: ClassId(1), ..DEFAULT };
 
 /// An admission with a clock, and helpers that say what is expected.
@@ -407,6 +413,55 @@ fn connections_that_there_are_not_are_waited_for_in_every_mode() {
     let policy = Policy { connections: Some(0), ..Policy::default() };
     let refusal = Scene::new(Arc::new(policy)).shed(DEFAULT);
     assert!(refusal.to_string().ends_with("changed_by=upstream.connections"), "{refusal}");
+}
+
+/// No limits but the one that finds its place, at two to begin with.
+fn adaptive() -> Arc<Policy> {
+    let waits = Limits { queue_length: 10, queue_time: ms(1000), ..Limits::default() };
+    let limit = limit::Config { mode: Mode::Enforce, start: 2, ..limit::Config::default() };
+    let policy = policy(waits, waits, Limits::default());
+    Arc::new(Policy { limit, ..Policy::clone(&policy) })
+}
+
+#[test]
+fn the_adaptive_limit_is_waited_for_and_thought_over_in_time() {
+    let mut scene = Scene::new(adaptive());
+    assert_eq!(scene.admission.poll_timeout(), Some(scene.now + limit::TICK));
+    let _running = [scene.admit(DEFAULT), scene.admit(DEFAULT)];
+    let waiting = scene.wait(DEFAULT);
+    // Two are held up for half a second, which is what it takes to try more.
+    for _ in 0..8 {
+        scene.pass(ms(100));
+    }
+    let _more = scene.expect_admitted(waiting);
+    let report = scene.admission.limit().unwrap().report();
+    assert!(report.limit > 2, "{report:?}");
+    // In observe mode nothing waits, and it is counted what would have.
+    let mut observe = Policy::clone(&adaptive());
+    observe.limit.mode = Mode::Observe;
+    scene.admission.reconfigure(scene.now, Arc::new(observe));
+    let _all: Vec<_> = (0..20).map(|_| scene.admit(DEFAULT)).collect();
+    assert!(scene.admission.snapshot(scene.now).classes[0].counts.would_wait > 10);
+}
+
+#[test]
+fn a_queue_that_stands_serves_the_newest_tenth_of_a_second_first() {
+    let mut scene = Scene::new(adaptive());
+    let (first, second) = (scene.admit(DEFAULT), scene.admit(DEFAULT));
+    let old = scene.wait(DEFAULT);
+    scene.finish(first);
+    // It has just begun: in order of arrival.
+    let old = scene.expect_admitted(old);
+    let standing = scene.wait(DEFAULT);
+    scene.now += ms(210);
+    let (newer, newest) = (scene.wait(DEFAULT), scene.wait(DEFAULT));
+    scene.finish(second);
+    let newer = scene.expect_admitted(newer);
+    scene.finish(old);
+    let newest = scene.expect_admitted(newest);
+    scene.finish(newer);
+    let _standing = scene.expect_admitted(standing);
+    drop(newest);
 }
 
 #[test]

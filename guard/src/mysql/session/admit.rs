@@ -60,6 +60,7 @@ impl Session {
             database: policy.database(self.database()),
             needs_connection: self.pinned.is_none(),
             may_hold_locks,
+            about: policy::admission::About::default(),
         };
         drop(policy);
         let (asked, gone) = ((arrival, !ends_nothing), gone(&mut self.client));

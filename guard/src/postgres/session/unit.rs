@@ -134,6 +134,7 @@ impl Session {
             database: policy.database(&self.database),
             needs_connection: self.pinned.is_none(),
             may_hold_locks,
+            about: policy::admission::About::default(),
         };
         drop(policy);
         // Where there is nothing to end, no permit is waited for. A series that goes on with something

@@ -209,6 +209,7 @@ impl Model {
             database: database.map(DatabaseId),
             needs_connection,
             may_hold_locks: false,
+            about: About::default(),
         };
         (Claim { scopes, needs_connection, deadline }, arrival)
     }
