@@ -1,0 +1,80 @@
+//! Prints the figures: `figures tipping [shape,…] [times,…] [seeds]`, `figures map [shape]`,
+//! `figures best [shape]`, `figures hour`.
+
+use std::time::Instant;
+
+use sim::figures::{self, Point, SHAPES};
+use sim::scenario::Access;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let arg = |place: usize, default: &str| args.get(place).cloned().unwrap_or(default.to_owned());
+    let all: Vec<&str> = SHAPES.iter().map(|(name, _)| *name).collect();
+    match arg(0, "tipping").as_str() {
+        "tipping" => tipping(&arg(1, &all.join(",")), &arg(2, "1.5,3,10,100"), &arg(3, "2")),
+        "map" => map(&arg(1, "notify"), &arg(2, "0.3,0.5,0.7,0.9")),
+        "best" => best(&arg(1, "cpu")),
+        _ => hour(),
+    }
+}
+
+fn tipping(shapes: &str, times: &str, seeds: &str) {
+    println!("good transactions over those of the best fixed limit: settled (5-7 s, 10-12 s)");
+    for name in shapes.split(',') {
+        let shape = figures::shape(name);
+        for times in times.split(',').filter_map(|times| times.parse().ok()) {
+            for start in [4, 300] {
+                for seed in 1..=seeds.parse().unwrap_or(1) {
+                    let got = figures::tipping(&shape, times, Access::Adaptive, start, seed);
+                    println!(
+                        "{name:>10} {times:>5}x from {start:>3} seed {seed}: {:.3} ({:.2} {:.2}) \
+                         p99 {:.0} ms",
+                        got.settled,
+                        got.after_5,
+                        got.after_10,
+                        got.p99 * 1000.0
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn map(shape: &str, bases: &str) {
+    println!(
+        "seconds after a trigger until 90 % are served; - never: direct | fixed 200 | adaptive"
+    );
+    let shape = figures::shape(shape);
+    for base in bases.split(',').filter_map(|base| base.parse().ok()) {
+        for (trigger, length) in [(3.0, 0.5), (3.0, 5.0), (10.0, 5.0), (50.0, 5.0)] {
+            for hold in [0.0, 6.0] {
+                let point = Point { base, trigger, length, hold };
+                let after = [Access::Direct, Access::Fixed(200), Access::Adaptive].map(|access| {
+                    let report = figures::trigger(&shape, point, access, 1);
+                    let seconds = figures::recovery(point, &report);
+                    seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.1}"))
+                });
+                println!("{point:?}: {}", after.join(" | "));
+            }
+        }
+    }
+}
+
+fn best(shape: &str) {
+    let best = sim::oracle::best(&figures::shape(shape), 3.0);
+    println!("{shape}: {:.0}/s at {}; {:?}", best.goodput, best.limit, best.tried);
+}
+
+/// An hour of three times what a small database can do.
+fn hour() {
+    let mut shape = figures::shape("notify");
+    for template in &mut shape.mix {
+        template.cpu_ms *= 10.0;
+    }
+    shape.load.peak = 100.0;
+    shape.length = 3600.0;
+    let began = Instant::now();
+    let report = sim::run(&shape);
+    let took = began.elapsed();
+    println!("an hour: {} events in {took:?}, {:?}", report.events, report.sum(0.0, 1e9, None));
+}

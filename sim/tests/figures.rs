@@ -1,0 +1,72 @@
+//! The figures that are promised, on fewer seeds and loads than the command prints them for.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use proptest::prelude::*;
+use sim::figures::{self, Point, SHAPES};
+use sim::scenario::Access;
+
+/// One scenario file, or what is wrong with it.
+fn failures(path: &std::path::Path) -> Vec<String> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).unwrap();
+    let scenario = sim::Scenario::parse(&name, &text).unwrap();
+    let failures = sim::run(&scenario).failures(&scenario);
+    failures.into_iter().map(|failure| format!("{name}: {failure}")).collect()
+}
+
+#[test]
+fn every_scenario_comes_out_as_its_file_says() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let wrong: Vec<String> = files.flat_map(|path| failures(&path)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_limit_finds_the_best_fixed_one_from_below_and_from_above() {
+    for (name, _) in SHAPES {
+        let shape = figures::shape(name);
+        for (start, times) in [(4, 3.0), (300, 1.5)] {
+            let got = figures::tipping(&shape, times, Access::Adaptive, start, 7);
+            // One seed of twenty seconds: what the command prints is the mean of more. Two shapes
+            // fall short of what is wanted: `long` has a sharp top that noise leaves on both sides,
+            // `mixed` a second one, flat and lower, on which it may stay (see docs/simulation.md).
+            let least = match name {
+                "long" => 0.88,
+                "mixed" => 0.60,
+                _ => 0.94,
+            };
+            assert!(got.settled >= least, "{name} {times}x from {start}: {got:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_can_be_repeated() {
+    let mut shape = figures::shape("deadlocks");
+    shape.length = 3.0;
+    let runs = [sim::run(&shape), sim::run(&shape)];
+    assert_eq!(runs[0].sum(0.0, 3.0, None), runs[1].sum(0.0, 3.0, None));
+    assert_eq!(runs[0].events, runs[1].events);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 4, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Searches for a state that stays bad after what caused it has gone.
+    #[test]
+    fn nothing_stays_down_five_seconds_after_its_trigger(
+        shape in prop::sample::select(vec!["deadlocks", "notify", "long"]),
+        base in 0.2..0.75_f64,
+        trigger in 1.5..8.0_f64,
+        length in 0.2..4.0_f64,
+        hold in prop_oneof![Just(0.0), 0.5..4.0_f64],
+        seed in 0..1000_u64,
+    ) {
+        let point = Point { base, trigger, length, hold };
+        let report = figures::trigger(&figures::shape(shape), point, Access::Adaptive, seed);
+        let served = figures::afterwards(point, &report);
+        prop_assert!(served >= 0.9, "{} {:?} seed {}: {}", shape, point, seed, served);
+    }
+}
