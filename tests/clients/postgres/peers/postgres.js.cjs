@@ -57,7 +57,11 @@ function session() {
     },
     async copy_out(text) {
       const parts = [];
-      for await (const part of await sql.unsafe(text).readable()) parts.push(part);
+      const stream = await sql.unsafe(text).readable();
+      for await (const part of stream) parts.push(part);
+      // Where the last parts came faster than they were read, the driver leaves its socket paused, and
+      // waits for ever for the next answer.
+      stream._read();
       return { copied: Buffer.concat(parts).toString() };
     },
     async listen(channel) {
