@@ -1,7 +1,7 @@
 //! `tidegate status`: the guard as a whole.
 
 use clap::Args;
-use guard::control::{self, State};
+use guard::control::{self, LimitStatus, State};
 
 use crate::client::Client;
 use crate::exit::Failure;
@@ -28,6 +28,7 @@ fn show(status: &control::Status) -> String {
         (State::UpstreamLost, None) => "upstream lost".to_owned(),
     };
     let upstream = &status.upstream;
+    let limit = status.limit.as_ref().map(limit).unwrap_or_default();
     let server = plain(upstream.server.as_deref().unwrap_or("not reached yet"), 40);
     format!(
         "tidegate {}  {state}, mode {}, up {}\n\
@@ -35,7 +36,7 @@ fn show(status: &control::Status) -> String {
          connections   {} leased, {} idle, of {}; {} for control\n\
          clients       {} connected, {} busy\n\
          transactions  {} in flight, {} waiting\n\
-         switches      {} set\n",
+         {limit}switches      {} set\n",
         status.version,
         status.mode,
         time(status.uptime_ms),
@@ -50,6 +51,12 @@ fn show(status: &control::Status) -> String {
         status.queued,
         status.switches,
     )
+}
+
+/// The limit that finds its place by itself, as a line.
+fn limit(limit: &LimitStatus) -> String {
+    let knee = limit.knee.map(|knee| format!(", knee at {knee:.0}")).unwrap_or_default();
+    format!("limit         {}{knee}, {} cuts ({})\n", limit.limit, limit.cuts, limit.mode)
 }
 
 #[cfg(test)]
@@ -76,6 +83,13 @@ mod tests {
             clients: ClientsStatus { connected: 812, busy: 9 },
             in_flight: 9,
             queued: 4,
+            limit: Some(LimitStatus {
+                mode: "enforce".into(),
+                limit: 38,
+                knee: Some(41.2),
+                elasticity: Some(0.06),
+                cuts: 2,
+            }),
             switches: 1,
             pause_ends_in_ms: None,
         };
@@ -86,6 +100,7 @@ mod tests {
              connections   9 leased, 3 idle, of 48; 2 for control\n\
              clients       812 connected, 9 busy\n\
              transactions  9 in flight, 4 waiting\n\
+             limit         38, knee at 41, 2 cuts (enforce)\n\
              switches      1 set\n"
         );
     }

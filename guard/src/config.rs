@@ -36,7 +36,7 @@ use zeroize::Zeroizing;
 
 use self::check::Findings;
 pub use self::error::{ConfigError, ConfigErrors, Warning};
-pub use self::limits::{Class, Limits};
+pub use self::limits::{Class, Limit, Limits};
 pub use self::listen::{AuthPlugin, Listener, ListenerTls};
 pub use self::native::NativeLimits;
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
@@ -71,6 +71,9 @@ pub struct Config {
     /// What all classes and databases share.
     #[serde(default)]
     pub overall: Limits,
+    /// The limit that finds its place by itself.
+    #[serde(default)]
+    pub limit: Limit,
     /// Classes by name. `default` always exists and takes every statement that no rule matches.
     #[serde(default, rename = "class")]
     pub classes: BTreeMap<String, Class>,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use policy::admission::{Hold, Usage};
 use policy::class::Mode;
+use policy::limit;
 use policy::switch;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,8 @@ pub struct Status {
     pub in_flight: u32,
     /// Transactions that wait for their turn.
     pub queued: u32,
+    /// The limit that finds its place by itself, unless it is off.
+    pub limit: Option<LimitStatus>,
     /// Switches that are set.
     pub switches: usize,
     /// Milliseconds until a pause ends by itself; none while there is none.
@@ -164,6 +167,33 @@ impl PauseOrder {
 
 /// An hour.
 const PAUSE_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// The limit that finds its place by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// What it does: `observe` or `enforce`.
+    pub mode: String,
+    /// Transactions that may be in flight.
+    pub limit: u32,
+    /// Where the fitted curve of the database has its top, when it fits.
+    pub knee: Option<f64>,
+    /// Percent more work for a percent more in flight, when last measured.
+    pub elasticity: Option<f64>,
+    /// Cuts because of locks or failures.
+    pub cuts: u64,
+}
+
+impl From<limit::Report> for LimitStatus {
+    fn from(report: limit::Report) -> Self {
+        Self {
+            mode: mode_name(report.mode).into(),
+            limit: report.limit,
+            knee: report.knee,
+            elasticity: report.elasticity,
+            cuts: report.cuts,
+        }
+    }
+}
 
 /// Whether the guard serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

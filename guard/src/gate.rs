@@ -24,6 +24,8 @@ use parking_lot::Mutex;
 use policy::{
     admission::{self, Admission, Admitted, Arrival, Event, Hold, Outcome, Snapshot, Verdict},
     class::{ClassId, Policy},
+    contention::Contention,
+    limit::{self, Limit},
     refusal::Refusal,
 };
 use tokio::sync::Notify;
@@ -102,6 +104,18 @@ impl Gate {
     /// Other limits from now on.
     pub fn reconfigure(&self, now: Instant, policy: Arc<Policy>) {
         self.with(now, |admission| admission.reconfigure(now, policy));
+        // A limit that finds its place by itself is thought over by the timer.
+        self.waiting.notify_one();
+    }
+
+    /// What the database says of its locks.
+    pub fn observe(&self, now: Instant, seen: Contention) {
+        self.with(now, |admission| admission.observe(now, seen));
+    }
+
+    /// Where the limit is that finds its place by itself; none where it is off.
+    pub fn limit(&self) -> Option<limit::Report> {
+        self.core.lock().admission.limit().map(Limit::report)
     }
 
     /// Admits nothing new until [`Self::release`], or the hold's end.

@@ -11,6 +11,7 @@
 mod database;
 mod histogram;
 pub mod label;
+mod limit;
 mod shard;
 pub mod table;
 mod tally;
@@ -36,6 +37,7 @@ pub use self::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
     Label, LookOutcome, Reload, StatementOutcome, TransactionOutcome,
 };
+pub use self::limit::LimitMetrics;
 use self::table::{Metric, Type};
 pub use self::tally::Tally;
 
@@ -50,6 +52,8 @@ pub struct Metrics {
     pub clients: ClientMetrics,
     /// Of the database's side.
     pub upstream: UpstreamMetrics,
+    /// Of the limit that finds its place by itself.
+    pub limit: LimitMetrics,
     /// Of the database itself.
     pub database: DatabaseMetrics,
     /// Of LISTEN over shared connections.
@@ -203,6 +207,7 @@ impl Metrics {
             draining: make.gauge("guard_draining", &[]),
             switches: make.gauge("guard_switches", &[]),
         };
+        let limit = LimitMetrics::new(&make);
         let database = DatabaseMetrics::new(&make);
         let handle = recorder.handle();
         let (none, known) = (ArcSwap::from_pointee(Vec::new()), Mutex::default());
@@ -213,6 +218,7 @@ impl Metrics {
             known,
             clients,
             upstream,
+            limit,
             database,
             listen,
             guard,

@@ -233,6 +233,7 @@ impl<C: Courier> Observer<C> {
                 self.sight.change(|seen| seen.counters = Some((now, counters)));
             }
             Told::Locks(locks) => {
+                self.gate.observe(now, locks.contention());
                 self.metrics.database.show_locks(&locks);
                 let locks = Arc::new(locks);
                 self.sight.change(|seen| seen.locks = Some((now, locks)));
@@ -245,6 +246,6 @@ impl<C: Courier> Observer<C> {
 fn waits(told: &Told) -> bool {
     match told {
         Told::Counters(counters) => counters.waiting > 0,
-        Told::Locks(locks) => locks.pressure().blocked > 0,
+        Told::Locks(locks) => locks.contention().blocked > 0,
     }
 }

@@ -53,6 +53,7 @@ impl<E: Engine> Operator<E> {
         let now = Instant::now();
         let metrics = &self.shared.metrics;
         metrics.observe(&self.shared.gate.snapshot(now));
+        metrics.limit.show(self.shared.gate.limit().as_ref());
         let cards = self.shared.sessions.all();
         for state in ClientState::ALL.iter().filter(|state| **state != ClientState::LoggingIn) {
             let count = cards.iter().filter(|card| card.state() == *state).count();
@@ -128,6 +129,7 @@ impl<E: Engine> Operations for Operator<E> {
             clients: ClientsStatus { connected: count(cards.len()), busy: count(busy) },
             in_flight: snapshot.overall.in_flight,
             queued: snapshot.overall.queued,
+            limit: self.shared.gate.limit().map(Into::into),
             switches: self.shared.switches.load().list(now).count(),
             pause_ends_in_ms: self
                 .shared

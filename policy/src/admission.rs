@@ -40,7 +40,7 @@ use self::permit::Seat;
 use self::queue::{Line, Order, Queue, Waiting};
 use self::room::{Lack, Room, Rooms};
 use crate::class::{ClassId, Limits, Mode, Policy};
-use crate::contention;
+use crate::contention::Contention;
 use crate::limit::{self, Limit};
 use crate::refusal::{Reason, Refusal, Scope, retry_after};
 
@@ -243,9 +243,9 @@ impl Admission {
     }
 
     /// What the database says of its locks.
-    pub fn observe(&mut self, now: Instant, locks: &contention::Snapshot) {
+    pub fn observe(&mut self, now: Instant, seen: Contention) {
         if let Some(limit) = &mut self.limit {
-            limit.observe(now, locks.contention(|_| false));
+            limit.observe(now, seen);
             self.pump(now);
         }
     }
@@ -408,7 +408,8 @@ impl Admission {
                 _ if unmet.reason == Reason::Paused => Scope::Pause,
                 Level::Class => Scope::Class(name),
                 Level::Database => Scope::Database(name),
-                Level::Overall | Level::Adaptive => Scope::Overall,
+                Level::Overall => Scope::Overall,
+                Level::Adaptive => Scope::Limit,
                 Level::Upstream => Scope::Upstream,
             },
             limit_name: unmet.limit_name,
@@ -460,7 +461,7 @@ impl Admission {
     fn lack_of_limit(&self, mode: Mode) -> Option<(Level, Lack)> {
         let limit = self.limit.as_ref().filter(|limit| limit.mode() == mode)?;
         let (limit, measured) = (limit.value(), self.overall.in_flight);
-        let lack = Lack { limit_name: "adaptive", limit, measured };
+        let lack = Lack { limit_name: "max", limit, measured };
         (measured >= limit).then_some((Level::Adaptive, lack))
     }
 

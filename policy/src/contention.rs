@@ -85,35 +85,55 @@ pub struct Contention {
     pub longest_wait: Duration,
 }
 
-impl Snapshot {
-    /// The contention among transactions that are not waiting for one of these keys: a key with a
-    /// gate of its own must not count against everybody.
+/// What one open transaction adds to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// How long it has waited for a lock, if it does.
+    pub wait: Option<Duration>,
+    /// Whether it is being undone.
+    pub is_rolling_back: bool,
+    /// Row locks it holds; one at least is counted.
+    pub locks: u64,
+}
+
+impl Contention {
+    /// The contention among these.
     #[must_use]
-    pub fn contention(&self, is_gated: impl Fn(Key) -> bool) -> Contention {
-        let mut sum = Contention { conflict_ratio: 1.0, ..Contention::default() };
-        let (mut open, mut locks, mut free_locks) = (0_u32, 0_u64, 0_u64);
-        for transaction in &self.transactions {
-            let wait = transaction.wait();
-            if wait.is_some() && transaction.key.is_some_and(&is_gated) {
-                continue;
-            }
-            open += 1;
-            let held = transaction.locks.max(1);
+    pub fn of(open: impl Iterator<Item = Standing>) -> Self {
+        let mut sum = Self { conflict_ratio: 1.0, ..Self::default() };
+        let (mut count, mut locks, mut free_locks) = (0_u32, 0_u64, 0_u64);
+        for one in open {
+            count += 1;
+            let held = one.locks.max(1);
             locks += held;
-            match wait {
+            match one.wait {
                 Some(wait) => {
                     sum.blocked += 1;
                     sum.longest_wait = sum.longest_wait.max(wait);
                 }
                 None => free_locks += held,
             }
-            sum.rolling_back += u32::from(transaction.doing == Doing::RollingBack);
+            sum.rolling_back += u32::from(one.is_rolling_back);
         }
-        if open > 0 {
-            sum.blocked_share = f64::from(sum.blocked) / f64::from(open);
+        if count > 0 {
+            sum.blocked_share = f64::from(sum.blocked) / f64::from(count);
             sum.conflict_ratio = locks as f64 / free_locks.max(1) as f64;
         }
         sum
+    }
+}
+
+impl Snapshot {
+    /// The contention among transactions that are not waiting for one of these keys: a key with a
+    /// gate of its own must not count against everybody.
+    #[must_use]
+    pub fn contention(&self, is_gated: impl Fn(Key) -> bool) -> Contention {
+        let counts = |one: &&Transaction| one.wait().is_none() || !one.key.is_some_and(&is_gated);
+        Contention::of(self.transactions.iter().filter(counts).map(|one| Standing {
+            wait: one.wait(),
+            is_rolling_back: one.doing == Doing::RollingBack,
+            locks: one.locks,
+        }))
     }
 
     /// Everyone who waits for this transaction, directly or behind others; the worst wait first.

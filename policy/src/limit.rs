@@ -35,7 +35,6 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use self::baseline::Baselines;
-pub use self::baseline::Digest;
 use self::knee::Knee;
 use self::meter::{Ended, Measure, Meter};
 use self::probe::{Finding, Level, Probe, Slope};
@@ -43,6 +42,7 @@ pub use self::terms::{Config, Memory, Report};
 use crate::admission::Outcome;
 use crate::class::Mode;
 use crate::contention::Contention;
+use crate::sql::Digest;
 
 /// How often the limit is thought over.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -126,7 +126,7 @@ impl Limit {
         let start = f64::from(config.start).max(memory.base * Memory::TRUST);
         Self {
             config,
-            base: start.clamp(f64::from(config.min.max(1)), f64::from(config.max.max(1))),
+            base: config.bounded(start),
             hunch: if start < TOO_MANY { 1.0 } else { -1.0 },
             far: 0,
             is_falling: false,
@@ -373,8 +373,7 @@ impl Limit {
     }
 
     fn bounded(&self, value: f64) -> f64 {
-        let min = f64::from(self.config.min.max(1));
-        value.clamp(min, f64::from(self.config.max).max(min))
+        self.config.bounded(value)
     }
 }
 

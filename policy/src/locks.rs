@@ -5,7 +5,7 @@
 //! ```
 //!
 //! An observer fills a [`Locks`]; admission reads from it how much of the work is stuck
-//! ([`Locks::pressure`]), melting whom to end ([`Locks::roots`]), and a person why nothing moves
+//! ([`Locks::contention`]), melting whom to end ([`Locks::roots`]), and a person why nothing moves
 //! ([`Locks::tree`]). A look is never quite consistent: a database does not stop for it. So nothing
 //! here trusts it to be a forest: waits in a circle, or for somebody who is not listed, cost
 //! nothing but a line in the output.
@@ -18,6 +18,8 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
+
+use crate::contention::{Contention, Standing};
 
 pub use tree::{Branch, Root};
 
@@ -129,22 +131,6 @@ impl fmt::Display for Object {
     }
 }
 
-/// How much of what is open is stuck.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pressure {
-    /// Transactions that wait for a lock.
-    pub blocked: usize,
-    /// Transactions being undone.
-    pub rolling_back: usize,
-    /// Blocked over blocked and running, from 0 to 1; idle ones count on neither side.
-    pub blocked_share: f64,
-    /// Row locks of all over row locks of those that are not blocked, at least 1: the conflict
-    /// ratio (Weikum, Hasse, Mönkeberg and Zabback 1994). A transaction holds at least one.
-    pub conflict_ratio: f64,
-    /// The longest anybody has waited.
-    pub oldest_wait: Duration,
-}
-
 impl Locks {
     /// The transaction of a backend.
     #[must_use]
@@ -152,30 +138,15 @@ impl Locks {
         self.transactions.iter().find(|one| one.backend == backend)
     }
 
-    /// How much of it is stuck.
+    /// How much of it stands still.
     #[must_use]
-    pub fn pressure(&self) -> Pressure {
-        let count = |wanted: Activity| {
-            self.transactions.iter().filter(|one| one.activity == wanted).count()
-        };
-        let (blocked, runs) = (count(Activity::Waits), count(Activity::Runs));
-        let weight = |one: &Transaction| one.rows_locked.max(1) as f64;
-        let all: f64 = self.transactions.iter().map(weight).sum();
-        let is_free = |one: &&Transaction| one.activity != Activity::Waits;
-        let free: f64 = self.transactions.iter().filter(is_free).map(weight).sum();
-        let waits = self.transactions.iter().filter(|one| one.activity == Activity::Waits);
-        Pressure {
-            blocked,
-            rolling_back: count(Activity::RollsBack),
-            blocked_share: if blocked == 0 {
-                0.0
-            } else {
-                blocked as f64 / (blocked + runs) as f64
-            },
-            // Nobody is free: as bad as it can be without being infinite.
-            conflict_ratio: if all > 0.0 { all / free.max(1.0) } else { 1.0 },
-            oldest_wait: waits.map(|one| one.for_time).max().unwrap_or_default(),
-        }
+    pub fn contention(&self) -> Contention {
+        let open = self.transactions.iter();
+        Contention::of(open.map(|one| Standing {
+            wait: (one.activity == Activity::Waits).then_some(one.for_time),
+            is_rolling_back: one.activity == Activity::RollsBack,
+            locks: one.rows_locked,
+        }))
     }
 
     /// Those that block others and wait for nobody, those with most behind them first; and of

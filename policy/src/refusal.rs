@@ -65,6 +65,8 @@ pub enum Scope {
     Database(Box<str>),
     /// The limit of everything together.
     Overall,
+    /// The limit that finds its place by itself.
+    Limit,
     /// What there is of the database.
     Upstream,
     /// The pause that there is.
@@ -110,6 +112,7 @@ impl fmt::Display for Refusal {
             Scope::Class(name) => write!(f, "class.{name}.{}", self.limit_name)?,
             Scope::Database(name) => write!(f, "database.{name}.{}", self.limit_name)?,
             Scope::Overall => write!(f, "overall.{}", self.limit_name)?,
+            Scope::Limit => write!(f, "limit.{}", self.limit_name)?,
             Scope::Upstream => write!(f, "upstream.{}", self.limit_name)?,
             Scope::Pause => f.write_str("resume")?,
             Scope::Switch(target) => write!(f, "switch {target}")?,

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use policy::admission::{About, Admission, Admitted, Arrival, Event, Outcome, Ticket, Verdict};
 use policy::class::{Class, ClassId, Limits, Mode, Policy};
-use policy::limit::{self, Digest};
+use policy::limit;
 use policy::refusal::Refusal;
+use policy::sql::Digest;
 
 use self::plan::Planner;
 use crate::clock::{Agenda, Dice, Nanos, Origin, nanos, seconds};
@@ -430,7 +431,7 @@ impl<'a> Drive<'a> {
             };
             let snapshot = self.database.snapshot(now, class_of);
             if let Some(admission) = &mut self.admission {
-                admission.observe(self.origin.at(now), &snapshot);
+                admission.observe(self.origin.at(now), snapshot.contention(|_| false));
             }
         }
         let often = if self.database.waiters() > 0 { 1.0 } else { 5.0 };

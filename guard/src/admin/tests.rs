@@ -36,6 +36,7 @@ impl Operations for Fake {
             clients: ClientsStatus { connected: 40, busy: 2 },
             in_flight: 2,
             queued: 0,
+            limit: None,
             switches: self.switches.lock().len(),
             pause_ends_in_ms: None,
         }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use policy::class::{self, ClassId, Policy, Rate, TimeLimits};
+use policy::limit;
 use policy::rule::{Match, Pattern, RuleSet};
 use policy::switch;
 
@@ -26,7 +27,7 @@ impl Config {
                 .collect(),
             overall: (&self.overall).into(),
             connections: Some(self.upstream.connections),
-            limit: policy::limit::Config::default(),
+            limit: self.adaptive(),
             rules: RuleSet::new(
                 self.rules
                     .iter()
@@ -38,6 +39,12 @@ impl Config {
                     .collect(),
             ),
         }
+    }
+
+    fn adaptive(&self) -> limit::Config {
+        let max = self.limit.max.map_or(self.upstream.connections, NonZeroU32::get);
+        let start = self.limit.start.get();
+        limit::Config { mode: self.limit.mode.into(), start, max, ..limit::Config::default() }
     }
 
     /// The names of the classes in the order of their [`ClassId`]s.

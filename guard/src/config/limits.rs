@@ -41,6 +41,35 @@ impl Default for Limits {
     }
 }
 
+/// `[limit]`: how many transactions run at once is found by trying: a little more, a little less, and what
+/// that does to the work that gets done. It holds for all classes together, below the limits that are set.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limit {
+    /// `off`: only the limits that are set hold. `observe`: it is estimated, shown and not kept.
+    /// `enforce`: it is tried out and kept. The milder of this and `guard.mode` holds. What cannot run
+    /// waits in the queue of its class; a class without a queue is refused.
+    #[serde(default = "off")]
+    pub mode: Mode,
+    /// Where it begins: about two for each core of the database.
+    pub start: NonZeroU32,
+    /// It never goes above this. Absent: `upstream.connections`.
+    pub max: Option<NonZeroU32>,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self { mode: off(), start: LIMIT_START, max: None }
+    }
+}
+
+fn off() -> Mode {
+    Mode::Off
+}
+
+/// Two for each of four cores.
+const LIMIT_START: NonZeroU32 = NonZeroU32::new(8).unwrap();
+
 /// `[class.NAME]`: what a group of statements shares.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

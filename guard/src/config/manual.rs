@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Config;
 
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [(&str, &str, &str); 14] = [
+const SECTIONS: [(&str, &str, &str); 15] = [
     ("upstream", "Upstream", "[upstream]"),
     ("control", "Control", "[control]"),
     ("observe", "Observe", "[observe]"),
@@ -15,6 +15,7 @@ const SECTIONS: [(&str, &str, &str); 14] = [
     ("auth", "Auth", "[auth]"),
     ("user", "User", "[[user]]"),
     ("overall", "Limits", "[overall]"),
+    ("limit", "Limit", "[limit]"),
     ("class", "Class", "[class.NAME]"),
     ("database", "Limits", "[database.NAME]"),
     ("rule", "Rule", "[[rule]]"),

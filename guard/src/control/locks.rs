@@ -100,7 +100,7 @@ impl<F: Fn(u32) -> Option<LockClient>> Describe<'_, F> {
         let Some((at, locks)) = &self.seen.locks else {
             return LocksStatus { server, trouble, ..LocksStatus::default() };
         };
-        let pressure = locks.pressure();
+        let seen = locks.contention();
         let mut room = NODES_MAX;
         let roots = locks.roots();
         let roots = roots.iter().map_while(|root| self.root(locks, root, &mut room));
@@ -109,10 +109,10 @@ impl<F: Fn(u32) -> Option<LockClient>> Describe<'_, F> {
             trouble,
             seen_ms_ago: Some(whole_ms(now.saturating_duration_since(*at))),
             open: locks.transactions.len(),
-            blocked: pressure.blocked,
-            rolling_back: pressure.rolling_back,
-            oldest_wait_ms: whole_ms(pressure.oldest_wait),
-            conflict_ratio: pressure.conflict_ratio,
+            blocked: seen.blocked as usize,
+            rolling_back: seen.rolling_back as usize,
+            oldest_wait_ms: whole_ms(seen.longest_wait),
+            conflict_ratio: seen.conflict_ratio,
             roots: roots.collect(),
         }
     }

@@ -77,7 +77,7 @@ impl DatabaseMetrics {
             }
         }
         if counters.waiting == 0 {
-            self.show_pressure(&Locks::default());
+            self.show_contention(&Locks::default());
         }
     }
 
@@ -88,14 +88,14 @@ impl DatabaseMetrics {
             let count = locks.transactions.iter().filter(is).count();
             self.transactions.of(*activity).set(count as f64);
         }
-        self.show_pressure(locks);
+        self.show_contention(locks);
     }
 
-    fn show_pressure(&self, locks: &Locks) {
-        let pressure = locks.pressure();
-        self.blocked_share.set(pressure.blocked_share);
-        self.conflict_ratio.set(pressure.conflict_ratio);
-        self.oldest_lock_wait.set(pressure.oldest_wait);
+    fn show_contention(&self, locks: &Locks) {
+        let seen = locks.contention();
+        self.blocked_share.set(seen.blocked_share);
+        self.conflict_ratio.set(seen.conflict_ratio);
+        self.oldest_lock_wait.set(seen.longest_wait);
         self.root_blockers.set(locks.roots().len() as f64);
     }
 }

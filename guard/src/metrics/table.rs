@@ -131,6 +131,19 @@ metrics! {
     "guard_pins_total" Counter, "causes" [Classes, set::<Pin>()]
         "Causes that began to pin a session to its upstream connection.";
 
+    "guard_limit" Gauge, "transactions" []
+        "The limit that finds its place by itself, its small steps included; +Inf while it is off.";
+    "guard_limit_base" Gauge, "transactions" []
+        "What those steps go around.";
+    "guard_limit_knee" Gauge, "transactions" []
+        "Where the fitted curve of the database has its top; 0 while it does not fit.";
+    "guard_limit_elasticity" Gauge, "ratio" []
+        "Percent more work for a percent more in flight, when last measured.";
+    "guard_limit_work" Gauge, "ratio" []
+        "Work done in the last tick: seconds of an idle database, a second.";
+    "guard_limit_cuts_total" Counter, "cuts" []
+        "Cuts of the limit because of locks or failures.";
+
     "guard_upstream_connections" Gauge, "connections" [set::<ConnectionState>()]
         "Upstream connections by what they are doing, control connections not included.";
     "guard_upstream_connections_limit" Gauge, "connections" []
@@ -171,7 +184,7 @@ metrics! {
     "guard_database_transactions" Gauge, "transactions" [set::<Activity>()]
         "Transactions open at the last look, by what they did.";
     "guard_database_blocked_share" Gauge, "ratio" []
-        "Transactions that wait for a lock over those that wait or run.";
+        "Transactions that wait for a lock over all that are open.";
     "guard_database_conflict_ratio" Gauge, "ratio" []
         "Row locks of all transactions over those of the ones that do not wait.";
     "guard_database_oldest_lock_wait_seconds" Gauge, "seconds" []

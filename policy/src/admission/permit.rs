@@ -1,8 +1,8 @@
 //! What goes in and out of admission: arrivals, permits, tickets, and how they end.
 
 use crate::class::{ClassId, DatabaseId};
-use crate::limit::Digest;
 use crate::refusal::Refusal;
+use crate::sql::Digest;
 
 /// A transaction that asks to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Arrival {
 /// What is known of a transaction's work before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct About {
-    /// Its kind: what it costs is learned by kind.
+    /// That of the statement that begins it: what it costs is learned by it.
     pub digest: Digest,
 }
 

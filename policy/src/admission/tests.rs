@@ -34,7 +34,7 @@ fn policy(default: Limits, batch: Limits, overall: Limits) -> Arc<Policy> {
     })
 }
 
-const ABOUT: About = About { digest: limit::Digest(0) };
+const ABOUT: About = About { digest: crate::sql::Digest(0) };
 const DEFAULT: Arrival = Arrival {
     class: ClassId(0),
     database: None,

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// A kind of transaction: the digest of the statement that begins it, hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Digest(pub u64);
+use crate::sql::Digest;
 
 /// Kinds that are known at most; beyond, a kind counts as the mean of all.
 const KINDS_MAX: usize = 4096;

@@ -1,7 +1,7 @@
 //! What goes into the limit and what comes out.
 
-use super::Digest;
 use crate::class::Mode;
+use crate::sql::Digest;
 
 /// How the limit is to be kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +18,14 @@ pub struct Config {
     /// The elasticity it rests at, 0..0.5: how many percent of work the last percent in flight must
     /// bring. More gives shorter times, less gives more work.
     pub frugality: f64,
+}
+
+impl Config {
+    /// Within the bounds; where they contradict each other, the upper one holds.
+    pub(super) fn bounded(&self, value: f64) -> f64 {
+        let max = self.max.max(1);
+        value.clamp(f64::from(self.min.clamp(1, max)), f64::from(max))
+    }
 }
 
 impl Default for Config {

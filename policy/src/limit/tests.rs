@@ -204,3 +204,11 @@ fn observing_proposes_the_knee_and_tries_nothing() {
     assert!((30.0..50.0).contains(&knee), "{knee}");
     assert_eq!(scene.limit.value(), knee.round() as u32);
 }
+
+#[test]
+fn bounds_that_contradict_each_other_are_no_reason_to_panic() {
+    let bounds = |min, max| Config { min, max, ..Config::default() };
+    for (min, max, value) in [(2, 1, 1.0), (0, 0, 1.0), (2, 4, 4.0), (9, 4, 4.0), (20, 30, 20.0)] {
+        assert_eq!(bounds(min, max).bounded(8.0), value, "{min} to {max}");
+    }
+}

@@ -74,18 +74,18 @@ fn a_circle_has_the_longest_wait_for_its_root() {
 }
 
 #[test]
-fn pressure_counts_what_is_stuck() {
+fn contention_counts_what_stands_still() {
     let mut locks = look(&[(2, 1), (3, 1), (4, 1)]);
     locks.transactions.push(transaction(6, Activity::Runs, 1));
     locks.transactions.push(transaction(7, Activity::RollsBack, 1));
     locks.transactions[0].rows_locked = 10;
-    let pressure = locks.pressure();
-    assert_eq!((pressure.blocked, pressure.rolling_back), (3, 1));
-    assert!((pressure.blocked_share - 0.75).abs() < 1e-9);
+    let seen = locks.contention();
+    assert_eq!((seen.blocked, seen.rolling_back), (3, 1));
+    assert!((seen.blocked_share - 3.0 / 6.0).abs() < 1e-9, "the idle one counts as open");
     // 10 + 1 + 1 are free, three more are not.
-    assert!((pressure.conflict_ratio - 15.0 / 12.0).abs() < 1e-9);
-    assert_eq!(pressure.oldest_wait, Duration::from_millis(4));
-    let calm = Locks::default().pressure();
+    assert!((seen.conflict_ratio - 15.0 / 12.0).abs() < 1e-9);
+    assert_eq!(seen.longest_wait, Duration::from_millis(4));
+    let calm = Locks::default().contention();
     assert_eq!((calm.blocked_share, calm.conflict_ratio), (0.0, 1.0));
 }
 

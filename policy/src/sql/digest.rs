@@ -22,7 +22,7 @@ use super::{Scratch, Span};
 use text::Text;
 
 /// A statement with its literals, spelling and layout taken away, as a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub u64);
 
 impl fmt::Display for Digest {

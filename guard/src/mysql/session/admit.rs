@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Instant};
 
 use policy::{
-    admission::Arrival,
+    admission::{About, Arrival},
     class::Mode,
     refusal::{Reason, Refusal},
     sql::{Effects, Shape},
@@ -60,7 +60,7 @@ impl Session {
             database: policy.database(self.database()),
             needs_connection: self.pinned.is_none(),
             may_hold_locks,
-            about: policy::admission::About::default(),
+            about: About { digest: task.shape.digest },
         };
         drop(policy);
         let (asked, gone) = ((arrival, !ends_nothing), gone(&mut self.client));

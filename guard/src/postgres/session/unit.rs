@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use policy::{
-    admission::Arrival,
+    admission::{About, Arrival},
     class::{ClassId, Mode},
     deadline::{Deadline, Since},
     refusal::{Reason, Refusal},
@@ -134,7 +134,7 @@ impl Session {
             database: policy.database(&self.database),
             needs_connection: self.pinned.is_none(),
             may_hold_locks,
-            about: policy::admission::About::default(),
+            about: About { digest: task.shape.digest },
         };
         drop(policy);
         // Where there is nothing to end, no permit is waited for. A series that goes on with something
