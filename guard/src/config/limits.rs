@@ -68,7 +68,7 @@ fn off() -> Mode {
 }
 
 /// Two for each of four cores.
-const LIMIT_START: NonZeroU32 = NonZeroU32::new(8).unwrap();
+const LIMIT_START: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
 
 /// `[class.NAME]`: what a group of statements shares.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
