@@ -38,8 +38,6 @@ pub struct Report {
     times: Vec<Vec<Times>>,
     /// The limit in each cell.
     pub limits: Vec<f64>,
-    /// When transactions were ended by melting, in seconds.
-    pub kills: Vec<f64>,
     /// Good transactions of each tenant of each template.
     pub tenants: Vec<Vec<u32>>,
     /// Cuts of the limit because of locks.
@@ -58,7 +56,6 @@ impl Report {
             cells: Vec::new(),
             times: Vec::new(),
             limits: Vec::new(),
-            kills: Vec::new(),
             tenants: scenario.mix.iter().map(|of| vec![0; of.tenants.max(1) as usize]).collect(),
             cuts: 0,
             events: 0,
@@ -147,9 +144,6 @@ impl Report {
             Figure::Refused => ratio(sum.refused, sum.asked),
             Figure::Limit => limits().iter().sum::<f64>() / limits().len().max(1) as f64,
             Figure::LimitMax => limits().iter().copied().fold(0.0, f64::max),
-            Figure::Kills => {
-                self.kills.iter().filter(|at| **at >= from && **at < to).count() as f64
-            }
         }
     }
 

@@ -195,25 +195,13 @@ pub struct Guard {
     pub look_ms: f64,
     /// Between which seconds the observer says nothing.
     pub blind: Option<[f64; 2]>,
-    /// Whether hot keys have gates of their own.
-    pub hot_keys: bool,
-    /// Whether pile-ups are melted.
-    pub melt: bool,
     /// A statement is cancelled after so long; 0: never.
     pub statement_ms: f64,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self {
-            access: Access::Adaptive,
-            start: 8,
-            look_ms: 200.0,
-            blind: None,
-            hot_keys: true,
-            melt: true,
-            statement_ms: 0.0,
-        }
+        Self { access: Access::Adaptive, start: 8, look_ms: 200.0, blind: None, statement_ms: 0.0 }
     }
 }
 
@@ -304,8 +292,6 @@ pub enum Figure {
     Limit,
     /// Highest limit.
     LimitMax,
-    /// Transactions ended by melting.
-    Kills,
 }
 
 /// A scenario file that cannot be read.
