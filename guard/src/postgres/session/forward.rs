@@ -98,8 +98,6 @@ impl Relay<'_> {
         self.unit.has_begun = true;
         match kind {
             Kind::Sync if !is_copying => self.unit.is_open = false,
-            // Its Sync before was taken by the COPY; another one is due.
-            Kind::CopyDone | Kind::CopyFail => self.unit.is_open = self.unit.is_extended,
             kind if kind.is_extended() || kind == Kind::Execute => {
                 self.unit.is_open = true;
                 self.unit.is_extended = true;

@@ -337,6 +337,10 @@ impl Relay<'_> {
             Kind::ParameterStatus => {
                 self.unit.suspicion = self.unit.suspicion.and(Suspicion::SETTINGS)
             }
+            // It takes the Sync that came before; another one is due, however the COPY ends.
+            Kind::CopyInResponse if self.connection.tracker.awaits_copy_data() => {
+                self.unit.is_open = self.unit.is_extended;
+            }
             Kind::CommandComplete => {
                 let Ok(tag) = CommandTag::parse(body(message)) else { return };
                 match tag.command {
