@@ -201,9 +201,10 @@ impl Listeners {
         format!("LISTEN \"{channel}\";NOTIFY \"{channel}\",'{hand_over}'")
     }
 
-    /// Whether a notification is that hand-over.
-    pub fn is_hand_over(&self, notified: &NotificationResponse<'_>, hand_over: u64) -> bool {
-        self.with.hand_over(notified) == Some(hand_over)
+    /// The number of the hand-over that a notification is, if it is one: of that session, or of
+    /// another whose hand-over came while this one's connection began to hear of them.
+    pub fn hand_over(&self, notified: &NotificationResponse<'_>) -> Option<u64> {
+        self.with.hand_over(notified)
     }
 
     /// Those that there are.

@@ -156,9 +156,10 @@ impl Session {
         let subscription = self.subscription.as_deref();
         let out = self.client.out();
         for_each(&came, |notified, message| {
-            is_over |= hand_over.is_some_and(|own| listeners.is_hand_over(notified, own));
+            let handed_over = listeners.hand_over(notified);
+            is_over |= handed_over.is_some() && handed_over == hand_over;
             let is_shared = subscription.is_some_and(|own| own.has(notified.channel));
-            if !is_over && !is_shared {
+            if !is_over && !is_shared && handed_over.is_none() {
                 out.extend_from_slice(message);
             }
         });
