@@ -22,6 +22,7 @@ mod hold;
 mod permit;
 mod queue;
 mod room;
+mod share;
 mod snapshot;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use snapshot::{Snapshot, Usage};
 use self::permit::Seat;
 use self::queue::{Line, Order, Queue, Waiting};
 use self::room::{Lack, Room, Rooms};
+use self::share::Shares;
 use crate::class::{ClassId, Limits, Mode, Policy};
 use crate::contention::Contention;
 use crate::limit::{self, Limit};
@@ -70,7 +72,9 @@ pub struct Admission {
     queue: Queue,
     /// A pause, while there is one.
     hold: Option<Hold>,
-    /// The class that is offered room next.
+    /// Which class is offered room next.
+    shares: Shares,
+    /// The class that was offered room last: among equals the next one follows.
     turn: usize,
     limit: Option<Limit>,
     /// At most one for each ticket.
@@ -89,6 +93,7 @@ impl Admission {
             connections: policy.connections,
             queue: Queue::new(now),
             hold: None,
+            shares: Shares::default(),
             turn: 0,
             limit: None,
             events: VecDeque::new(),
@@ -109,6 +114,9 @@ impl Admission {
         });
         let default = (policy.mode_of(ClassId::DEFAULT), policy.class(ClassId::DEFAULT).limits);
         self.classes.reconfigure(now, classes, default);
+        for (class, place) in policy.classes.iter().zip(self.classes.places()) {
+            self.shares.set(*place, class.share);
+        }
         let databases =
             policy.databases.iter().map(|(name, limits)| (name.as_str(), policy.mode, *limits));
         self.databases.reconfigure(now, databases, (policy.mode, Limits::default()));
@@ -171,6 +179,7 @@ impl Admission {
                 Outcome::Ignored => room.counts.ignored += 1,
             }
         });
+        self.shares.learn(admitted.seat.class, service);
         if let Some(limit) = &mut self.limit {
             limit.ended(now, admitted.digest, outcome, service);
         }
@@ -311,33 +320,51 @@ impl Admission {
         }
     }
 
-    /// Gives what has room to those that wait: one ticket of each class in turn, in each class the
-    /// one that has waited longest, or where a queue stands under the adaptive limit, the newest.
+    /// Gives what has room to those that wait.
     fn pump(&mut self, now: Instant) {
-        let mut passed_over = if self.hold.is_some() { self.classes.len() } else { 0 };
-        while passed_over < self.classes.len() && !self.queue.is_empty() {
-            self.turn = (self.turn + 1) % self.classes.len();
-            let fits = |line: &Line| self.lack(*line, Mode::Enforce).is_none();
-            // With limits that somebody has set, order is part of what was asked for.
-            let order = match &self.limit {
-                Some(limit) if limit.mode() == Mode::Enforce => self.queue.order(now, self.turn),
-                _ => Order::OldestFirst,
-            };
-            let Some((line, ticket)) = self.queue.head(self.turn, order, fits) else {
-                passed_over += 1;
-                continue;
-            };
-            passed_over = 0;
+        while self.hold.is_none()
+            && let Some((line, ticket)) = self.next(now)
+        {
             let Some(Waiting { about, .. }) = self.queue.remove(ticket) else { break };
+            self.turn = line.seat.class;
             self.each(line.seat, |room| room.queued -= 1);
             let admitted = self.admit(now, line, about);
             self.events.push_back(Event::Admitted(ticket, admitted));
         }
     }
 
+    /// The ticket that goes next, of the class whose turn it is among those that have one with room.
+    fn next(&self, now: Instant) -> Option<(Line, Ticket)> {
+        let mut first: Option<(f64, (Line, Ticket))> = None;
+        for step in 1..=self.classes.len() {
+            let class = (self.turn + step) % self.classes.len();
+            let start = self.shares.start(class);
+            let is_sooner = first.is_none_or(|(least, _)| start < least);
+            if self.classes.room(class).queued > 0
+                && is_sooner
+                && let Some(head) = self.head(now, class)
+            {
+                first = Some((start, head));
+            }
+        }
+        first.map(|(_, head)| head)
+    }
+
+    /// The first ticket of a class that has room: the one that has waited longest, or where a queue
+    /// stands under the adaptive limit, the newest.
+    fn head(&self, now: Instant, class: usize) -> Option<(Line, Ticket)> {
+        // With limits that somebody has set, order is part of what was asked for.
+        let order = match &self.limit {
+            Some(limit) if limit.mode() == Mode::Enforce => self.queue.order(now, class),
+            _ => Order::OldestFirst,
+        };
+        self.queue.head(class, order, |line| self.lack(*line, Mode::Enforce).is_none())
+    }
+
     fn admit(&mut self, now: Instant, line: Line, about: About) -> Admitted {
         let Line { class, seat, needs_connection: connection } = line;
         self.each(seat, |room| room.take(connection));
+        self.shares.charge(seat.class);
         if let Some(limit) = &mut self.limit {
             limit.began(now);
         }

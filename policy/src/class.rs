@@ -78,11 +78,16 @@ pub struct Class {
     pub mode: Mode,
     /// Limits on how many.
     pub limits: Limits,
+    /// Its share of the room that it and others wait for, against theirs, in work.
+    pub share: NonZeroU32,
     /// Limits on how long.
     pub times: TimeLimits,
 }
 
 impl Class {
+    /// The share of a class that asks for no other: there is room for smaller ones.
+    pub const SHARE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+
     /// The class called "default", without limits.
     #[must_use]
     pub fn unlimited() -> Self {
@@ -90,6 +95,7 @@ impl Class {
             name: "default".to_owned(),
             mode: Mode::Enforce,
             limits: Limits::default(),
+            share: Self::SHARE,
             times: TimeLimits::default(),
         }
     }

@@ -486,7 +486,10 @@ fn policy(scenario: &Scenario, names: &[String]) -> Policy {
     let guard = &scenario.guard;
     let waiting =
         Limits { queue_length: 200, queue_time: Duration::from_millis(500), ..Limits::default() };
-    let class = |name: &String| Class { name: name.clone(), limits: waiting, ..Class::unlimited() };
+    let class = |name: &String| {
+        let share = guard.shares.get(name).copied().unwrap_or(Class::SHARE);
+        Class { name: name.clone(), limits: waiting, share, ..Class::unlimited() }
+    };
     let (fixed, mode) = match guard.access {
         Access::Direct => (None, Mode::Off),
         Access::Fixed(limit) => (Some(limit), Mode::Off),

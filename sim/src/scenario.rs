@@ -1,6 +1,7 @@
 //! What is simulated: a file of numbers.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::Deserialize;
 
@@ -191,6 +192,8 @@ pub struct Guard {
     pub access: Access,
     /// Where the limit begins.
     pub start: u32,
+    /// Shares of classes, by name; of all others [`policy::class::Class::SHARE`].
+    pub shares: BTreeMap<String, NonZeroU32>,
     /// How often the observer looks when it suspects something; five times as long else.
     pub look_ms: f64,
     /// Between which seconds the observer says nothing.
@@ -201,7 +204,14 @@ pub struct Guard {
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { access: Access::Adaptive, start: 8, look_ms: 200.0, blind: None, statement_ms: 0.0 }
+        Self {
+            access: Access::Adaptive,
+            start: 8,
+            shares: BTreeMap::new(),
+            look_ms: 200.0,
+            blind: None,
+            statement_ms: 0.0,
+        }
     }
 }
 

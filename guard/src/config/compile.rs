@@ -104,6 +104,7 @@ fn class(name: &str, own: &Class) -> class::Class {
             queue_length: own.queue_length,
             queue_time: own.queue_time,
         },
+        share: own.share,
         times: TimeLimits {
             statement: own.statement_time,
             transaction: own.transaction_time,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use policy::class;
+
 use super::{Mode, value};
 
 /// `[overall]` for everything, `[database.NAME]` for one database.
@@ -76,6 +78,9 @@ const LIMIT_START: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
 pub struct Class {
     /// What this class's limits do. The milder of this and `guard.mode` holds.
     pub mode: Mode,
+    /// Its share where several classes wait for the same room: with 40 it gets four times the work done
+    /// of one with 10. What the others do not want is free for all. 1 to 1000.
+    pub share: NonZeroU32,
     /// Transactions that may run at once. Absent: only the overall limits bound them.
     pub in_flight: Option<NonZeroU32>,
     /// Upstream connections that may be held at once, pinned ones included. Absent: no bound here.
@@ -112,6 +117,7 @@ impl Default for Class {
     fn default() -> Self {
         Self {
             mode: Mode::Enforce,
+            share: class::Class::SHARE,
             in_flight: None,
             connections: None,
             rate: None,

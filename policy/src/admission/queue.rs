@@ -176,8 +176,4 @@ impl Queue {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.tickets.is_empty()
-    }
 }

@@ -262,6 +262,33 @@ fn freed_room_goes_round_the_classes() {
 }
 
 #[test]
+fn freed_room_goes_by_shares_and_to_whom_it_may_be_free() {
+    let queue = Limits { queue_length: 100, queue_time: ms(100), ..Limits::default() };
+    let share = |share| NonZeroU32::new(share).unwrap();
+    let classes = vec![
+        Class { share: share(30), ..class("default", queue) },
+        Class { share: share(10), ..class("batch", queue) },
+    ];
+    let overall = limits(1, 200);
+    let mut scene = Scene::new(Arc::new(Policy { classes, overall, ..Policy::default() }));
+    let mut running = scene.admit(BATCH);
+    for _ in 0..40 {
+        scene.wait(DEFAULT);
+        scene.wait(BATCH);
+    }
+    let mut admitted = [0, 0];
+    for _ in 0..40 {
+        scene.finish(running);
+        running = match scene.admission.poll() {
+            Some(Event::Admitted(_, next)) => next,
+            other => panic!("{other:?}"),
+        };
+        admitted[usize::from(running.class.0)] += 1;
+    }
+    assert_eq!(admitted, [30, 10]);
+}
+
+#[test]
 fn a_full_database_holds_up_only_its_own() {
     let mut policy = Policy::clone(&policy(limits(10, 10), Limits::default(), Limits::default()));
     policy.databases = vec![("shop".to_owned(), limits(1, 5))];

@@ -10,6 +10,8 @@ use super::{Findings, Key};
 /// Classes are metric labels, so there are few.
 const CLASSES_MAX: usize = 32;
 const DATABASES_MAX: usize = 256;
+/// With a smaller share than a thousandth, what waits would rather be refused.
+const SHARE_MAX: u32 = 1000;
 const NAME_MAX: usize = 32;
 /// Each ticket holds a client's statement in memory.
 const QUEUE_LENGTH_MAX: u32 = 100_000;
@@ -24,6 +26,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let key = Key::of("class").field(name);
         class_name(&key, name, findings);
         numbers(&key, &counts(class), cap, findings);
+        findings.within(&key.field("share"), class.share.get(), 1..=SHARE_MAX);
         times(&key, class, findings);
     }
     if config.classes.len() > CLASSES_MAX {
