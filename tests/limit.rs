@@ -12,6 +12,7 @@ on_both_engines! {
     it_holds_what_is_beyond_and_says_so,
     it_climbs_while_more_brings_more,
     a_reload_turns_it_on_and_off,
+    a_restart_does_not_begin_from_the_bottom,
 }
 
 async fn scene(engine: Engine, sections: &str) -> (Server, Guard) {
@@ -99,4 +100,22 @@ async fn a_reload_turns_it_on_and_off(engine: Engine) {
     guard.reload(&text.replace("\"observe\"", "\"off\"")).unwrap();
     assert_eq!(second.hear().await.unwrap().as_deref(), Some("1"), "off lets it go");
     assert!(guard.json("/api/v1/status").await.unwrap()["limit"].is_null());
+}
+
+async fn a_restart_does_not_begin_from_the_bottom(engine: Engine) {
+    let folder = Scratch::new().unwrap();
+    let file = folder.path().join("limit.json");
+    let sections =
+        |start: u32| format!("[limit]\nmode = \"enforce\"\nstart = {start}\nmemory = {file:?}");
+    let (server, mut guard) = scene(engine, &sections(20)).await;
+    guard.drain(SOON).unwrap();
+    let setup = Setup { connections: 24, ..Setup::with(sections(2)) };
+    let again = Guard::start(&server, &setup).await.unwrap();
+    // Seven tenths, and an untested limit falls by a hundredth each second.
+    let limit = status(&again, "/limit/limit").await;
+    assert!((10..=14).contains(&limit), "{limit}: {}", again.log());
+    std::fs::write(&file, "{}").unwrap();
+    let afresh = Guard::start(&server, &setup).await.unwrap();
+    assert_eq!(status(&afresh, "/limit/limit").await, 2);
+    assert!(afresh.log().contains("not what a guard wrote"), "{}", afresh.log());
 }

@@ -118,6 +118,18 @@ impl Gate {
         self.core.lock().admission.limit().map(Limit::report)
     }
 
+    /// What that limit has learned; none where it is off.
+    pub fn memory(&self) -> Option<limit::Memory> {
+        self.core.lock().admission.limit().map(Limit::memory)
+    }
+
+    /// Begins that limit with what an earlier run has learned, if it is on.
+    pub fn remember(&self, memory: limit::Memory) {
+        let now = Instant::now();
+        self.with(now, |admission| admission.remember(now, memory));
+        self.waiting.notify_one();
+    }
+
     /// Admits nothing new until [`Self::release`], or the hold's end.
     pub fn hold(&self, now: Instant, hold: Hold) {
         self.with(now, |admission| admission.hold(hold));

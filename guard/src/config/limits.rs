@@ -1,6 +1,7 @@
 //! Limits of the whole guard, of a database and of a class.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -57,11 +58,14 @@ pub struct Limit {
     pub start: NonZeroU32,
     /// It never goes above this. Absent: `upstream.connections`.
     pub max: Option<NonZeroU32>,
+    /// A file in which it is kept what was learned, so that the next start does not begin from the bottom: with
+    /// seven tenths of it, within a day and for the same database. Absent: nothing is kept.
+    pub memory: Option<PathBuf>,
 }
 
 impl Default for Limit {
     fn default() -> Self {
-        Self { mode: off(), start: LIMIT_START, max: None }
+        Self { mode: off(), start: LIMIT_START, max: None, memory: None }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     gate::Gate,
     herd::Handshakes,
     listener::Listener,
+    memory::MemoryFile,
     metrics::Metrics,
     notify::{Condition, Notifier},
     observer::{Observer, Sight},
@@ -42,6 +43,7 @@ pub(super) struct Assembly<E: Engine> {
     metrics: Option<TcpListener>,
     operator: Arc<Operator<E>>,
     observer: Option<Observer<E::Courier>>,
+    memory: Option<Arc<MemoryFile>>,
     drain: Arc<Notify>,
     drain_timeout: Duration,
     notifier: Arc<Notifier>,
@@ -81,6 +83,12 @@ impl<E: Engine> Assembly<E> {
             metrics: Arc::clone(&metrics),
         });
         let shared = share(config, upstream, parts.engine, metrics);
+        let memory = config.limit.memory.clone();
+        let memory =
+            memory.map(|path| Arc::new(MemoryFile::new(path, Arc::clone(&parts.identity))));
+        if let Some(memory) = &memory {
+            memory.recall(&shared.gate);
+        }
         let observer = config.observe.enabled.then(|| Observer {
             courier: parts.courier,
             identity: parts.identity,
@@ -101,6 +109,7 @@ impl<E: Engine> Assembly<E> {
             metrics,
             operator: Arc::new(operator),
             observer,
+            memory,
             drain,
             drain_timeout: config.guard.drain_timeout,
             notifier,
@@ -141,6 +150,9 @@ impl<E: Engine> Assembly<E> {
         if let Some(observer) = self.observer {
             tasks.spawn(observer.run());
         }
+        if let Some(memory) = &self.memory {
+            tasks.spawn(Arc::clone(memory).run(Arc::clone(&self.shared.gate)));
+        }
         let operations: Arc<dyn Operations> = Arc::clone(&self.operator) as _;
         tasks.spawn(serve(self.admin, admin::router(Arc::clone(&operations))));
         if let Some(listener) = self.metrics {
@@ -156,6 +168,9 @@ impl<E: Engine> Assembly<E> {
         self.notifier.tell(Condition::Stopping);
         info!(timeout = ?self.drain_timeout, "draining");
         listening.shutdown().await;
+        if let Some(memory) = &self.memory {
+            memory.keep(&self.shared.gate).await;
+        }
         drain(&self.shared, self.drain_timeout).await;
         tasks.shutdown().await;
     }
