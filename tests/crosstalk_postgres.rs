@@ -375,7 +375,11 @@ async fn check_permits(guard: &Guard, probe: &PostgresProbe) {
     let open = pg_open(probe, &APP).await;
     let (_, after) = usage().await;
     let permits = in_flight + (after - before);
-    assert!(u64::from(open.transactions) <= permits, "{open:?}, and {permits} permits");
+    if u64::from(open.transactions) > permits {
+        let sql = "SELECT pid, state, query FROM pg_stat_activity WHERE usename = 'app'";
+        let shown = probe.client().simple_query(sql).await;
+        panic!("{open:?}, and {permits} permits; now {shown:#?}");
+    }
     assert!(open.transactions <= POOL, "{open:?}, and the pool has {POOL} connections");
 }
 
@@ -428,6 +432,9 @@ async fn answers_are_never_anothers() {
         let dice = fastrand::Rng::with_seed(seed.wrapping_mul(1000) + number);
         askers.spawn(Asker { shared: Arc::clone(&shared), dice }.run());
     }
+    let is_served = async || (shared.answers.load(Ordering::Relaxed) > 0).then_some(());
+    // What the guard learns with its first connection, to greet clients by, is no transaction of theirs.
+    eventually("the first is served", Duration::from_secs(20), is_served).await;
     let duration = seconds(20);
     soak(&server, &guard, duration / 3).await;
     let memory = memory_kib(guard.id());
