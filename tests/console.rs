@@ -191,6 +191,27 @@ async fn who_waits_is_shown_and_killed() {
 }
 
 #[tokio::test]
+async fn who_is_killed_in_a_statement_leaves_no_lock_behind() {
+    let Some((server, guard)) = world().await else { return };
+    let client = connect(&OTHER.config(guard.addr())).await.unwrap();
+    let sql = "SELECT pg_advisory_lock(7), pg_sleep(60)";
+    let runs = tokio::spawn(async move { client.simple_query(sql).await.map(drop) });
+    let probe = server.postgres_probe().await.unwrap();
+    let count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    let are_held = async |held: i64| {
+        let row = probe.client().query_one(count, &[]).await.unwrap();
+        (row.get::<_, i64>(0) == held).then_some(())
+    };
+    eventually("the lock is taken", PATIENCE, async || are_held(1).await).await;
+    let driver = console(&guard, APP).await;
+    let clients = rows(&driver, "SHOW CLIENTS").await;
+    let id = cell(&clients, ("user", "other"), "id").unwrap();
+    driver.simple_query(&format!("KILL {id}")).await.unwrap();
+    runs.await.unwrap().unwrap_err();
+    eventually("the lock is free", PATIENCE, async || are_held(0).await).await;
+}
+
+#[tokio::test]
 async fn only_those_on_the_lists_are_let_in_and_lookers_only_look() {
     let Some((server, guard)) = world().await else { return };
     let looker = console(&guard, OTHER).await;

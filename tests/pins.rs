@@ -11,6 +11,8 @@ const SOON: Duration = Duration::from_secs(5);
 on_both_engines! {
     each_cause_pins_and_its_end_unpins,
     a_pinned_client_that_leaves_gives_its_connection_back_clean,
+    an_id_that_a_client_asked_for_is_never_anothers,
+    a_lock_of_a_statement_that_failed_is_not_left_behind,
 }
 
 async fn scene(engine: Engine) -> (Server, Guard) {
@@ -145,6 +147,111 @@ async fn a_pinned_client_that_leaves_gives_its_connection_back_clean(engine: Eng
         assert_eq!(reasons(&guard).await, [""; 0]);
     }
     assert!(open_on(&server, &APP).await.connections <= 3);
+}
+
+/// How a client learns the server's id of its connection.
+fn ways_to_learn_the_id(engine: Engine) -> &'static [&'static [&'static str]] {
+    match engine {
+        Engine::Postgres | Engine::Postgres18 => &[
+            &["SELECT pg_backend_pid()"],
+            &["SELECT 1; SELECT pg_backend_pid(); SELECT 1 / 0"],
+            &["SELECT pg_backend_pid()::text::date"],
+            &["PREPARE p AS SELECT pg_backend_pid()", "EXECUTE p", "DEALLOCATE p"],
+            &["BEGIN", "SELECT pg_backend_pid()", "SELECT 1 / 0", "ROLLBACK"],
+        ],
+        _ => &[
+            &["SELECT CONNECTION_ID()"],
+            &["SELECT @@pseudo_thread_id"],
+            &["SELECT EXTRACTVALUE('<a/>', CONCAT('~', CONNECTION_ID()))"],
+            &["PREPARE p FROM 'SELECT CONNECTION_ID()'", "EXECUTE p", "DEALLOCATE PREPARE p"],
+            &["BEGIN", "SELECT CONNECTION_ID()", "SELECT missing", "ROLLBACK"],
+        ],
+    }
+}
+
+/// The server's ids of the connections that serve clients.
+async fn ids(server: &Server) -> Vec<u64> {
+    let threads = threads(server).await.into_iter();
+    threads.filter(|thread| thread.user == APP.name).map(|thread| thread.id).collect()
+}
+
+/// Whoever has kept it may still KILL by it: that must hit nobody else.
+async fn an_id_that_a_client_asked_for_is_never_anothers(engine: Engine) {
+    let server = Server::start(engine).await.unwrap();
+    let setup = Setup { connections: 1, ..Setup::default() };
+    let guard = Guard::start(&server, &setup).await.unwrap();
+    for way in ways_to_learn_the_id(engine) {
+        let mut client = Caller::login(engine, guard.addr(), &APP).await.unwrap();
+        for sql in *way {
+            _ = client.ask(sql).await;
+        }
+        client.done("SELECT 1").await;
+        let known = ids(&server).await;
+        assert_eq!(known.len(), 1, "{way:?}");
+        has_reasons(engine, &guard, &["connection_id"], &format!("after {way:?}")).await;
+        drop(client);
+        let mut other = Caller::login(engine, guard.addr(), &APP).await.unwrap();
+        other.done("SELECT 1").await;
+        eventually("the connection is gone", SOON, async || {
+            (!ids(&server).await.contains(&known[0])).then_some(())
+        })
+        .await;
+    }
+}
+
+/// As above, where the question is not the first statement that a client sends in one go.
+#[tokio::test]
+async fn an_id_asked_for_further_on_in_a_pipeline_is_never_anothers() {
+    let (server, guard) = scene(Engine::Postgres).await;
+    let mut client = PgClient::login(guard.addr(), &APP).await.unwrap();
+    let sent = client.send(|out| {
+        put_unsynced(out, "SELECT 1", &[]);
+        put_series(out, "SELECT pg_backend_pid()", &[]);
+    });
+    sent.await.unwrap();
+    client.reply().await.unwrap();
+    has_reasons(Engine::Postgres, &guard, &["connection_id"], "after the pipeline").await;
+    let known = ids(&server).await;
+    drop(client);
+    eventually("the connection is gone", SOON, async || {
+        ids(&server).await.iter().all(|id| !known.contains(id)).then_some(())
+    })
+    .await;
+}
+
+/// Its error takes back no lock of the session's.
+async fn a_lock_of_a_statement_that_failed_is_not_left_behind(engine: Engine) {
+    let (server, guard) = scene(engine).await;
+    let (lock, is_free) = if engine.is_postgres() {
+        ("SELECT pg_advisory_lock(7), 1 / (random() * 0)::int", "SELECT pg_try_advisory_lock(7)")
+    } else {
+        let lock = "SELECT GET_LOCK('l', 0), 9223372036854775807 + CAST(1 + RAND() * 0 AS SIGNED)";
+        (lock, "SELECT GET_LOCK('l', 0)")
+    };
+    let mut client = Caller::login(engine, guard.addr(), &APP).await.unwrap();
+    client.refused(lock).await;
+    has_reasons(engine, &guard, &["named_lock"], "after the error").await;
+    let mut direct = Caller::login(engine, server.addr(), &APP).await.unwrap();
+    let is_taken = direct.done(is_free).await;
+    assert!(matches!(is_taken.as_deref(), Some("f" | "0")), "{is_taken:?}");
+    drop(client);
+    eventually("the lock is free", SOON, async || {
+        matches!(direct.done(is_free).await.as_deref(), Some("t" | "1")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reset_leaves_a_connection_behind_whose_id_is_known() {
+    let (_server, guard) = scene(Engine::MariaDb).await;
+    let mut client = Client::login(guard.addr(), &APP).await.unwrap();
+    let known = done(&mut client, "SELECT CONNECTION_ID()").await.value();
+    assert!(client.command(&[0x1F]).await.unwrap().failure().is_none());
+    assert_eq!(reasons(&guard).await, [""; 0]);
+    assert_ne!(done(&mut client, "SELECT CONNECTION_ID()").await.value(), known);
+    let known = done(&mut client, "SELECT CONNECTION_ID()").await.value();
+    client.change_user(&Login::new(&APP)).await.unwrap();
+    assert_ne!(done(&mut client, "SELECT CONNECTION_ID()").await.value(), known);
 }
 
 /// SQL in a value may do anything: LOCK TABLES can be executed at once, and no tracker tells of it.

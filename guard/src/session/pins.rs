@@ -39,8 +39,9 @@ pub enum Pin {
     Variable,
     /// A role was taken with `SET ROLE`.
     Role,
-    /// The client asked for `CONNECTION_ID()`: it means to `KILL` that thread, or to find it in
-    /// the process list, so the thread stays its own. It ends with a reset.
+    /// The client asked for `CONNECTION_ID()`, or `pg_backend_pid()`: it means to `KILL` that thread,
+    /// or to find it in the process list, so the thread stays its own. It ends with a reset, and the
+    /// thread with it.
     ConnectionId,
     /// The server reported a change of session state that no statement explains.
     Unknown,

@@ -36,7 +36,7 @@ use super::{
     state::Transaction,
     task::Task,
 };
-use crate::session::cause_of;
+use crate::session::{cause_of, pins::Pin};
 use crate::{
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     mysql::{
@@ -144,6 +144,7 @@ impl Session {
             Cause::Killed if self.entry.card.is_ended() => Err(End::Killed),
             Cause::Limit(deadline) if reply.error.is_some_and(is_interruption) => {
                 self.count(task.class, StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit);
+                self.note_pins(&task, &reply, Instant::now());
                 self.abort(&deadline).await
             }
             // It ended by itself before the kill came, or another client killed it: as it is.
@@ -392,7 +393,8 @@ impl Session {
             return;
         }
         if let Some(lease) = self.lease.take() {
-            lease.give_back();
+            // A KILL by an id that a client was told must not hit another's statement.
+            if self.pins.has(Pin::ConnectionId) { drop(lease.detach()) } else { lease.give_back() }
         }
         self.pins.clear();
         self.look_back.forget();

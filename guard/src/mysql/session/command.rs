@@ -9,7 +9,7 @@ use policy::{
     class::{ClassId, Mode},
     refusal::Refusal,
     rule::Facts,
-    sql::{Dynamic, Effects, Kind, Scratch, Shape},
+    sql::{Dialect, Dynamic, Effects, Kind, Scratch, Shape},
 };
 use wire::mysql::{
     Capabilities,
@@ -25,7 +25,7 @@ use super::{
     pins::Pin,
     refuse,
     settings::Settings,
-    task::{Execution, Task},
+    task::{Carried, Execution, Task},
     view::View,
 };
 use crate::mysql::chosen::is_forgotten_by_reset;
@@ -131,19 +131,25 @@ impl Session {
         let switch = self.shared.switched_off(self.now, &policy, &facts, class);
         let subject = subject_of(&shape, text.sql, &self.scratch);
         drop(policy);
-        let hides_effects = shape.effects.contains(Effects::DYNAMIC)
-            && match shape.dynamic(text.sql, &self.scratch) {
-                Dynamic::Nothing => false,
-                Dynamic::Hidden => true,
-                Dynamic::Text(inner) => {
-                    let inner =
-                        self.shared.statements.judge(inner, dialect, &mut Scratch::default());
-                    !leaves_nothing(&inner)
-                }
-            };
+        let carried = self.carried(&shape, text.sql, dialect);
         let plain = Task::plain(Command::Query, first, shape);
-        let task = Task { class, switch, subject, hides_effects, ..plain };
+        let task = Task { class, switch, subject, carried, ..plain };
         self.statement(task).await
+    }
+
+    /// What SQL does that a statement carries as a value.
+    fn carried(&self, shape: &Shape, sql: &[u8], dialect: Dialect) -> Carried {
+        if !shape.effects.contains(Effects::DYNAMIC) {
+            return Carried::Nothing;
+        }
+        match shape.dynamic(sql, &self.scratch) {
+            Dynamic::Nothing => Carried::Nothing,
+            Dynamic::Hidden => Carried::Hidden,
+            Dynamic::Text(inner) => {
+                let statements = &self.shared.statements;
+                Carried::Text(statements.judge(inner, dialect, &mut Scratch::default()))
+            }
+        }
     }
 
     async fn prepare(&mut self, first: First) -> Result<(), End> {
@@ -382,11 +388,6 @@ impl Session {
         let schema = self.settings.schema.as_deref().unwrap_or_default();
         std::str::from_utf8(schema).unwrap_or_default()
     }
-}
-
-/// Whether a statement surely leaves nothing behind in its session that no tracker tells.
-fn leaves_nothing(shape: &Shape) -> bool {
-    shape.kind.touches_data_alone() && shape.effects.without(Effects::USER_VARIABLE).is_empty()
 }
 
 /// The literal name a statement is about, kept only where pins need it.

@@ -183,6 +183,17 @@ impl Session {
         Ok(())
     }
 
+    /// Notes that the client is told the server's id of its connection. Before it is asked: an error
+    /// may tell it as well.
+    pub(super) fn note_told_id(&mut self, task: &Task) {
+        if task.tells_id() && !self.pins.has(Pin::ConnectionId) {
+            let before = self.pins.clone();
+            self.pins.add(Pin::ConnectionId);
+            let text: Arc<str> = Arc::from(&*task.shape.text);
+            self.show_pins(&before, task.class, self.now, Some(&text));
+        }
+    }
+
     fn note_prepared(&mut self, task: &Task, reply: &Reply) {
         let Execution::Prepare { sql, .. } = &task.execution else { return };
         let id = self.statements.resolve(prepared::LAST_PREPARED);
@@ -207,7 +218,8 @@ impl Session {
         }
     }
 
-    fn note_pins(&mut self, task: &Task, reply: &Reply, now: Instant) {
+    /// Notes what ties the session to its connection behind a statement.
+    pub(super) fn note_pins(&mut self, task: &Task, reply: &Reply, now: Instant) {
         let before = self.pins.clone();
         // What reads nothing leaves the choice for the next transaction standing; so a few kinds
         // that surely were that transaction, or ended it, are all that count.
@@ -223,7 +235,7 @@ impl Session {
             );
         let has_untold = self.lease.as_ref().is_some_and(|lease| lease.untold_of.is_some());
         effect::apply(&mut self.pins, &task.shape, task.subject.as_deref(), reply, has_untold);
-        if task.hides_effects && reply.error.is_none() {
+        if !task.carried.leaves_nothing() && reply.error.is_none() {
             self.pins.add(Pin::Unknown);
         }
         if let Execution::Prepare { shape: Some(shape), .. } = &task.execution

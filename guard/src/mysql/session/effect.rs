@@ -22,7 +22,7 @@ pub fn apply(
     has_untold: bool,
 ) {
     if reply.error.is_some() {
-        apply_failed(pins, shape, reply);
+        apply_failed(pins, shape, subject, reply);
         return;
     }
     let effects = shape.effects;
@@ -37,8 +37,12 @@ pub fn apply(
 }
 
 /// Applies a text that failed. Of several statements some were carried out before: what they changed
-/// was told, but for what only their text tells.
-fn apply_failed(pins: &mut Pins, shape: &Shape, reply: &Reply) {
+/// was told, but for what only their text tells. Also one that fails alone keeps the locks that it
+/// took before.
+fn apply_failed(pins: &mut Pins, shape: &Shape, subject: Option<&[u8]>, reply: &Reply) {
+    if shape.effects.contains(Effects::GET_LOCK) {
+        pins.add_instance(Pin::NamedLock, subject);
+    }
     let ran_some = shape.effects.contains(Effects::MULTI) && reply.status.is_some();
     if reply.has_changed || ran_some && shape.effects.intersects(TOLD_BY_TEXT) {
         pins.add(Pin::Unknown);
@@ -50,7 +54,6 @@ fn apply_failed(pins: &mut Pins, shape: &Shape, reply: &Reply) {
 
 /// What no tracker tells.
 const TOLD_BY_TEXT: Effects = Effects::GET_LOCK
-    .or(Effects::CONNECTION_ID)
     .or(Effects::NEXT_TRANSACTION)
     .or(Effects::HOLDS)
     .or(Effects::FOR_STATEMENT)
@@ -81,9 +84,6 @@ fn apply_effects(pins: &mut Pins, effects: Effects, subject: Option<&[u8]>) {
     }
     if effects.contains(Effects::RELEASE_ALL_LOCKS) {
         pins.remove(Pin::NamedLock);
-    }
-    if effects.contains(Effects::CONNECTION_ID) {
-        pins.add(Pin::ConnectionId);
     }
     if effects.contains(Effects::NEXT_TRANSACTION) {
         pins.add(Pin::NextTransaction);

@@ -156,6 +156,7 @@ impl Session {
         let sent = self.now;
         let was_in_transaction = self.is_in_transaction();
         let deadline = self.deadline(&task, sent);
+        self.note_told_id(&task);
         let prepare_as = match self.send(&task, deadline).await? {
             Sent::Yes { prepare_as } => prepare_as,
             // Nothing is told about a command that has no reply; what follows it will fail.

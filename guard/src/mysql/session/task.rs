@@ -26,8 +26,8 @@ pub struct Task {
     pub switch: Option<Box<(Mode, Refusal)>>,
     /// The literal name it is about.
     pub subject: Option<Box<[u8]>>,
-    /// It runs or prepares SQL that cannot be read, or that does more than reading and writing.
-    pub hides_effects: bool,
+    /// SQL that it carries as a value.
+    pub carried: Carried,
     /// What it has to do with prepared statements.
     pub execution: Execution,
 }
@@ -55,6 +55,32 @@ pub enum Execution {
     },
 }
 
+/// SQL that a statement carries as a value, and runs or prepares.
+#[derive(Debug)]
+pub enum Carried {
+    /// None.
+    Nothing,
+    /// It cannot be read.
+    Hidden,
+    /// It does this.
+    Text(Arc<Shape>),
+}
+
+impl Carried {
+    /// Whether it surely leaves nothing behind in its session that no tracker tells, and that is not
+    /// known otherwise ([`Task::tells_id`]).
+    pub fn leaves_nothing(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Hidden => false,
+            Self::Text(shape) => {
+                let known = Effects::USER_VARIABLE | Effects::CONNECTION_ID;
+                shape.kind.touches_data_alone() && shape.effects.without(known).is_empty()
+            }
+        }
+    }
+}
+
 impl Task {
     /// A command that has nothing to do with prepared statements, in the default class.
     pub fn plain(command: Command, first: First, shape: Arc<Shape>) -> Self {
@@ -65,7 +91,7 @@ impl Task {
             class: ClassId::DEFAULT,
             switch: None,
             subject: None,
-            hides_effects: false,
+            carried: Carried::Nothing,
             execution: Execution::Direct,
         }
     }
@@ -73,6 +99,12 @@ impl Task {
     /// Whether it executes a prepared statement and leaves the rows in a cursor.
     pub fn opens_cursor(&self) -> bool {
         matches!(self.execution, Execution::Prepared { opens_cursor: true, .. })
+    }
+
+    /// Whether it tells the client the server's id of its connection.
+    pub fn tells_id(&self) -> bool {
+        let asks = |shape: &Shape| shape.effects.contains(Effects::CONNECTION_ID);
+        asks(&self.shape) || matches!(&self.carried, Carried::Text(shape) if asks(shape))
     }
 
     /// Whether it ends a transaction and does nothing else. MySQL refuses to do that with a cursor.

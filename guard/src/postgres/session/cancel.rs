@@ -37,7 +37,7 @@ use crate::{
         client::{ClientError, Message},
         handover, refuse,
     },
-    session::cause_of,
+    session::{cause_of, pins::Pin},
     upstream::{
         control::{Ask, ControlError, Told},
         reclaim::reclaim,
@@ -105,9 +105,10 @@ impl Session {
         let metrics = self.shared.metrics.class(task.class);
         metrics.cancels.of(self.label(&cause)).increment(1);
         metrics.cancel_time.record(began.elapsed());
+        // A statement that is stopped may have taken a lock before.
+        self.take_over(&task, &open.unit);
         match cause {
             Cause::ClientGone => {
-                self.take_over(&open.unit);
                 self.count(
                     task.class,
                     StatementOutcome::ClientGone,
@@ -118,7 +119,6 @@ impl Session {
             Cause::Killed if self.entry.card.is_ended() => Err(End::Killed),
             Cause::Limit(_) if open.unit.error == Some(*b"57014") => {
                 self.count(task.class, StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit);
-                self.take_over(&open.unit);
                 self.abort(&task, &open.unit).await
             }
             // It ended by itself before the cancel came, or its client cancelled it: as it is.
@@ -396,7 +396,8 @@ impl Session {
             return self.reclaim_lease();
         }
         if let Some(lease) = self.lease.take() {
-            lease.give_back();
+            // What is sent to a process that a client was told of must not hit another's statement.
+            if self.pins.has(Pin::ConnectionId) { drop(lease.detach()) } else { lease.give_back() }
         }
         self.pins.clear();
         self.pinned = None;

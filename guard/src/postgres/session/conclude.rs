@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use policy::{admission::Outcome, class::TimeLimits, deadline::Since, sql::Shape};
+use policy::{
+    admission::Outcome,
+    class::TimeLimits,
+    deadline::Since,
+    sql::{Effects, Shape},
+};
 
 use super::{End, Lost, Session, Transaction, outcome_of, relay::Unit, unit::Task};
 use crate::{
@@ -30,7 +35,7 @@ impl Session {
         self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
-        self.take_over(unit);
+        self.take_over(task, unit);
         self.outcome = outcome_of(unit.error);
         if self.is_in_transaction() {
             if self.transaction.since().is_none() {
@@ -59,7 +64,16 @@ impl Session {
     }
 
     /// Notes what a unit may have left, also one that was cancelled.
-    pub(super) fn take_over(&mut self, unit: &Unit) {
+    pub(super) fn take_over(&mut self, task: &Task, unit: &Unit) {
+        let before = self.pins.clone();
+        if unit.effects.contains(Effects::LAST_INSERT_ID) {
+            self.pins.add(Pin::Sequence);
+        }
+        // Its client means to find that backend, or to end it.
+        if unit.effects.contains(Effects::CONNECTION_ID) {
+            self.pins.add(Pin::ConnectionId);
+        }
+        self.show_pins(&before, Some(&task.shape));
         self.suspicion = self.suspicion.and(unit.suspicion);
         if unit.error.is_some() || unit.rolled_back {
             self.forget_brought();

@@ -308,6 +308,7 @@ impl Relay<'_> {
 
     /// What a statement may do to its session is suspected until the server is asked.
     fn suspect(&mut self, shape: &Shape) {
+        self.unit.effects |= shape.effects;
         self.unit.suspicion = self.unit.suspicion.and(Suspicion::of(shape, self.pins));
     }
 

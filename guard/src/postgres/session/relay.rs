@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use policy::sql::{Scratch, Shape};
+use policy::sql::{Effects, Scratch, Shape};
 use wire::postgres::{
     backend::{CommandTag, Fields, Kind, TransactionStatus, put_bare},
     frame::{HEADER_LEN, write_message},
@@ -59,6 +59,8 @@ pub(super) struct Unit {
     pub is_extended: bool,
     /// Bytes of the client's message that is being passed on which were not yet taken.
     pub passing: usize,
+    /// What all its statements do together.
+    pub effects: Effects,
     /// What it may have left in the server's session.
     pub suspicion: Suspicion,
     /// Names of parameters that the server does not list, as it has set them.

@@ -29,10 +29,7 @@ use crate::{
         handover::{HandoverError, hand_over},
         refuse::{self, Error},
     },
-    session::{
-        pins::Pin,
-        turn::{Turn, take_turn},
-    },
+    session::turn::{Turn, take_turn},
     shared::{observed_times, times},
 };
 
@@ -316,13 +313,6 @@ impl Session {
         let sent = self.now;
         let deadline = self.deadline(&task, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
-        if task.shape.effects.contains(Effects::LAST_INSERT_ID) {
-            self.pins.add(Pin::Sequence);
-        }
-        // It means to find that backend, or to end it.
-        if task.shape.effects.contains(Effects::CONNECTION_ID) {
-            self.pins.add(Pin::ConnectionId);
-        }
         self.statements.undo.clear();
         let mut unit = Unit::default();
         let mut relay = Relay {
