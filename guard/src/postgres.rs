@@ -10,6 +10,7 @@
 //! | `welcome` | what a fresh session is like: asked once for each way to log in |
 //! | `session`, `client` | one client, from login to disconnect |
 //! | `statements`, `settings`, `holdings` | what of a session can move, and what ties it down |
+//! | `sequences` | what was drawn on a connection, and who may be told |
 //! | `listeners` | connections by which many clients listen together |
 //! | `replication` | a client that replicates, and its connection |
 //! | `console` | the database `tidegate`: the guard itself, for operators |
@@ -36,6 +37,7 @@ pub mod lookup;
 pub mod nets;
 pub mod refuse;
 mod replication;
+pub mod sequences;
 pub mod session;
 pub mod settings;
 pub mod statements;

@@ -23,6 +23,7 @@ use wire::{
 
 use super::{
     connect::{Connected, Parameter, ServerError},
+    sequences::Draws,
     settings::Settings,
     statements::ServerStatements,
 };
@@ -95,6 +96,8 @@ pub struct Connection {
     /// Whether code that nobody has read may have set a parameter of its own, with a dot in its name,
     /// which the server lists nowhere.
     pub may_hide: bool,
+    /// Whose draws from sequences it knows.
+    pub draws: Draws,
     /// Notifications that came while the guard asked for itself.
     pub notifications: BytesMut,
 }
@@ -116,6 +119,7 @@ impl Connection {
             statements: ServerStatements::default(),
             last_used_by: 0,
             may_hide: false,
+            draws: Draws::Own,
             notifications: BytesMut::new(),
         }
     }

@@ -4,13 +4,14 @@
 //! is sent. Otherwise the difference is set, and answered, before the session's own statement goes
 //! out: it must not run under another's `search_path` because the step before it failed.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::{
     connect::ServerError,
     connection::{Connection, Lost},
+    sequences::{self, Draws},
     settings::Settings,
 };
 
@@ -26,46 +27,75 @@ pub enum HandoverError {
     Refused(ServerError),
 }
 
-/// Makes `connection` what the session expects. Sends nothing when it is already.
+/// What a session expects of the connection that it takes.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    /// Which session it is; 0 for the guard itself.
+    pub session: u64,
+    /// What it is set to.
+    pub settings: &'a Arc<Settings>,
+    /// The class's `lock_timeout`, in milliseconds; a session that has set its own keeps that.
+    pub lock_timeout: Option<u64>,
+    /// Whether it may ask what was drawn from sequences.
+    pub asks_draws: bool,
+}
+
+/// Makes `connection` what the session expects. Sends nothing when it is already. No transaction is
+/// open on it.
 ///
-/// What another than this session may have set without the server telling of it, goes.
-///
-/// `lock_timeout` is the class's, in milliseconds; a session that has set its own keeps that.
+/// What another than this session may have set without the server telling of it, goes; so does what
+/// another has drawn, where that may be asked for.
 ///
 /// # Errors
 /// [`HandoverError`]. Not cancel-safe: drop the connection then.
 pub async fn hand_over(
     connection: &mut Connection,
-    session: u64,
-    settings: &Arc<Settings>,
-    lock_timeout: Option<u64>,
+    incoming: Incoming<'_>,
 ) -> Result<(), HandoverError> {
+    let Incoming { session, settings, lock_timeout, asks_draws } = incoming;
+    if ![0, session].contains(&connection.last_used_by) {
+        connection.draws = Draws::Others;
+    }
+    let forgets = asks_draws && connection.draws == Draws::Others;
     let lock_timeout = lock_timeout.filter(|_| settings.get("lock_timeout").is_none());
     let is_same = Arc::ptr_eq(&connection.settings, settings) || connection.settings == *settings;
     let may_hide = connection.may_hide && connection.last_used_by != session;
-    if is_same && !may_hide && connection.lock_timeout == lock_timeout {
+    if is_same && !may_hide && !forgets && connection.lock_timeout == lock_timeout {
         return Ok(());
     }
     let mut sql = settings.change_from(&connection.settings, may_hide).unwrap_or_default();
     let resets_all = sql.starts_with("RESET ALL");
+    if forgets {
+        append(&mut sql, sequences::FORGET);
+    }
     let in_force = connection.lock_timeout.filter(|_| !resets_all);
     if in_force != lock_timeout {
-        let separator = if sql.is_empty() || sql.ends_with(';') { "" } else { ";" };
-        let _infallible = match lock_timeout {
-            Some(ms) => write!(sql, "{separator}SET lock_timeout={ms}"),
-            None if settings.get("lock_timeout").is_some() => Ok(()),
-            None => write!(sql, "{separator}RESET lock_timeout"),
-        };
+        match lock_timeout {
+            Some(ms) => append(&mut sql, &format!("SET lock_timeout={ms}")),
+            None if settings.get("lock_timeout").is_some() => {}
+            None => append(&mut sql, "RESET lock_timeout"),
+        }
     }
     if !sql.is_empty()
         && let Err(refused) = connection.query(sql.as_bytes()).await?
     {
         return Err(HandoverError::Refused(refused));
     }
+    if forgets {
+        connection.draws = Draws::Own;
+    }
     connection.may_hide &= !resets_all;
     connection.lock_timeout = lock_timeout;
     connection.settings = Arc::clone(settings);
     Ok(())
+}
+
+/// Appends one more statement.
+fn append(sql: &mut String, statement: &str) {
+    if !sql.is_empty() && !sql.ends_with(';') {
+        sql.push(';');
+    }
+    sql.push_str(statement);
 }
 
 /// Ends all that a session had, whatever it was.
@@ -84,6 +114,7 @@ pub async fn reset(connection: &mut Connection) -> Result<(), HandoverError> {
     connection.settings = Arc::default();
     connection.lock_timeout = None;
     connection.may_hide = false;
+    connection.draws = Draws::Own;
     connection.statements.clear();
     connection.notifications.clear();
     Ok(())

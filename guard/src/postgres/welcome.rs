@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use super::{
     LeaseError, Pool,
     connect::{ConnectError, Parameter, ServerError},
-    handover::{HandoverError, hand_over},
+    handover::{HandoverError, Incoming, hand_over},
     holdings::{self, Suspicion},
     settings::{self, Settings},
 };
@@ -41,6 +41,8 @@ pub struct Memory {
     welcomes: Mutex<HashMap<Vec<Parameter>, Kept>>,
     /// What the server reports to fresh connections.
     pub reports: Arc<Reports>,
+    /// Whether a session was seen to ask what was drawn from sequences.
+    pub asks_draws: AtomicBool,
 }
 
 /// What was found out once.
@@ -142,7 +144,9 @@ impl Pool {
             }
         };
         let before = lease.reported.clone();
-        match hand_over(&mut lease, 0, &Arc::new(wanted), None).await {
+        let settings = &Arc::new(wanted);
+        let incoming = Incoming { session: 0, settings, lock_timeout: None, asks_draws: false };
+        match hand_over(&mut lease, incoming).await {
             Ok(()) => {}
             Err(HandoverError::Refused(error)) => {
                 lease.give_back();

@@ -1,6 +1,9 @@
 //! What a unit has left behind, and giving back what it used.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use policy::{
     admission::Outcome,
@@ -67,6 +70,7 @@ impl Session {
     pub(super) fn take_over(&mut self, task: &Task, unit: &Unit) {
         let before = self.pins.clone();
         if unit.effects.contains(Effects::LAST_INSERT_ID) {
+            self.pool.memory.asks_draws.store(true, Ordering::Relaxed);
             self.pins.add(Pin::Sequence);
         }
         // Its client means to find that backend, or to end it.

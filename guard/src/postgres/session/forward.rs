@@ -24,6 +24,7 @@ use crate::postgres::{
     connection::Lost,
     holdings::Suspicion,
     refuse,
+    sequences::{Draws, may_draw},
     statements::{ClientStatements, Statement, Undo, Unnamed},
 };
 
@@ -309,6 +310,9 @@ impl Relay<'_> {
     /// What a statement may do to its session is suspected until the server is asked.
     fn suspect(&mut self, shape: &Shape) {
         self.unit.effects |= shape.effects;
+        if self.connection.draws == Draws::Others && may_draw(shape) {
+            self.connection.draws = Draws::Mixed;
+        }
         self.unit.suspicion = self.unit.suspicion.and(Suspicion::of(shape, self.pins));
     }
 

@@ -1,6 +1,9 @@
 //! The path of one unit: gate, lease, database, client, settle.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use policy::{
     admission::{About, Arrival},
@@ -17,7 +20,7 @@ use wire::postgres::{
 };
 
 use super::{
-    End, Series, Session, Transaction,
+    End, Lease, Series, Session, Transaction,
     answer::take_name,
     cancel::Open,
     relay::{Relay, Stop, Unit},
@@ -26,8 +29,9 @@ use crate::{
     postgres::{
         client::Message,
         connection::Lost,
-        handover::{HandoverError, hand_over},
+        handover::{HandoverError, Incoming, hand_over},
         refuse::{self, Error},
+        sequences::{self, Draws, may_draw},
     },
     session::turn::{Turn, take_turn},
     shared::{observed_times, times},
@@ -222,11 +226,19 @@ impl Session {
                     }
                 },
             };
+            let asks_draws = self.asks_draws(task);
             if is_bound && lease.is_in_transaction() {
+                let forgotten = forget_draws(&mut lease, task).await;
                 self.lease = Some(lease);
+                if let Err(lost) = forgotten {
+                    self.lose(Some(task.first), &lost).await?;
+                    return Err(End::UpstreamLost);
+                }
                 return Ok(true);
             }
-            match hand_over(&mut lease, self.identity(), &self.settings, lock_timeout).await {
+            let (session, settings) = (self.identity(), &self.settings);
+            let incoming = Incoming { session, settings, lock_timeout, asks_draws };
+            match hand_over(&mut lease, incoming).await {
                 Ok(()) if self.needs_its_own(task, lease.last_used_by) => {
                     lease.give_back();
                     refusal = Some(refuse::sequence_elsewhere());
@@ -274,7 +286,7 @@ impl Session {
 
     /// Begins the transaction that is due. The client's messages go out when the database has
     /// confirmed it: had somebody cancelled BEGIN, what is behind it would commit by itself.
-    async fn begin(&mut self, lease: &mut super::Lease) -> Result<(), Lost> {
+    async fn begin(&mut self, lease: &mut Lease) -> Result<(), Lost> {
         let Transaction::Begun(sql) = self.transaction else { return Ok(()) };
         for _ in 0..BEGIN_TRIES {
             if lease.query(sql).await?.is_ok() {
@@ -285,16 +297,27 @@ impl Session {
         Err(Lost::Closed)
     }
 
-    /// Whether a unit asks for what only the connection knows that this session used last.
+    /// Whether this unit, or one behind it, may ask what was drawn from sequences.
+    fn asks_draws(&self, task: &Task) -> bool {
+        let habit = &self.pool.memory.asks_draws;
+        let asks = task.shape.effects.contains(Effects::LAST_INSERT_ID);
+        if asks {
+            habit.store(true, Ordering::Relaxed);
+        }
+        asks || habit.load(Ordering::Relaxed)
+    }
+
+    /// Whether a unit does nothing but ask for what only the connection knows that this session used
+    /// last: the server's error would say that nothing was drawn.
     fn needs_its_own(&self, task: &Task, last_used_by: u64) -> bool {
-        let begins = !matches!(self.transaction, Transaction::Begun(_));
         task.shape.effects.contains(Effects::LAST_INSERT_ID)
-            && begins
+            && !may_draw(&task.shape)
+            && !matches!(self.transaction, Transaction::Begun(_))
             && last_used_by != self.identity()
     }
 
     /// Leases a connection from the pool. The inner error is for the client.
-    async fn lease_new(&mut self) -> Result<Result<super::Lease, Error>, End> {
+    async fn lease_new(&mut self) -> Result<Result<Lease, Error>, End> {
         let patience = self.now + self.shared.options.lease_timeout;
         let leased = tokio::select! {
             biased;
@@ -383,6 +406,17 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Makes a connection forget what others have drawn, where a transaction asks that has drawn nothing.
+async fn forget_draws(lease: &mut Lease, task: &Task) -> Result<(), Lost> {
+    if task.shape.effects.contains(Effects::LAST_INSERT_ID) && lease.draws == Draws::Others {
+        // In a transaction that has failed it is refused, as the question will be.
+        if lease.query(sequences::FORGET.as_bytes()).await?.is_ok() {
+            lease.draws = Draws::Own;
+        }
+    }
+    Ok(())
 }
 
 /// The text that the first message of a unit has.
