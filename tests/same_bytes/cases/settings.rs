@@ -92,6 +92,23 @@ pub(super) const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "what the client's own trackers do not tell",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT COLLATION('a'), ? + 1, \"a\""),
+            Sql("SET session_track_system_variables = 'autocommit', session_track_schema = OFF"),
+            Sql("SET NAMES utf8mb4 COLLATE utf8mb4_bin"),
+            Sql("SET sql_mode = 'ANSI_QUOTES'"),
+            Sql("USE app"),
+            Execute(0, &[1], Without),
+            Sql("SELECT 'a' AS \"a\", @@collation_connection, COLLATION('a'), DATABASE()"),
+            Prepare(1, "SELECT COLLATION('a'), DATABASE()"),
+            Sql("SET NAMES latin1"),
+            Execute(1, &[], Without),
+            Sql("SELECT 'a' AS \"a\", @@collation_connection, COLLATION('a')"),
+        ],
+    },
+    Case {
         name: "a reset keeps the choice of several statements",
         asks: false,
         steps: &[

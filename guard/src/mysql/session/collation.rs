@@ -1,4 +1,8 @@
-//! The collation that comes with a new character set.
+//! What of a session's scene no tracker has told.
+//!
+//! The scene is what decides how a text is parsed: schema, `sql_mode`, character sets and collation.
+//! Two things the guard has to ask for: the collation that comes with a new character set, and, of
+//! a client that has set the session trackers itself, all of it.
 //!
 //! Trackers name the character set alone, so the guard asks which collation was chosen with it: at
 //! once where the connection may be given back. One that stays with its session needs no replay. But
@@ -23,7 +27,27 @@ pub(super) enum Chosen {
     Names,
     /// For literals alone.
     Alone,
+    /// Whatever it was, the client's own trackers may not tell it; nor the rest of the scene.
+    Unseen {
+        /// Whether it was chosen with SET NAMES, as far as the text tells.
+        is_named: bool,
+    },
 }
+
+/// Whether a statement may change the scene of its session.
+pub(super) fn may_change_scene(shape: &Shape) -> bool {
+    let runs_more = Effects::MULTI | Effects::CALLS | Effects::DYNAMIC | Effects::TRUNCATED;
+    let ends = matches!(shape.kind, Kind::Begin | Kind::Commit | Kind::Rollback | Kind::Savepoint);
+    shape.effects.intersects(runs_more) || !(shape.kind.touches_data_alone() || ends)
+}
+
+/// Schema, character set of results, and the scene in the order of [`Settings::set_scene`]. As bytes:
+/// text would come in whatever character set results have.
+const QUESTION: &[u8] = b"SELECT CONVERT(DATABASE() USING binary),\
+    CONVERT(@@character_set_results USING binary),\
+    CONVERT(@@character_set_client USING binary),\
+    CONVERT(@@character_set_connection USING binary),\
+    CONVERT(@@collation_connection USING binary),CONVERT(@@sql_mode USING binary)";
 
 /// How a statement, behind which the character set is another one, may have chosen a collation.
 pub(super) fn chosen(shape: &Shape) -> Option<Chosen> {
@@ -48,19 +72,31 @@ impl Session {
         }
     }
 
-    /// Asks which collation was chosen, where that is not known.
+    /// Asks for what of the scene is not known.
     ///
     /// # Errors
     /// [`Lost`]: the connection must be closed.
     pub(super) async fn ask_collation(&mut self) -> Result<(), Lost> {
         let (Some(chosen), Some(lease)) = (self.collation, &mut self.lease) else { return Ok(()) };
-        let rows = lease.query(b"SELECT @@collation_connection").await?.unwrap_or_default();
-        if let Some(collation) = rows.first().and_then(|row| row.first()).and_then(Option::as_ref) {
-            let settings = Arc::make_mut(&mut self.settings);
-            match chosen {
-                Chosen::Names => settings.set_names_collation(collation),
-                Chosen::Alone => _ = settings.set_variable(b"collation_connection", collation),
+        let question = match chosen {
+            Chosen::Unseen { .. } => QUESTION,
+            Chosen::Names | Chosen::Alone => b"SELECT @@collation_connection",
+        };
+        let rows = lease.query(question).await?.unwrap_or_default();
+        let settings = Arc::make_mut(&mut self.settings);
+        match (chosen, rows.first().map(Vec::as_slice)) {
+            (Chosen::Names, Some([Some(collation)])) => settings.set_names_collation(collation),
+            (Chosen::Alone, Some([Some(collation)])) => {
+                settings.set_variable(b"collation_connection", collation);
             }
+            (Chosen::Unseen { is_named }, Some([schema, results, scene @ ..])) => {
+                settings.schema = schema.as_deref().map(Box::from);
+                settings.set_scene(results.as_deref(), scene.iter().map(Option::as_deref));
+                if let Some(Some(collation)) = scene.get(2).filter(|_| is_named) {
+                    settings.set_names_collation(collation);
+                }
+            }
+            _ => {}
         }
         // ROW_COUNT() is that of an OK again.
         command::put_simple(&mut lease.outbuf, Command::Ping);

@@ -14,7 +14,9 @@ use wire::mysql::{
 };
 
 use super::{
-    End, Session, collation, effect,
+    End, Session,
+    collation::{Chosen, chosen, may_change_scene},
+    effect,
     look_back::may_insert_untold,
     pins::{Pin, Pins},
     prepared,
@@ -158,15 +160,25 @@ impl Session {
                 self.take_told_of(task, reply)?;
             }
         }
-        self.collation = match reply.needs_collation.then(|| collation::chosen(&task.shape)) {
-            None => self.collation,
-            Some(chosen) => chosen,
-        };
-        // A connection that stays needs no replay, and can be asked before it matters: the question
-        // would change ROW_COUNT().
         let is_set_alone =
             task.shape.kind == Kind::Set && !task.shape.effects.contains(Effects::MULTI);
-        if is_set_alone || !self.pins.has(Pin::Unknown) {
+        let is_told = reply.needs_collation && is_set_alone;
+        let may_have_changed = self.view.is_own() && !is_told && may_change_scene(&task.shape);
+        let was_unseen = matches!(self.collation, Some(Chosen::Unseen { .. }));
+        let is_unseen = may_have_changed || was_unseen;
+        if may_have_changed {
+            let is_named = chosen(&task.shape) == Some(Chosen::Names);
+            self.collation = Some(Chosen::Unseen { is_named });
+        } else if reply.needs_collation && !was_unseen {
+            self.collation = chosen(&task.shape);
+        }
+        // A connection that stays needs no replay, and can be asked before it matters: the question
+        // would change ROW_COUNT(), and end warnings that the client may ask for.
+        let is_asked_now = match is_unseen {
+            true => is_set_alone && reply.error.is_none() && reply.warnings == 0,
+            false => is_set_alone || !self.pins.has(Pin::Unknown),
+        };
+        if is_asked_now {
             self.ask_collation().await?;
         }
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };

@@ -73,6 +73,22 @@ impl Settings {
         Replay::Value
     }
 
+    /// Notes what the server was asked for: the character set of results, `None` for NULL, and the
+    /// variables of the scene, in their order.
+    pub fn set_scene<'a>(
+        &mut self,
+        results: Option<&'a [u8]>,
+        scene: impl Iterator<Item = Option<&'a [u8]>>,
+    ) {
+        let results = (&b"character_set_results"[..], results.unwrap_or_default());
+        let scene = SCENE.into_iter().zip(scene.map(Option::unwrap_or_default));
+        for (name, value) in [results].into_iter().chain(scene) {
+            if self.variable(name) != Some(value) {
+                self.set_variable(name, value);
+            }
+        }
+    }
+
     /// Notes the collation that `SET NAMES … COLLATE …` chose.
     pub fn set_names_collation(&mut self, collation: &[u8]) {
         self.set_variable(b"collation_connection", collation);
@@ -168,7 +184,7 @@ impl Settings {
     }
 }
 
-/// The variables that decide how a text is parsed.
+/// The variables that decide how a text is parsed, in an order in which they can be set.
 const SCENE: [&[u8]; 4] =
     [b"character_set_client", b"character_set_connection", b"collation_connection", b"sql_mode"];
 
@@ -293,6 +309,18 @@ mod tests {
         settings.set_variable(b"collation_connection", b"utf8mb4_bin");
         settings.set_variable(b"character_set_connection", b"latin1");
         assert_eq!(settings.variable(b"collation_connection"), None);
+    }
+
+    #[test]
+    fn a_scene_that_was_asked_for_is_the_sessions() {
+        let mut settings = Settings::default();
+        settings.set_variable(b"collation_connection", b"latin1_bin");
+        let scene = [&b"utf8mb4"[..], b"latin1", b"latin1_bin", b"ANSI_QUOTES"];
+        settings.set_scene(None, scene.into_iter().map(Some));
+        assert_eq!(settings.variable(b"character_set_results"), Some(&b""[..]));
+        for (name, value) in SCENE.into_iter().zip(scene) {
+            assert_eq!(settings.variable(name), Some(value));
+        }
     }
 
     #[test]
