@@ -99,6 +99,46 @@ async fn every_account_is_proved_plain_and_by_tls() {
     }
 }
 
+/// PostgreSQL 18 knows it, 15 hangs up.
+#[tokio::test]
+async fn direct_tls_is_for_servers_that_know_it() {
+    for server in servers().await {
+        for mode in [TlsMode::Required, TlsMode::VerifyFull] {
+            let mut target = target(&server, mode);
+            target.tls = target.tls.map(|tls| tls.direct(ALPN));
+            let account = account::Account::new(APP.name, Secret::from(APP.password));
+            let wishes = Wishes::control(Some(b"app".to_vec()));
+            let connected = connect(&target, &account, &wishes).await;
+            if server.engine() == Engine::Postgres18 {
+                let connected = connected.unwrap();
+                assert!(connected.stream.is_tls());
+                cancel(&target, connected.key.as_ref().unwrap()).await.unwrap();
+                connected.quit().await.unwrap();
+            } else {
+                assert!(matches!(connected, Err(ConnectError::Tls(_))), "{connected:?}");
+            }
+        }
+    }
+}
+
+/// As it is configured: clients are served over it.
+#[tokio::test]
+async fn a_guard_reaches_its_server_by_direct_tls() {
+    if !Engine::Postgres18.available() {
+        return;
+    }
+    let server = Server::start(Engine::Postgres18).await.unwrap();
+    let ca = server.ca();
+    let upstream = format!(
+        "tls = \"required\"\ntls_negotiation = \"direct\"\nca = \"{}\"\nserver_name = \"localhost\"",
+        ca.display()
+    );
+    let guard = Guard::start(&server, &Setup { upstream, ..Setup::default() }).await.unwrap();
+    let mut client = PgClient::login(guard.addr(), &APP).await.unwrap();
+    let sql = "SELECT count(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl";
+    assert_eq!(pg_done(&mut client, sql).await.value(), Some("1"));
+}
+
 #[tokio::test]
 async fn the_databases_own_errors_come_back() {
     for server in servers().await {

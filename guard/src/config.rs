@@ -41,7 +41,9 @@ pub use self::listen::{AuthPlugin, Listener, ListenerTls};
 pub use self::native::NativeLimits;
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
 use self::source::Source;
-pub use self::upstream::{Auth, Control, Engine, Observe, Pooling, Upstream, UpstreamTls, User};
+pub use self::upstream::{
+    Auth, Control, Engine, Observe, Pooling, TlsNegotiation, Upstream, UpstreamTls, User,
+};
 pub use self::value::{Bytes, Endpoint};
 
 /// Everything the file can say. Field docs are the reference manual: `docs/configuration.md` and

@@ -272,7 +272,7 @@ impl engine::ConnectError for ConnectError {
         match self {
             Self::TimedOut(_) => ConnectOutcome::Timeout,
             Self::Unreachable { .. } => ConnectOutcome::Unreachable,
-            Self::Tls(_) | Self::NoTls => ConnectOutcome::TlsFailed,
+            Self::Tls(_) | Self::NoTls | Self::NoAlpn => ConnectOutcome::TlsFailed,
             error if error.is_refusal() => ConnectOutcome::Denied,
             Self::Refused(_) => ConnectOutcome::Full,
             _ => ConnectOutcome::Failed,

@@ -16,7 +16,9 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use self::assembly::Assembly;
 use crate::{
-    config::{Config, Engine, Listener as ListenerConfig, ListenerTls, UpstreamTls},
+    config::{
+        Config, Engine, Listener as ListenerConfig, ListenerTls, TlsNegotiation, UpstreamTls,
+    },
     control::Operations,
     mysql::{ControlOpenError, MySql, connect::ConnectError},
     postgres::Postgres,
@@ -24,6 +26,7 @@ use crate::{
     upstream::target::{ClearPassword, Target},
     users::PasswordFileError,
 };
+use wire::postgres::startup::ALPN;
 
 /// How long a cancelled statement may take to end before its connection is killed.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -133,10 +136,14 @@ fn upstream_target(config: &Config) -> Result<Target, StartError> {
         UpstreamTls::Required => TlsMode::VerifyFull,
     };
     let name = upstream.server_name.as_deref().unwrap_or(&upstream.address.host);
+    let tls = ClientTls::load(mode, name, upstream.ca.as_deref())?;
     Ok(Target {
         host: upstream.address.host.clone(),
         port: upstream.address.port,
-        tls: ClientTls::load(mode, name, upstream.ca.as_deref())?,
+        tls: match upstream.tls_negotiation {
+            TlsNegotiation::Request => tls,
+            TlsNegotiation::Direct => tls.map(|tls| tls.direct(ALPN)),
+        },
         connect_timeout: upstream.connect_timeout,
         clear_password: ClearPassword::Refused,
     })

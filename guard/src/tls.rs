@@ -157,9 +157,22 @@ pub enum TlsMode {
     VerifyFull,
 }
 
+/// How TLS towards a database begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// The protocol asks for it first.
+    #[default]
+    Asked,
+    /// At once. Both sides say by ALPN what they speak, so that a connection that was meant for another
+    /// service is noticed.
+    Direct,
+}
+
 /// TLS towards a database.
 #[derive(Debug, Clone)]
 pub struct ClientTls {
+    /// How it begins.
+    pub start: Start,
     /// Whether to go on without it: only if [`TlsMode::Preferred`].
     pub mode: TlsMode,
     /// What rustls needs.
@@ -206,7 +219,15 @@ impl ClientTls {
         };
         let server_name = ServerName::try_from(name.to_owned())
             .map_err(|source| TlsError::Name { name: name.to_owned(), source })?;
-        Ok(Some(Self { mode, config: Arc::new(config), server_name }))
+        Ok(Some(Self { start: Start::Asked, mode, config: Arc::new(config), server_name }))
+    }
+
+    /// The same, begun without asking; the server must say by ALPN that it speaks `protocol`.
+    #[must_use]
+    pub fn direct(mut self, protocol: &[u8]) -> Self {
+        self.start = Start::Direct;
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![protocol.to_vec()];
+        self
     }
 }
 

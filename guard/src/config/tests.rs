@@ -361,6 +361,15 @@ fn bounds_of_the_upstream_and_the_control_connections_hold() {
         "t.toml:1: upstream.ca: required by tls = \"required\", and missing",
     );
     error(
+        &MINIMAL.replace("3306\"\n", "3306\"\ntls_negotiation = \"direct\"\n"),
+        "t.toml:3: upstream.tls_negotiation: \"direct\" is PostgreSQL's; expected \"request\"",
+    );
+    error(
+        &MINIMAL
+            .replace("3306\"\n", "3306\"\nengine = \"postgres\"\ntls_negotiation = \"direct\"\n"),
+        "t.toml:4: upstream.tls_negotiation: \"direct\" without TLS; expected tls = \"required\"",
+    );
+    error(
         &format!("{MINIMAL}connections = 1\n"),
         "t.toml:7: control.connections = 1: out of range; expected 2 to 16",
     );

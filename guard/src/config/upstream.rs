@@ -22,6 +22,9 @@ pub struct Upstream {
     /// Whether the guard uses TLS towards the server.
     #[serde(default)]
     pub tls: UpstreamTls,
+    /// PostgreSQL: how TLS begins, as libpq's `sslnegotiation`.
+    #[serde(default)]
+    pub tls_negotiation: TlsNegotiation,
     /// PEM file with the authorities that may have signed the server's certificate. Needed when
     /// `tls = "required"`.
     #[serde(default)]
@@ -105,6 +108,18 @@ pub enum UpstreamTls {
     Required,
     /// TLS, but whoever answers is believed. It keeps out listeners, not impostors.
     Unverified,
+}
+
+/// How TLS towards a PostgreSQL begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsNegotiation {
+    /// The server is asked for it first (`SSLRequest`), and says whether it has it.
+    #[default]
+    Request,
+    /// At once, which saves a round trip for each new connection, and goes through what tells
+    /// connections apart by TLS. PostgreSQL 17 or newer.
+    Direct,
 }
 
 /// How long a client keeps an upstream connection.

@@ -2,14 +2,14 @@
 //! runs on another.
 //!
 //! ```text
-//! reach ──► SSLRequest, TLS ──► StartupMessage ──► proof ──► settings and key ──► Connected
-//!                      └──► CancelRequest ──► the server hangs up
+//! reach ──► [SSLRequest,] TLS ──► StartupMessage ──► proof ──► settings and key ──► Connected
+//!                        └──► CancelRequest ──► the server hangs up
 //! ```
 //!
 //! The server is not trusted with more than it needs: it cannot make the guard send a password in
 //! the clear, compute proofs without end, or slip plain text in before TLS, and it has to prove
 //! itself where SCRAM is spoken. All steps together have one deadline. Deliberately absent: pacing
-//! (see [`crate::herd`]), direct TLS, and everything after the login.
+//! (see [`crate::herd`]), and everything after the login.
 
 mod auth;
 mod error;
@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use wire::postgres::backend::{BackendKeyData, Kind, ParameterStatus, TransactionStatus};
 use wire::postgres::frontend::put_terminate;
 use wire::postgres::startup::{
-    REFUSED, SSL_ACCEPTED, Version, put_cancel_request, put_ssl_request, put_startup_message,
+    ALPN, REFUSED, SSL_ACCEPTED, Version, put_cancel_request, put_ssl_request, put_startup_message,
 };
 
 pub use self::error::{ConnectError, ServerError};
@@ -32,7 +32,7 @@ use super::key::BackendKey;
 use super::messages::Messages;
 use crate::account::Account;
 use crate::stream::Stream;
-use crate::tls::{ClientTls, TlsMode};
+use crate::tls::{ClientTls, Start, TlsMode};
 use crate::upstream::target::Target;
 
 /// How many settings a server may report. PostgreSQL 18 reports 15.
@@ -170,6 +170,9 @@ async fn reach(target: &Target) -> Result<Messages<Stream>, ConnectError> {
         |source| ConnectError::Unreachable { host: target.host.clone(), port: target.port, source };
     let mut tcp = Messages::new(target.dial().await.map_err(unreachable)?);
     let Some(tls) = &target.tls else { return Ok(Messages::new(tcp.stream.into())) };
+    if tls.start == Start::Direct {
+        return Ok(Messages::new(secure(tcp.stream, tls).await?));
+    }
     tcp.write(put_ssl_request).await?;
     // Nothing behind the answer is read: between it and TLS somebody could slip in what then seems
     // to come by TLS (CVE-2021-23222). This way TLS meets it, and fails.
@@ -189,8 +192,14 @@ async fn reach(target: &Target) -> Result<Messages<Stream>, ConnectError> {
 
 async fn secure(tcp: TcpStream, tls: &ClientTls) -> Result<Stream, ConnectError> {
     let connector = TlsConnector::from(Arc::clone(&tls.config));
-    let stream = connector.connect(tls.server_name.clone(), tcp).await;
-    Ok(stream.map_err(ConnectError::Tls)?.into())
+    let stream =
+        connector.connect(tls.server_name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+    // It may be another service's (ALPACA), as libpq has it.
+    let says_so = stream.get_ref().1.alpn_protocol() == Some(ALPN);
+    match tls.start == Start::Direct && !says_so {
+        true => Err(ConnectError::NoAlpn),
+        false => Ok(stream.into()),
+    }
 }
 
 /// Reads what the server says of the session, until it is ready.

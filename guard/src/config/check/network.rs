@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::super::{Bytes, Config, Endpoint, Listener, ListenerTls, UpstreamTls};
+use super::super::{
+    Bytes, Config, Endpoint, Engine, Listener, ListenerTls, TlsNegotiation, UpstreamTls,
+};
 use super::{Findings, Key};
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
@@ -75,6 +77,14 @@ fn upstream(config: &Config, findings: &mut Findings<'_>) {
             "another host without tls = \"required\": statements and results can be read or changed \
              on the way",
         );
+    }
+    if own.tls_negotiation == TlsNegotiation::Direct {
+        let negotiation = key.field("tls_negotiation");
+        if own.engine != Engine::Postgres {
+            findings.error(&negotiation, "\"direct\" is PostgreSQL's; expected \"request\"");
+        } else if own.tls == UpstreamTls::Off {
+            findings.error(&negotiation, "\"direct\" without TLS; expected tls = \"required\"");
+        }
     }
     findings.readable(&key.field("ca"), own.ca.as_ref());
     findings.within(&key.field("connections"), own.connections, 1..=10_000);

@@ -40,6 +40,9 @@ pub enum ConnectError {
     /// plain text came instead.
     #[error("TLS with the database failed: {0}")]
     Tls(#[source] io::Error),
+    /// TLS began without asking, and the server does not say that it is a PostgreSQL.
+    #[error("the database does not say by ALPN that it speaks PostgreSQL's protocol")]
+    NoAlpn,
     /// The account is to be proved in a way that the guard does not know.
     #[error("the database asks for {0}, which is not supported")]
     Method(String),

@@ -412,6 +412,32 @@ async fn a_server_that_says_what_is_not_due_is_refused() {
     assert!(matches!(notices.await, ConnectError::Exchange(_)));
 }
 
+/// Without a word before, and only with a server that says what it speaks.
+#[tokio::test]
+async fn direct_tls_is_begun_with_a_server_that_says_what_it_speaks() {
+    let check = async |own: ServerTls| {
+        let own = Arc::new(own);
+        let mut target = database(move |server: Server| {
+            let own = Arc::clone(&own);
+            async move {
+                let Some(mut server) = server.secure(own).await else { return };
+                if server.0.fill(8).await.is_ok() {
+                    server.startup().await;
+                    server.welcome().await;
+                }
+            }
+        })
+        .await;
+        let tls = ClientTls::load(TlsMode::Required, "localhost", None).unwrap();
+        target.tls = tls.map(|tls| tls.direct(ALPN));
+        connect(&target, &account(), &Wishes::default()).await
+    };
+    let own = || ServerTls::self_signed(Demand::Offered).unwrap();
+    assert!(check(own().speaking(ALPN)).await.unwrap().stream.is_tls());
+    assert!(matches!(check(own()).await, Err(ConnectError::NoAlpn)));
+    assert!(matches!(check(own().speaking(b"http/1.1")).await, Err(ConnectError::Tls(_))));
+}
+
 #[tokio::test]
 async fn tls_that_is_required_cannot_be_talked_out_of() {
     let check = async |mode, answer: &'static [u8]| {
