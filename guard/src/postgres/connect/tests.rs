@@ -412,6 +412,21 @@ async fn a_server_that_says_what_is_not_due_is_refused() {
     assert!(matches!(notices.await, ConnectError::Exchange(_)));
 }
 
+/// Servers behind some proxies name no key. Time limits do not need it: the guard asks for the process.
+#[tokio::test]
+async fn a_server_that_gives_no_key_is_as_good() {
+    let keyless = play(async |mut server: Server| {
+        server.startup().await;
+        server
+            .write(|out| {
+                Authentication::Ok.put(out);
+                put_ready_for_query(out, TransactionStatus::Idle);
+            })
+            .await;
+    });
+    assert!(keyless.await.unwrap().key.is_none());
+}
+
 /// Without a word before, and only with a server that says what it speaks.
 #[tokio::test]
 async fn direct_tls_is_begun_with_a_server_that_says_what_it_speaks() {
