@@ -37,8 +37,13 @@ pub(super) enum Chosen {
 /// Whether a statement may change the scene of its session.
 pub(super) fn may_change_scene(shape: &Shape) -> bool {
     let runs_more = Effects::MULTI | Effects::CALLS | Effects::DYNAMIC | Effects::TRUNCATED;
-    let ends = matches!(shape.kind, Kind::Begin | Kind::Commit | Kind::Rollback | Kind::Savepoint);
-    shape.effects.intersects(runs_more) || !(shape.kind.touches_data_alone() || ends)
+    // The schema that the session is in may be dropped.
+    let drops = || shape.text.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("DROP"));
+    match shape.kind {
+        Kind::Set | Kind::Use | Kind::Call | Kind::Execute => true,
+        Kind::Ddl if drops() => true,
+        _ => shape.effects.intersects(runs_more),
+    }
 }
 
 /// Schema, character set of results, and the scene in the order of [`Settings::set_scene`]. As bytes:

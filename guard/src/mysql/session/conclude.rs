@@ -160,25 +160,7 @@ impl Session {
                 self.take_told_of(task, reply)?;
             }
         }
-        let is_set_alone =
-            task.shape.kind == Kind::Set && !task.shape.effects.contains(Effects::MULTI);
-        let is_told = reply.needs_collation && is_set_alone;
-        let may_have_changed = self.view.is_own() && !is_told && may_change_scene(&task.shape);
-        let was_unseen = matches!(self.collation, Some(Chosen::Unseen { .. }));
-        let is_unseen = may_have_changed || was_unseen;
-        if may_have_changed {
-            let is_named = chosen(&task.shape) == Some(Chosen::Names);
-            self.collation = Some(Chosen::Unseen { is_named });
-        } else if reply.needs_collation && !was_unseen {
-            self.collation = chosen(&task.shape);
-        }
-        // A connection that stays needs no replay, and can be asked before it matters: the question
-        // would change ROW_COUNT(), and end warnings that the client may ask for.
-        let is_asked_now = match is_unseen {
-            true => is_set_alone && reply.error.is_none() && reply.warnings == 0,
-            false => is_set_alone || !self.pins.has(Pin::Unknown),
-        };
-        if is_asked_now {
+        if self.note_scene(task, reply) {
             self.ask_collation().await?;
         }
         let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
@@ -193,6 +175,33 @@ impl Session {
         }
         self.status = status;
         Ok(())
+    }
+
+    /// Notes what of the scene a statement may have changed untold. Returns whether to ask at once.
+    fn note_scene(&mut self, task: &Task, reply: &Reply) -> bool {
+        let is_alone = !task.shape.effects.contains(Effects::MULTI);
+        let is_set_alone = is_alone && task.shape.kind == Kind::Set;
+        let is_told = reply.needs_collation && is_set_alone;
+        let may_have_changed = self.view.is_own() && !is_told && may_change_scene(&task.shape);
+        let was_unseen = matches!(self.collation, Some(Chosen::Unseen { .. }));
+        let is_unseen = may_have_changed || was_unseen;
+        if may_have_changed {
+            let is_named = chosen(&task.shape) == Some(Chosen::Names);
+            self.collation = Some(Chosen::Unseen { is_named });
+        } else if reply.needs_collation && !was_unseen {
+            self.collation = chosen(&task.shape);
+        }
+        // A connection that stays needs no replay, and can be asked before it matters: the question
+        // would change ROW_COUNT(), and end warnings that the client may ask for.
+        match is_unseen {
+            true => {
+                is_alone
+                    && matches!(task.shape.kind, Kind::Set | Kind::Use)
+                    && reply.error.is_none()
+                    && reply.warnings == 0
+            }
+            false => is_set_alone || !self.pins.has(Pin::Unknown),
+        }
     }
 
     /// Notes that the client is told the server's id of its connection. Before it is asked: an error
