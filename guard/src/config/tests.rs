@@ -362,12 +362,12 @@ fn bounds_of_the_upstream_and_the_control_connections_hold() {
     );
     error(
         &MINIMAL.replace("3306\"\n", "3306\"\ntls_negotiation = \"direct\"\n"),
-        "t.toml:3: upstream.tls_negotiation: \"direct\" is PostgreSQL's; expected \"request\"",
+        "t.toml:3: upstream.tls_negotiation = \"direct\": PostgreSQL's alone; expected \"request\"",
     );
     error(
         &MINIMAL
             .replace("3306\"\n", "3306\"\nengine = \"postgres\"\ntls_negotiation = \"direct\"\n"),
-        "t.toml:4: upstream.tls_negotiation: \"direct\" without TLS; expected tls = \"required\"",
+        "t.toml:4: upstream.tls_negotiation = \"direct\": nothing to begin; expected tls = \"required\"",
     );
     error(
         &format!("{MINIMAL}connections = 1\n"),

@@ -81,9 +81,9 @@ fn upstream(config: &Config, findings: &mut Findings<'_>) {
     if own.tls_negotiation == TlsNegotiation::Direct {
         let negotiation = key.field("tls_negotiation");
         if own.engine != Engine::Postgres {
-            findings.error(&negotiation, "\"direct\" is PostgreSQL's; expected \"request\"");
+            findings.error(&negotiation, "PostgreSQL's alone; expected \"request\"");
         } else if own.tls == UpstreamTls::Off {
-            findings.error(&negotiation, "\"direct\" without TLS; expected tls = \"required\"");
+            findings.error(&negotiation, "nothing to begin; expected tls = \"required\"");
         }
     }
     findings.readable(&key.field("ca"), own.ca.as_ref());
