@@ -1,11 +1,14 @@
 //! `tidegate drill NAME`: a fire drill, without and with the guard.
 
+mod tipping;
+
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use drill::zombie::{self, Report, Scene, Show};
 
+use self::tipping::Tipping;
 use crate::demo::asked_to_stop;
 use crate::exit::Failure;
 
@@ -18,6 +21,7 @@ pub(crate) struct Drill {
 
 #[derive(Debug, Subcommand)]
 enum Name {
+    Tipping(Tipping),
     Zombie(Zombie),
 }
 
@@ -41,8 +45,10 @@ struct Zombie {
 
 impl Drill {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let Name::Zombie(zombie) = self.drill;
-        zombie.run()
+        match self.drill {
+            Name::Tipping(tipping) => tipping.run(),
+            Name::Zombie(zombie) => zombie.run(),
+        }
     }
 }
 
@@ -66,16 +72,20 @@ impl Zombie {
         let hold = Duration::from_secs(self.hold);
         let scene = Scene { clients: self.clients, hold, ..Scene::default() };
         let mut show = if self.json { Show::quiet() } else { Show::new() };
-        let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-        runtime.block_on(async {
-            tokio::select! {
-                report = zombie::run(&scene, &mut show) => Ok(report?),
-                // Leaving in order removes the servers' folders.
-                asked = asked_to_stop() => {
-                    asked?;
-                    Err(anyhow!("interrupted"))
-                }
-            }
-        })
+        until_asked_to_stop(async { Ok(zombie::run(&scene, &mut show).await?) })
     }
+}
+
+/// Runs a drill to its end. Asked to stop, it leaves in order, which removes the servers' folders.
+fn until_asked_to_stop<R>(drill: impl Future<Output = anyhow::Result<R>>) -> anyhow::Result<R> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        tokio::select! {
+            report = drill => report,
+            asked = asked_to_stop() => {
+                asked?;
+                Err(anyhow!("interrupted"))
+            }
+        }
+    })
 }

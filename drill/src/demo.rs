@@ -214,6 +214,7 @@ async fn play(
         clients,
         deadline: scene.deadline,
         retries: 3,
+        pace: Duration::ZERO,
         duration,
     };
     let regulars = crowd(scene.regulars, scene.calm + scene.storm);

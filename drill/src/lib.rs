@@ -18,6 +18,8 @@ pub mod watch;
 
 pub mod demo;
 
+pub mod tipping;
+
 pub mod zombie;
 
 mod screen;

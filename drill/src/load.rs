@@ -3,12 +3,17 @@
 //! tries again at once, a few times; then it takes up the next transaction. That is the loop that
 //! keeps a pile-up alive.
 //!
+//! With a pace, clients begin their transactions at random times instead, so many per second between
+//! them: load that does not depend on how fast it is served, until all clients wait.
+//!
 //! An attempt is *good* when its commit is acknowledged within the deadline. Latency is that of a
 //! transaction that was committed in the end, all its attempts together: what a user waits. Those
 //! given up are counted beside it.
 
+mod dice;
 pub mod hot_row;
 mod peer;
+pub mod rows;
 mod timeline;
 
 use std::sync::Arc;
@@ -17,8 +22,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 
+use self::dice::Dice;
 pub use self::peer::{Fault, Peer, Target};
-pub use self::timeline::{Counts, Second, Timeline, percentile};
+pub use self::timeline::{Counts, Second, Served, Timeline, percentile};
 use crate::server::account::Account;
 
 /// A client pauses this long after an answer that came at once and was a failure, so that a refusal
@@ -38,6 +44,9 @@ pub struct Crowd {
     pub deadline: Duration,
     /// Further attempts after a failed one, before the transaction is given up.
     pub retries: u32,
+    /// Mean time from one transaction of a client to its next, at random. Zero: each begins as soon
+    /// as the one before is over.
+    pub pace: Duration,
     /// How long they go on.
     pub duration: Duration,
 }
@@ -62,7 +71,8 @@ impl Crowd {
                 let spread = u32::try_from(client % 100).unwrap_or(0);
                 sleep(Duration::from_millis(spread.into())).await;
                 let first = (client as u64) << 32;
-                Loop { crowd: self, transaction, timeline, conn: None }.run(first).await;
+                let dice = Dice::new(first);
+                Loop { crowd: self, transaction, timeline, dice, conn: None }.run(first).await;
             });
         }
         sleep_until(end).await;
@@ -75,12 +85,19 @@ struct Loop<T> {
     crowd: Crowd,
     transaction: Arc<T>,
     timeline: Arc<Timeline>,
+    dice: Dice,
     conn: Option<Peer>,
 }
 
 impl<T: Transaction> Loop<T> {
     async fn run(mut self, first: u64) {
+        let mut due = tokio::time::Instant::now();
         for number in first.. {
+            if !self.crowd.pace.is_zero() {
+                // What has come due meanwhile is not made up for: users go away as well.
+                due = (due + self.dice.gap(self.crowd.pace)).max(tokio::time::Instant::now());
+                sleep_until(due).await;
+            }
             let began = Instant::now();
             let mut committed = false;
             for _attempt in 0..=self.crowd.retries {
@@ -98,11 +115,17 @@ impl<T: Transaction> Loop<T> {
 
     /// Whether it committed in time.
     async fn attempt(&mut self, number: u64) -> bool {
+        let began = Instant::now();
         let outcome = timeout(self.crowd.deadline, self.try_once(number)).await;
         match outcome {
             Ok(Ok(())) => {
-                self.timeline.record(|counts| counts.good += 1);
+                self.timeline.served(began.elapsed());
                 return true;
+            }
+            Ok(Err(Fault::Aborted(_))) => {
+                // No pause: drivers and frameworks try again at once.
+                self.timeline.record(|counts| counts.aborted += 1);
+                self.leave_transaction().await;
             }
             Ok(Err(Fault::Refused(_))) => {
                 self.timeline.record(|counts| counts.refused += 1);

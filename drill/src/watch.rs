@@ -23,7 +23,7 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct Watch {
     stop: oneshot::Sender<()>,
-    latest: watch::Receiver<Gauges>,
+    latest: watch::Receiver<Option<Gauges>>,
     task: JoinHandle<Result<Vec<Sample>, Error>>,
 }
 
@@ -33,7 +33,7 @@ impl Watch {
     #[must_use]
     pub fn start(mut probe: impl Look + Send + 'static, every: Duration) -> Self {
         let (stop, mut stopped) = oneshot::channel();
-        let (sender, latest) = watch::channel(Gauges::default());
+        let (sender, latest) = watch::channel(None);
         let task = tokio::spawn(async move {
             let began = Instant::now();
             let mut ticks = tokio::time::interval(every);
@@ -46,7 +46,7 @@ impl Watch {
                 }
                 let gauges = probe.gauges().await?;
                 samples.push(Sample { at: began.elapsed(), gauges });
-                sender.send_replace(gauges);
+                sender.send_replace(Some(gauges));
             }
         });
         Self { stop, latest, task }
@@ -67,7 +67,16 @@ impl Watch {
     /// What was seen last; zeroes before the first look.
     #[must_use]
     pub fn latest(&self) -> Gauges {
-        *self.latest.borrow()
+        self.latest.borrow().unwrap_or_default()
+    }
+
+    /// Waits until a look finds what is asked for.
+    ///
+    /// # Errors
+    /// When the connection was lost.
+    pub async fn until(&mut self, found: impl Fn(&Gauges) -> bool) -> Result<(), Error> {
+        let seen = self.latest.wait_for(|seen| seen.as_ref().is_some_and(&found)).await;
+        seen.map(drop).map_err(|_| Error::Io(std::io::Error::other("the server was lost")))
     }
 
     /// Ends the watch and gives all it saw.

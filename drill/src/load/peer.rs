@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
-use tokio_postgres::error::Severity;
+use tokio_postgres::error::{Severity, SqlState};
 
 use crate::client::{Client, ClientError};
 use crate::server::account::Account;
 use crate::server::engine::Engine;
+
+/// `ER_LOCK_DEADLOCK` and `ER_LOCK_WAIT_TIMEOUT` of MySQL and MariaDB.
+const DEADLOCK: u16 = 1213;
+const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
 /// Where clients connect: a server of that engine, or a guard before one.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +40,10 @@ pub enum Fault {
     /// The server, or the guard, said no; the connection lives.
     #[error("{0}")]
     Refused(String),
+    /// The server ended the transaction in favour of others: a deadlock, or a lock waited for too
+    /// long; the connection lives.
+    #[error("{0}")]
+    Aborted(String),
     /// It said no, and hung up: at login, or later.
     #[error("{0}")]
     TurnedAway(String),
@@ -64,6 +72,9 @@ impl Peer {
     pub async fn run(&mut self, sql: &str) -> Result<(), Fault> {
         match &mut self.0 {
             Kind::MySql(client) => match client.query(sql).await?.failure() {
+                Some(failure) if matches!(failure.code, DEADLOCK | LOCK_WAIT_TIMEOUT) => {
+                    Err(Fault::Aborted(failure.to_string()))
+                }
                 Some(failure) => Err(Fault::Refused(failure.to_string())),
                 None => Ok(()),
             },
@@ -107,6 +118,12 @@ impl Postgres {
             Err(error) => Err(match error.as_db_error() {
                 Some(told) if told.parsed_severity() == Some(Severity::Fatal) => {
                     Fault::TurnedAway(told.to_string())
+                }
+                Some(told)
+                    if [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::LOCK_NOT_AVAILABLE]
+                        .contains(&told.code()) =>
+                {
+                    Fault::Aborted(told.to_string())
                 }
                 Some(told) => Fault::Refused(told.to_string()),
                 None => Fault::Lost(error.to_string()),

@@ -24,7 +24,8 @@ fn target(server: &Server) -> Target {
 
 fn crowd(server: &Server, deadline: Duration) -> Crowd {
     let (target, duration) = (target(server), Duration::from_millis(2_500));
-    Crowd { target, account: APP, clients: 4, deadline, retries: 3, duration }
+    let pace = Duration::ZERO;
+    Crowd { target, account: APP, clients: 4, deadline, retries: 3, pace, duration }
 }
 
 const TRANSACTION: HotRow = HotRow { think: Duration::from_millis(1) };

@@ -14,8 +14,11 @@ pub struct Counts {
     pub good: u64,
     /// Attempts whose client's time was up: it dropped the socket.
     pub timed_out: u64,
-    /// Attempts that ended with an error of the server or the guard, at login or later.
+    /// Attempts that ended with an error of the server or the guard, at login or later, but for those
+    /// in `aborted`.
     pub refused: u64,
+    /// Attempts that the server ended in favour of others: deadlocks, locks waited for too long.
+    pub aborted: u64,
     /// Attempts whose connection broke.
     pub lost: u64,
     /// Connections opened.
@@ -24,6 +27,17 @@ pub struct Counts {
     pub given_up: u64,
     /// How long transactions took that were committed, all attempts together.
     pub latencies: Vec<Duration>,
+    /// The attempts in `good`, one by one.
+    pub served: Vec<Served>,
+}
+
+/// An attempt that was committed within its deadline.
+#[derive(Debug, Clone, Copy)]
+pub struct Served {
+    /// When it was committed, counted from the beginning of the timeline.
+    pub at: Duration,
+    /// How long it took, connecting included; attempts before it are not.
+    pub took: Duration,
 }
 
 /// The counts of one second.
@@ -35,10 +49,12 @@ impl Counts {
         self.good += other.good;
         self.timed_out += other.timed_out;
         self.refused += other.refused;
+        self.aborted += other.aborted;
         self.lost += other.lost;
         self.connects += other.connects;
         self.given_up += other.given_up;
         self.latencies.extend(&other.latencies);
+        self.served.extend(&other.served);
     }
 
     /// The latency that `share` (0 to 1) of the committed transactions did not exceed; `None` when
@@ -80,6 +96,15 @@ impl Timeline {
             seconds.resize_with(second + 1, Counts::default);
         }
         change(&mut seconds[second]);
+    }
+
+    /// An attempt was committed in time, and took so long.
+    pub fn served(&self, took: Duration) {
+        let at = self.began.elapsed();
+        self.record(|counts| {
+            counts.good += 1;
+            counts.served.push(Served { at, took });
+        });
     }
 
     /// The second that it is now, counted from 0.

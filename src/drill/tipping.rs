@@ -1,0 +1,90 @@
+//! `tidegate drill tipping`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use drill::server::engine::Engine;
+use drill::tipping::{self, Report, Scene, Show};
+
+use super::until_asked_to_stop;
+use crate::exit::Failure;
+
+/// Which database the drill runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Flavour {
+    /// MariaDB of the Debian release.
+    Mariadb,
+    /// MySQL 9.7.
+    Mysql,
+    /// PostgreSQL of the Debian release.
+    Postgres,
+    /// PostgreSQL 18.
+    Postgres18,
+}
+
+/// Ever more clients that deadlock: directly, behind the best fixed limit, and behind one that
+/// finds itself.
+///
+/// Takes three to four minutes. Exit code 0 only when with the most clients more was committed in time
+/// behind the guard than without it.
+#[derive(Debug, Args)]
+pub(super) struct Tipping {
+    /// Which database to run on.
+    #[arg(long, value_enum, default_value_t = Flavour::Mariadb)]
+    engine: Flavour,
+    /// Fewer crowds, fewer limits, one turn each: about a minute, and less to be believed.
+    #[arg(long)]
+    quick: bool,
+    /// Numbers of clients that go through the guards.
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    clients: Vec<usize>,
+    /// Fixed limits that are tried.
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    limits: Vec<u32>,
+    /// Turns of both guards with each number of clients.
+    #[arg(long)]
+    turns: Option<u32>,
+    /// Write all that was measured to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl Tipping {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let report = self.play().map_err(Failure::Failed)?;
+        println!("\n{}", tipping::table(&report));
+        if let Some(file) = &self.json {
+            let json = serde_json::to_string_pretty(&report).map_err(anyhow::Error::from);
+            let written = json.and_then(|json| {
+                fs::write(file, json + "\n").with_context(|| file.display().to_string())
+            });
+            written.map_err(Failure::Failed)?;
+        }
+        if report.guard_is_better() {
+            Ok(())
+        } else {
+            Err(Failure::Failed(anyhow!("the guard was not better than none")))
+        }
+    }
+
+    fn play(&self) -> anyhow::Result<Report> {
+        let engine = match self.engine {
+            Flavour::Mariadb => Engine::MariaDb,
+            Flavour::Mysql => Engine::MySql,
+            Flavour::Postgres => Engine::Postgres,
+            Flavour::Postgres18 => Engine::Postgres18,
+        };
+        let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
+        if !self.clients.is_empty() {
+            scene.guarded.clone_from(&self.clients);
+        }
+        if !self.limits.is_empty() {
+            scene.limits.clone_from(&self.limits);
+        }
+        scene.turns = self.turns.unwrap_or(scene.turns).max(1);
+        let mut show = Show::new();
+        until_asked_to_stop(async { Ok(tipping::run(engine, &scene, &mut show).await?) })
+    }
+}
