@@ -9,7 +9,8 @@
 //!
 //! ```text
 //!  Leaping ──► the base doubles, or halves, while that helps ──► Dithering
-//!  Dithering ─► a tenth below and above in turn: base × (1 + gain × (elasticity − rest))
+//!  Dithering ─► a little below and above in turn: base × (1 + gain × (elasticity − rest))
+//!      │   where above is much worse, it stays below for long
 //!      └─ three findings in a row that the top is far ──► Leaping
 //!  much waits for locks, or most fails: base × cut, then it holds still, then Leaping or Dithering
 //!  not full: nothing is learned; a base that nobody has tested for minutes decays
@@ -279,7 +280,7 @@ impl Limit {
         if self.waste.learn(measure) > WASTE {
             return self.cut(now, CUT_DEEP);
         }
-        let Some(finding) = self.probe.step(measure) else { return };
+        let Some(finding) = self.probe.step(measure, self.value()) else { return };
         self.elasticity = finding.map(|finding| finding.elasticity).or(self.elasticity);
         if self.probe.is_leaping() {
             self.leap(now, finding);
@@ -292,9 +293,13 @@ impl Limit {
     fn leap(&mut self, now: Instant, finding: Option<Finding>) {
         let elasticity = finding.map_or(self.hunch, |finding| finding.elasticity);
         let helps = if self.is_falling { HALVING_IS_FREE } else { HALVING_HELPS };
-        if elasticity < helps {
+        let half = self.bounded(self.base * 0.5);
+        if elasticity < helps && half < self.base {
             self.is_falling = true;
-            self.base = self.bounded(self.base * 0.5);
+            self.base = half;
+        } else if elasticity < helps {
+            // There is no further down; what comes next is whether a little more helps.
+            self.settle(1.0);
         } else if self.is_falling {
             // Half of the level before was too little.
             self.settle(2.0);
@@ -323,7 +328,8 @@ impl Limit {
         // What is uncertain is taken as nearer to rest than it was measured.
         let sure = found.precision / (found.precision + 1.0 / (EXCESS * EXCESS));
         let believed = excess * sure;
-        let is_far = may_climb && believed > FAR_BELOW || believed < FAR_ABOVE;
+        let may_fall = self.bounded(0.5 * self.base) < self.base;
+        let is_far = may_climb && believed > FAR_BELOW || may_fall && believed < FAR_ABOVE;
         self.far = if is_far { self.far + 1 } else { 0 };
         if self.far > FAR_STEPS {
             self.far = 0;
@@ -336,6 +342,7 @@ impl Limit {
             self.base = self.bounded(self.base * (1.0 + gain));
             self.slope.moved(gain);
         }
+        self.probe.favour(believed, found.apart);
     }
 
     fn may_climb(&self, now: Instant) -> bool {

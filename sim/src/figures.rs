@@ -5,11 +5,12 @@ use crate::Report;
 use crate::scenario::{Access, Fault, Figure, Guard, Load, Scenario};
 
 /// The workloads, each with the peak that the best fixed limit brings (`oracle::best`).
-pub const SHAPES: [(&str, &str); 7] = [
+pub const SHAPES: [(&str, &str); 8] = [
     ("cpu", include_str!("../shapes/cpu.toml")),
     ("rows", include_str!("../shapes/rows.toml")),
     ("disk", include_str!("../shapes/disk.toml")),
     ("deadlocks", include_str!("../shapes/deadlocks.toml")),
+    ("late", include_str!("../shapes/late.toml")),
     ("mixed", include_str!("../shapes/mixed.toml")),
     ("notify", include_str!("../shapes/notify.toml")),
     ("long", include_str!("../shapes/long.toml")),

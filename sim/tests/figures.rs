@@ -30,11 +30,13 @@ fn the_limit_finds_the_best_fixed_one_from_below_and_from_above() {
         let shape = figures::shape(name);
         for (start, times) in [(4, 3.0), (300, 1.5)] {
             let got = figures::tipping(&shape, times, Access::Adaptive, start, 7);
-            // One seed of twenty seconds: what the command prints is the mean of more. Two shapes
+            // One seed of twenty seconds: what the command prints is the mean of more. Three shapes
             // fall short of what is wanted: `long` has a sharp top that noise leaves on both sides,
-            // `mixed` a second one, flat and lower, on which it may stay (see docs/simulation.md).
+            // `mixed` a second one, flat and lower, on which it may stay, and on `late` a second
+            // transaction doubles the work, for a moment (see docs/simulation.md).
             let least = match name {
                 "long" => 0.88,
+                "late" => 0.65,
                 "mixed" => 0.60,
                 _ => 0.94,
             };

@@ -14,8 +14,25 @@ const MEASURE_MIN: [u32; 2] = [2, 4];
 const MEASURE_MAX: [u32; 2] = [6, 10];
 /// Transactions that must have ended at a level for it to count, unless it takes too long.
 const ENDED_MIN: u32 = 50;
-/// Dithering goes so far from the base, and at least one transaction.
+/// So many that were expected, and none that ended: no need to wait for more.
+const STANDSTILL: f64 = 20.0;
+/// A level has been left when no more than this is in flight beyond the new one.
+const OVER: f64 = 0.2;
+/// Ticks that this is waited for: some transactions may not be held up, and stay.
+const DRAINING_MAX: u32 = 20;
+/// Dithering goes so far from the base, and at least to the whole numbers beside it.
 const STEP: f64 = 0.06;
+/// What trying the upper level may lose, as a share of the time that is spent there.
+const FREE: f64 = 0.1;
+/// Where it loses more, it is tried so seldom that this share of all is lost.
+const TAX: f64 = 0.05;
+/// The lower level is kept for so many times as long as it has been the better one, at most.
+const LINDY: u32 = 2;
+/// So much of a tick's worth of that is forgotten in a tick that is not full.
+const FORGOTTEN: f64 = 0.1;
+/// Ticks that trying the upper level takes: settling, measuring, and as long again until what was
+/// held up there has gone.
+const TRIED: f64 = 18.0;
 /// Levels less apart than this, as measured, say nothing.
 const APART_MIN: f64 = 0.02;
 
@@ -26,6 +43,8 @@ pub(super) struct Finding {
     pub(super) elasticity: f64,
     /// One over the square of its standard error.
     pub(super) precision: f64,
+    /// How far apart the levels were: the logarithm of one over the other.
+    pub(super) apart: f64,
 }
 
 /// Where the present level is.
@@ -47,6 +66,8 @@ struct Sum {
     area: f64,
     work: f64,
     work_squared: f64,
+    /// The sum of squares of the ticks' work.
+    ticks_squared: f64,
     ended: u32,
 }
 
@@ -57,16 +78,26 @@ pub(super) struct Probe {
     settling: u32,
     current: Sum,
     other: Option<Sum>,
+    /// Ticks that more were in flight than the level has room for: what was before still shows.
+    draining: u32,
+    /// Full ticks since the lower level began to be the better one, less a tenth of those that were
+    /// not full: whether it still is, is not known then.
+    low_for: f64,
 }
 
 impl Probe {
     pub(super) fn new(level: Level) -> Self {
-        Self { level, settling: *SETTLE.start(), current: Sum::default(), other: None }
+        let (current, other) = (Sum::default(), None);
+        Self { level, settling: *SETTLE.start(), current, other, draining: 0, low_for: 0.0 }
     }
 
-    /// Forgets what was measured: it belongs to another base or another load.
+    /// Forgets what was measured: it belongs to another base or another load. Until there is load
+    /// again, nothing is tried out.
     pub(super) fn reset(&mut self) {
-        *self = Self::new(self.level);
+        let level = if self.is_leaping() { Level::Leaping } else { Level::Low };
+        let low_for = (self.low_for - FORGOTTEN).max(0.0);
+        let settling = self.settling.min(LINDY * low_for as u32).max(*SETTLE.start());
+        *self = Self { low_for, settling, ..Self::new(level) };
     }
 
     pub(super) fn is_leaping(&self) -> bool {
@@ -75,26 +106,32 @@ impl Probe {
 
     /// The limit at the present level.
     pub(super) fn limit(&self, base: f64) -> f64 {
-        let step = (STEP * base).max(1.0);
+        let step = (STEP * base).max(0.5);
         match self.level {
             Level::Leaping => base.round(),
-            Level::Low => (base - step).floor().max(1.0),
-            Level::High => (base + step).ceil(),
+            Level::Low => (base - step).round().max(1.0),
+            Level::High => (base + step).round(),
         }
     }
 
     /// One full tick more. Whether the level is known well enough, and what it says beside the one
     /// before, when they were apart.
-    pub(super) fn step(&mut self, measure: &Measure) -> Option<Option<Finding>> {
+    pub(super) fn step(&mut self, measure: &Measure, limit: u32) -> Option<Option<Finding>> {
+        self.low_for += 1.0;
         if self.settling > 0 {
             self.settling -= 1;
             return None;
         }
+        if measure.in_flight > f64::from(limit) + OVER && self.draining < DRAINING_MAX {
+            self.draining += 1;
+            return None;
+        }
         self.current.add(measure);
-        if !self.current.is_enough(self.level) {
+        if !self.current.is_enough(self.level, self.other) {
             return None;
         }
         self.settling = settle(measure);
+        self.draining = 0;
         let sum = std::mem::take(&mut self.current);
         match (self.level, self.other.take()) {
             (Level::Leaping, before) => {
@@ -114,6 +151,22 @@ impl Probe {
             (Level::High, Some(low)) => Some(finding(low, sum)),
         }
     }
+
+    /// The elasticity between the levels is so far above rest, or below. Where the upper one loses
+    /// much, the lower one is kept for longer, but not for much longer than it has been the better
+    /// one: what has changed lately may change again.
+    pub(super) fn favour(&mut self, excess: f64, apart: f64) {
+        if excess >= 0.0 {
+            self.low_for = 0.0;
+            return;
+        }
+        let lost = 1.0 - (excess * apart).exp();
+        let ticks = (TRIED * (lost - FREE) / TAX).min(f64::from(LINDY) * self.low_for);
+        if ticks >= 1.0 {
+            let settling = self.settling + ticks as u32;
+            *self = Self { low_for: self.low_for, settling, ..Self::new(Level::Low) };
+        }
+    }
 }
 
 // === impl Sum ===
@@ -126,6 +179,7 @@ impl Sum {
         self.area += measure.in_flight * seconds;
         self.work += measure.work;
         self.work_squared += measure.work_squared;
+        self.ticks_squared += measure.work * measure.work;
         self.ended += measure.ended;
     }
 
@@ -134,9 +188,32 @@ impl Sum {
         (self.area / self.seconds.max(f64::EPSILON)).max(1e-9)
     }
 
-    fn is_enough(&self, level: Level) -> bool {
+    /// Useful work, a second.
+    fn rate(&self) -> f64 {
+        (self.work / self.seconds.max(f64::EPSILON)).max(1e-9)
+    }
+
+    /// The square of the relative error of `rate`, beside another level: of a sum of parts that come
+    /// independently, the variance is the sum of their squares. Little work where more was expected
+    /// is known as well as that; what comes in bursts is known less.
+    fn noise(&self, other: Self) -> f64 {
+        let part = (self.work_squared + other.work_squared) / (self.work + other.work).max(1e-9);
+        let expected = self.work.max(other.rate() * self.seconds).max(1e-9);
+        let ticks = f64::from(self.ticks.max(1));
+        let bursts = self.ticks_squared - self.work * self.work / ticks;
+        (part.max(1e-9) / expected).max(bursts / (expected * expected))
+    }
+
+    /// Whether a level is known well enough beside another. Few ends say as much as many where many
+    /// were expected.
+    fn is_enough(&self, level: Level, other: Option<Self>) -> bool {
         let how = usize::from(level != Level::Leaping);
-        self.ticks >= MEASURE_MIN[how] && self.ended >= ENDED_MIN || self.ticks >= MEASURE_MAX[how]
+        let expected = other.map_or(0.0, |other| f64::from(other.ended) / other.seconds);
+        let expected = expected * self.seconds;
+        let ended = f64::from(self.ended).max(expected);
+        self.ticks >= MEASURE_MIN[how] && ended >= f64::from(ENDED_MIN)
+            || self.ticks >= MEASURE_MAX[how]
+            || self.ended == 0 && expected >= STANDSTILL
     }
 }
 
@@ -148,13 +225,11 @@ fn settle(measure: &Measure) -> u32 {
 
 /// What two levels say, unless they were hardly apart.
 fn finding(low: Sum, high: Sum) -> Option<Finding> {
-    let rate = |sum: Sum| (sum.work / sum.seconds.max(f64::EPSILON)).max(1e-9);
-    // Of a sum of parts that come independently, the variance is the sum of their squares.
-    let noise = |sum: Sum| sum.work_squared.max(1e-18) / (sum.work * sum.work).max(1e-18);
     let apart = (high.mean() / low.mean()).ln();
     (apart >= APART_MIN).then(|| Finding {
-        elasticity: ((rate(high) / rate(low)).ln() / apart).clamp(-5.0, 5.0),
-        precision: apart * apart / (noise(low) + noise(high)),
+        elasticity: ((high.rate() / low.rate()).ln() / apart).clamp(-5.0, 5.0),
+        precision: apart * apart / (low.noise(high) + high.noise(low)),
+        apart,
     })
 }
 
@@ -177,7 +252,7 @@ impl Slope {
         self.precision = old + finding.precision;
         self.mean = (self.mean * old + finding.elasticity * finding.precision)
             / self.precision.max(f64::EPSILON);
-        Finding { elasticity: self.mean, precision: self.precision }
+        Finding { elasticity: self.mean, precision: self.precision, ..finding }
     }
 
     /// The base has moved by this part of it.

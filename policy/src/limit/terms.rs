@@ -30,7 +30,7 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { mode: Mode::Off, start: 8, min: 2, max: 512, frugality: 0.05 }
+        Self { mode: Mode::Off, start: 8, min: 1, max: 512, frugality: 0.05 }
     }
 }
 

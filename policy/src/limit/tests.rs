@@ -79,6 +79,34 @@ fn it_does_not_stick_to_the_floor() {
     assert!(scene.limit.value() > 30, "{:?}", scene.limit.report());
 }
 
+/// PostgreSQL and a mix that deadlocks, which it notices after a second.
+fn stands_still_by_twos(n: usize) -> f64 {
+    if n < 2 { 0.002 } else { 0.25 * n as f64 }
+}
+
+#[test]
+fn where_two_are_too_many_one_runs_and_two_are_seldom_tried() {
+    let begun = |max| {
+        let mut scene = Scene::new(Config { max, ..config(1) });
+        scene.pass(15.0, 1000, stands_still_by_twos);
+        let before = scene.begun;
+        scene.pass(60.0, 1000, stands_still_by_twos);
+        scene.begun - before
+    };
+    let share = begun(512) as f64 / begun(1) as f64;
+    assert!(share > 0.9, "{share}");
+}
+
+#[test]
+fn it_leaves_the_floor_when_more_helps_again() {
+    let mut scene = Scene::new(config(1));
+    scene.pass(5.0, 1000, stands_still_by_twos);
+    assert!(scene.limit.report().base < 2.0, "{:?}", scene.limit.report());
+    // It may take twice as long as it was so until more is tried.
+    scene.pass(20.0, 1000, |_| 0.02);
+    assert!(scene.limit.value() > 16, "{:?}", scene.limit.report());
+}
+
 #[test]
 fn what_nobody_asks_for_teaches_nothing_and_decays() {
     let mut scene = Scene::new(config(8));
