@@ -94,6 +94,7 @@ pub(crate) fn locks(question: &'static str, answers: &[Rows]) -> Result<Locks, U
             .map(|row| transaction(question, row))
             .collect::<Result<_, _>>()?,
         waits: waits_read.map(|row| wait(question, row)).collect::<Result<_, _>>()?,
+        has_waits: !waits.is_empty(),
         is_cut_short: answers.iter().any(|rows| rows.len() > ROWS_MAX),
     })
 }

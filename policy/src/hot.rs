@@ -12,8 +12,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::contention::Snapshot;
-
 /// A key that statements fight for: table and key value, hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u64);
@@ -83,8 +81,8 @@ pub struct HotKeys {
 }
 
 impl HotKeys {
-    /// Learns from what waits now.
-    pub fn observe(&mut self, now: Instant, locks: &Snapshot) {
+    /// Learns from what waits now: the key of each statement that waits.
+    pub fn observe(&mut self, now: Instant, waits: impl IntoIterator<Item = Key>) {
         let passed = self.seen.map_or(Duration::ZERO, |seen| now.saturating_duration_since(seen));
         self.seen = Some(now);
         let keeps = KEEPS.powf(passed.as_secs_f64());
@@ -92,9 +90,7 @@ impl HotKeys {
             watched.waits *= keeps;
         }
         let mut waiting: HashMap<Key, f64> = HashMap::new();
-        for key in
-            locks.transactions.iter().filter(|it| it.wait().is_some()).filter_map(|it| it.key)
-        {
+        for key in waits {
             *waiting.entry(key).or_default() += 1.0;
         }
         let mut waiting: Vec<_> = waiting.into_iter().collect();
@@ -189,7 +185,6 @@ impl HotKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contention::{Doing, Transaction, TransactionId};
 
     #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant")]
     fn start() -> Instant {
@@ -197,27 +192,15 @@ mod tests {
     }
 
     /// So many waiters for each key.
-    fn waiting(keys: &[(u64, u32)]) -> Snapshot {
-        let each = keys.iter().flat_map(|(key, waiters)| (0..*waiters).map(|_| Key(*key)));
-        let transactions = each.enumerate().map(|(id, key)| Transaction {
-            id: TransactionId(id as u64),
-            age: Duration::from_secs(1),
-            doing: Doing::Waiting(Duration::from_millis(100)),
-            waits_for: Vec::new(),
-            locks: 1,
-            changed: 1,
-            class: None,
-            key: Some(key),
-            is_protected: false,
-        });
-        Snapshot { transactions: transactions.collect() }
+    fn waiting(keys: &[(u64, u32)]) -> Vec<Key> {
+        keys.iter().flat_map(|(key, waiters)| (0..*waiters).map(|_| Key(*key))).collect()
     }
 
     #[test]
     fn a_key_that_many_wait_for_is_gated_two_wide_until_the_end() {
         let (mut keys, now) = (HotKeys::default(), start());
         assert_eq!(keys.arrive(now, Key(7)), Passage::Free);
-        keys.observe(now, &waiting(&[(7, 5), (8, 4)]));
+        keys.observe(now, waiting(&[(7, 5), (8, 4)]));
         assert!(keys.is_gated(Key(7)) && !keys.is_gated(Key(8)));
         let got: Vec<_> = (0..4).map(|_| keys.arrive(now, Key(7))).collect();
         assert_eq!(got, [Passage::Enter, Passage::Enter, Passage::Park, Passage::Park]);
@@ -234,7 +217,7 @@ mod tests {
     fn parking_is_bounded_for_a_key_and_for_all() {
         let (mut keys, now) = (HotKeys::default(), start());
         let hot: Vec<_> = (0..60).map(|key| (key, 5)).collect();
-        keys.observe(now, &waiting(&hot));
+        keys.observe(now, waiting(&hot));
         let mut parked = 0;
         for key in 0..60 {
             let got: Vec<_> = (0..40).map(|_| keys.arrive(now, Key(key))).collect();
@@ -248,13 +231,13 @@ mod tests {
     #[test]
     fn a_gate_that_nobody_waits_at_closes_and_one_in_use_does_not() {
         let (mut keys, mut now) = (HotKeys::default(), start());
-        keys.observe(now, &waiting(&[(1, 9), (2, 9)]));
+        keys.observe(now, waiting(&[(1, 9), (2, 9)]));
         assert_eq!(keys.arrive(now, Key(2)), Passage::Enter);
         now += CLOSE_AFTER;
-        keys.observe(now, &Snapshot::default());
+        keys.observe(now, []);
         assert!(!keys.is_gated(Key(1)) && keys.is_gated(Key(2)));
         keys.leave(Key(2));
-        keys.observe(now, &Snapshot::default());
+        keys.observe(now, []);
         assert!(!keys.is_gated(Key(2)));
     }
 
@@ -264,7 +247,7 @@ mod tests {
         for round in 0..100 {
             let mut seen = vec![(1, 4)];
             seen.extend((0..50).map(|key| (1000 + round * 50 + key, 1)));
-            keys.observe(now, &waiting(&seen));
+            keys.observe(now, waiting(&seen));
             now += Duration::from_millis(200);
         }
         assert!(keys.keys.len() <= KEYS_MAX && keys.keys.contains_key(&Key(1)));

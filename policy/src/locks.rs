@@ -4,9 +4,9 @@
 //!   waiter ──waits for──► blocker ──waits for──► root        a root waits for nobody
 //! ```
 //!
-//! An observer fills a [`Locks`]; admission reads from it how much of the work is stuck
-//! ([`Locks::contention`]), melting whom to end ([`Locks::roots`]), and a person why nothing moves
-//! ([`Locks::tree`]). A look is never quite consistent: a database does not stop for it. So nothing
+//! An observer fills a [`Locks`], the one picture of them; admission reads from it how much of the
+//! work is stuck ([`Locks::contention`]), melting whom to end ([`Locks::roots`]), and a person why
+//! nothing moves ([`Locks::tree`]). A look is never quite consistent: a database does not stop for it. So nothing
 //! here trusts it to be a forest: waits in a circle, or for somebody who is not listed, cost
 //! nothing but a line in the output.
 
@@ -15,7 +15,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -31,8 +31,11 @@ pub const ROWS_MAX: usize = 2000;
 pub struct Locks {
     /// What is open, each backend once.
     pub transactions: Vec<Transaction>,
-    /// Who waits for whom. Empty where the server cannot tell without harm (MySQL before 8.0.40).
+    /// Who waits for whom.
     pub waits: Vec<Wait>,
+    /// Whether the server was asked for `waits`. It is not at every look, and never where it cannot
+    /// tell without harm (MySQL before 8.0.40).
+    pub has_waits: bool,
     /// Whether there was more than [`ROWS_MAX`] of either.
     pub is_cut_short: bool,
 }
@@ -160,6 +163,26 @@ impl Locks {
     #[must_use]
     pub fn tree(&self, root: u32) -> Branch {
         tree::tree(self, root)
+    }
+
+    /// Everyone who waits for one of these, directly or behind others; one of these too, if it waits
+    /// for another.
+    #[must_use]
+    pub fn behind(&self, holders: impl IntoIterator<Item = u32>) -> HashSet<u32> {
+        tree::behind(&self.waiters(), holders)
+    }
+
+    /// What most of those behind one wait for, without its key; a table goes before what has none.
+    #[must_use]
+    pub fn mostly_waited_for(&self, holder: u32) -> Object {
+        let behind = self.behind([holder]);
+        let mut counts: HashMap<Object, usize> = HashMap::new();
+        for wait in self.waits.iter().filter(|wait| behind.contains(&wait.waiter)) {
+            let object = Object { key: String::new(), ..wait.object.clone() };
+            *counts.entry(object).or_default() += 1;
+        }
+        let rank = |(object, count): &(Object, usize)| (!object.table.is_empty(), *count);
+        counts.into_iter().max_by_key(rank).map(|(object, _)| object).unwrap_or_default()
     }
 
     /// What each backend waits for, and which backends hold it.

@@ -14,8 +14,7 @@ mod rows;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use policy::contention::{Doing, Snapshot, Transaction, TransactionId};
-use policy::hot::Key;
+use policy::locks::{Activity, Locks, Object, Transaction, Wait};
 
 use self::cpu::Cpu;
 use self::rows::{Claim, Rows};
@@ -228,40 +227,45 @@ impl Database {
 
     /// What the database tells of its transactions and locks.
     #[must_use]
-    pub fn snapshot(&self, now: Nanos, class_of: impl Fn(Thread) -> Option<u16>) -> Snapshot {
-        let open = self.open.iter().enumerate().filter(|(_, open)| open.state != State::Free);
-        let transactions = open.map(|(thread, open)| {
-            let time = |since| Duration::from_nanos(now.saturating_sub(since));
-            let doing = match open.state {
-                State::Waiting { since, .. } => Doing::Waiting(time(since)),
-                State::Thinking { since } => Doing::Idle(time(since)),
-                State::Holding { since } if open.plan.is_idle_holder => Doing::Idle(time(since)),
-                State::Committing => Doing::Committing,
-                State::RollingBack(_) => Doing::RollingBack,
-                State::Free
-                | State::Connecting
-                | State::OnCpu
-                | State::OnDisk
-                | State::Holding { .. } => Doing::Running,
+    pub fn locks(&self, now: Nanos) -> Locks {
+        let time = |since| Duration::from_nanos(now.saturating_sub(since));
+        // 0 is nobody's.
+        let backend = |thread: Thread| u32::try_from(thread + 1).unwrap_or(0);
+        let mut locks = Locks { has_waits: true, ..Locks::default() };
+        for (thread, open) in self.open.iter().enumerate() {
+            let (activity, since) = match open.state {
+                State::Free => continue,
+                State::Waiting { since, .. } => (Activity::Waits, since),
+                State::Thinking { since } => (Activity::Idle, since),
+                State::Holding { since } if open.plan.is_idle_holder => (Activity::Idle, since),
+                State::Committing => (Activity::Commits, open.began),
+                State::RollingBack(_) => (Activity::RollsBack, open.began),
+                State::Connecting | State::OnCpu | State::OnDisk | State::Holding { .. } => {
+                    (Activity::Runs, open.began)
+                }
             };
-            let row = match open.state {
-                State::Waiting { row, .. } => Some(row),
-                _ => None,
-            };
-            let holder = row.and_then(|row| self.rows.holder(row));
-            Transaction {
-                id: TransactionId(thread as u64),
+            let held = open.held.len() as u64;
+            locks.transactions.push(Transaction {
+                backend: backend(thread),
+                since: 0,
+                activity,
                 age: time(open.began),
-                doing,
-                waits_for: holder.map(|holder| TransactionId(holder as u64)).into_iter().collect(),
-                locks: open.held.len() as u64,
-                changed: open.held.len() as u64,
-                class: class_of(thread).map(policy::class::ClassId),
-                key: row.map(|row| Key(u64::from(row))),
-                is_protected: false,
+                for_time: time(since),
+                rows_locked: held,
+                rows_modified: held,
+                user: String::new(),
+                database: String::new(),
+                statement: String::new(),
+            });
+            if let State::Waiting { row, .. } = open.state
+                && let Some(holder) = self.rows.holder(row)
+            {
+                let object = Object { key: row.to_string(), ..Object::default() };
+                let (waiter, blocker) = (backend(thread), backend(holder));
+                locks.waits.push(Wait { waiter, blocker, object });
             }
-        });
-        Snapshot { transactions: transactions.collect() }
+        }
+        locks
     }
 
     /// How many wait for locks, and how long the longest has.

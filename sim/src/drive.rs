@@ -425,13 +425,9 @@ impl<'a> Drive<'a> {
         let at = seconds(now);
         let is_blind = guard.blind.is_some_and(|[from, to]| at >= from && at < to);
         if !is_blind && now >= self.stalled_until {
-            let class_of = |thread: Thread| {
-                let template = self.running.get(thread)?.template?;
-                Some(self.classes[template])
-            };
-            let snapshot = self.database.snapshot(now, class_of);
+            let locks = self.database.locks(now);
             if let Some(admission) = &mut self.admission {
-                admission.observe(self.origin.at(now), snapshot.contention(|_| false));
+                admission.observe(self.origin.at(now), locks.contention());
             }
         }
         let often = if self.database.waiters() > 0 { 1.0 } else { 5.0 };

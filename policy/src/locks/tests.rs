@@ -39,6 +39,7 @@ fn look(waits: &[(u32, u32)]) -> Locks {
                 object: Object::default(),
             })
             .collect(),
+        has_waits: true,
         is_cut_short: false,
     }
 }
@@ -63,6 +64,17 @@ fn who_waits_for_two_counts_behind_both_and_stands_once_in_a_tree() {
     assert_eq!(locks.roots(), [root(1, 2), root(2, 2)]);
     let leaf = |backend| Branch { backend, waiters: vec![] };
     assert_eq!(locks.tree(1).waiters, [leaf(3), leaf(4)]);
+}
+
+#[test]
+fn what_most_wait_for_is_named_by_its_table() {
+    let mut locks = look(&[(2, 1), (3, 2), (4, 2), (5, 9)]);
+    let object =
+        |table: &str| Object { kind: "row".into(), table: table.into(), ..Object::default() };
+    locks.waits[1].object = Object { key: "7".into(), ..object("shop.account") };
+    locks.waits[3].object = object("shop.other");
+    assert_eq!(locks.mostly_waited_for(1), object("shop.account"));
+    assert_eq!(locks.mostly_waited_for(77), Object::default());
 }
 
 #[test]
@@ -101,7 +113,7 @@ proptest! {
         let locks = look(&waits);
         let roots = locks.roots();
         let waiting: HashMap<u32, Vec<u32>> = locks.blockers();
-        let mut covered = std::collections::HashSet::new();
+        let mut covered = HashSet::new();
         for root in &roots {
             prop_assert_eq!(root.in_circle, waiting.contains_key(&root.backend));
             let tree = locks.tree(root.backend);

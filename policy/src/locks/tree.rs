@@ -33,7 +33,7 @@ pub(super) fn roots(locks: &Locks) -> Vec<Root> {
         waiters.keys().copied().filter(|backend| !blockers.contains_key(backend)).collect();
     free.sort_unstable();
     for backend in free {
-        let behind = behind(&waiters, backend);
+        let behind = behind(&waiters, [backend]);
         roots.push(Root { backend, waiters: behind.len(), in_circle: false });
         met.insert(backend);
         met.extend(behind);
@@ -43,7 +43,7 @@ pub(super) fn roots(locks: &Locks) -> Vec<Root> {
     let for_time = |backend: &u32| locks.transaction(*backend).map(|one| one.for_time);
     rest.sort_unstable_by_key(|backend| (std::cmp::Reverse(for_time(backend)), *backend));
     for backend in rest {
-        let behind = behind(&waiters, backend);
+        let behind = behind(&waiters, [backend]);
         // Behind a circle, but not in one: it is met with the circle.
         if met.contains(&backend) || !behind.contains(&backend) {
             continue;
@@ -55,10 +55,13 @@ pub(super) fn roots(locks: &Locks) -> Vec<Root> {
     roots
 }
 
-/// All that wait behind one; itself among them if it waits for one of them.
-fn behind(waiters: &HashMap<u32, Vec<u32>>, backend: u32) -> HashSet<u32> {
+/// All that wait behind these; one of these among them if it waits for one of them.
+pub(super) fn behind(
+    waiters: &HashMap<u32, Vec<u32>>,
+    holders: impl IntoIterator<Item = u32>,
+) -> HashSet<u32> {
     let mut behind = HashSet::new();
-    let mut open = vec![backend];
+    let mut open: Vec<u32> = holders.into_iter().collect();
     while let Some(next) = open.pop() {
         let new = waiters.get(&next).into_iter().flatten().copied();
         open.extend(new.filter(|waiter| behind.insert(*waiter)));

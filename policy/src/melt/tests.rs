@@ -1,117 +1,191 @@
 //! Pile-ups in virtual time.
 
 use super::*;
+use crate::locks::{Object, Wait};
 
 #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant")]
 fn start() -> Instant {
     Instant::now()
 }
 
-fn transaction(id: u64, doing: Doing, waits_for: &[u64], changed: u64) -> Transaction {
+/// Old enough to be older than all that is done to it.
+fn transaction(backend: u32, activity: Activity, changed: u64) -> Transaction {
     Transaction {
-        id: TransactionId(id),
-        age: Duration::from_secs(3),
-        doing,
-        waits_for: waits_for.iter().copied().map(TransactionId).collect(),
-        locks: 1,
-        changed,
-        class: None,
-        key: None,
-        is_protected: false,
+        backend,
+        since: 0,
+        activity,
+        age: Duration::from_secs(60),
+        for_time: Duration::from_secs(2),
+        rows_locked: 1,
+        rows_modified: changed,
+        user: String::new(),
+        database: String::new(),
+        statement: String::new(),
     }
 }
 
-const IDLE: Doing = Doing::Idle(Duration::from_secs(2));
-const WAITING: Doing = Doing::Waiting(Duration::from_secs(2));
-
-/// These, and twenty that wait for the first of them.
-fn behind(first: &[Transaction]) -> Snapshot {
-    let waiters = (100..120).map(|id| transaction(id, WAITING, &[first[0].id.0], 0));
-    Snapshot { transactions: first.iter().cloned().chain(waiters).collect() }
-}
-
-/// Shows it the same locks every 200 ms, and collects what it wants.
-fn show(melt: &mut Melt, now: &mut Instant, locks: &Snapshot, times: u32) -> Vec<Action> {
-    let mut actions = Vec::new();
-    for _ in 0..times {
-        *now += Duration::from_millis(200);
-        actions.extend(melt.step(*now, locks, locks.contention(|_| false)));
+/// Has these wait for `blocker`.
+fn wait(locks: &mut Locks, waiters: std::ops::Range<u32>, blocker: u32) {
+    for waiter in waiters {
+        locks.transactions.push(transaction(waiter, Activity::Waits, 0));
+        locks.waits.push(Wait { waiter, blocker, object: Object::default() });
     }
-    actions
 }
 
-fn cancel(id: u64, cause: Cause) -> Action {
-    Action::Cancel(TransactionId(id), cause)
+/// This one, and twenty that wait for it.
+fn behind(first: Transaction) -> Locks {
+    let backend = first.backend;
+    let mut locks = Locks { transactions: vec![first], has_waits: true, ..Locks::default() };
+    wait(&mut locks, 100..120, backend);
+    locks
+}
+
+/// A machine and its clock.
+struct Scene {
+    melt: Melt,
+    now: Instant,
+    config: Config,
+}
+
+impl Scene {
+    fn new(config: Config) -> Self {
+        Self { melt: Melt::default(), now: start(), config }
+    }
+
+    /// Shows it the same locks every 200 ms, and collects what it wants.
+    fn show(&mut self, locks: &Locks, times: u32) -> Vec<Action> {
+        self.show_where(locks, times, |_| true)
+    }
+
+    fn show_where(
+        &mut self,
+        locks: &Locks,
+        times: u32,
+        may_end: impl Fn(&Transaction) -> bool,
+    ) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for _ in 0..times {
+            self.now += Duration::from_millis(200);
+            actions.extend(self.melt.step(self.now, &self.config, locks, &may_end));
+        }
+        actions
+    }
+}
+
+fn cancel(backend: u32, cause: Cause, behind: usize) -> Action {
+    Action::Cancel(Victim { backend, cause, behind })
 }
 
 #[test]
 fn one_silent_blocker_costs_one_cancel() {
-    let (mut melt, mut now) = (Melt::new(Config::default()), start());
-    let locks = behind(&[transaction(1, IDLE, &[], 500)]);
-    assert_eq!(show(&mut melt, &mut now, &locks, 2), [Action::Freeze]);
-    assert_eq!(show(&mut melt, &mut now, &locks, 2), [cancel(1, Cause::IdleBlocker)]);
+    let mut scene = Scene::new(Config::default());
+    let locks = behind(transaction(1, Activity::Idle, 500));
+    assert_eq!(scene.show(&locks, 2), [Action::Freeze]);
+    assert_eq!(scene.show(&locks, 2), [cancel(1, Cause::IdleBlocker, 20)]);
     // Until it is gone nothing else is touched.
-    assert_eq!(show(&mut melt, &mut now, &locks, 5), []);
-    let gone = Snapshot::default();
-    assert_eq!(show(&mut melt, &mut now, &gone, 7), [Action::Thaw]);
-    assert!(matches!(melt.state(), State::Probation(_)));
-    assert_eq!(show(&mut melt, &mut now, &gone, 30), []);
-    assert_eq!(melt.state(), State::Normal(0));
+    assert_eq!(scene.show(&locks, 5), []);
+    let gone = Locks::default();
+    assert_eq!(scene.show(&gone, 7), [Action::Gone(1), Action::Thaw]);
+    assert!(matches!(scene.melt.state(), State::Probation(_)));
+    assert_eq!(scene.show(&gone, 30), []);
+    assert_eq!(scene.melt.state(), State::Normal(0));
 }
 
 #[test]
 fn most_pile_ups_end_when_nothing_new_comes() {
-    let (mut melt, mut now) = (Melt::new(Config::default()), start());
-    let locks = behind(&[transaction(1, IDLE, &[], 0)]);
-    assert_eq!(show(&mut melt, &mut now, &locks, 2), [Action::Freeze]);
-    assert_eq!(show(&mut melt, &mut now, &Snapshot::default(), 1), [Action::Thaw]);
+    let mut scene = Scene::new(Config::default());
+    let locks = behind(transaction(1, Activity::Idle, 0));
+    assert_eq!(scene.show(&locks, 2), [Action::Freeze]);
+    assert_eq!(scene.show(&Locks::default(), 1), [Action::Thaw]);
 }
 
 #[test]
 fn the_cheapest_root_for_its_waiters_goes_first() {
-    let (mut melt, mut now) = (Melt::new(Config::default()), start());
-    let mut locks = behind(&[transaction(1, Doing::Running, &[], 1_000_000)]);
-    locks.transactions.push(transaction(2, Doing::Running, &[], 10));
-    locks.transactions.extend((200..210).map(|id| transaction(id, WAITING, &[2], 0)));
-    let actions = show(&mut melt, &mut now, &locks, 4);
-    assert_eq!(actions, [Action::Freeze, cancel(2, Cause::RootBlocker)]);
+    let mut scene = Scene::new(Config::default());
+    let mut locks = behind(transaction(1, Activity::Runs, 1_000_000));
+    locks.transactions.push(transaction(2, Activity::Runs, 10));
+    wait(&mut locks, 200..210, 2);
+    let actions = scene.show(&locks, 4);
+    assert_eq!(actions, [Action::Freeze, cancel(2, Cause::RootBlocker, 10)]);
     // Where a rollback costs nothing, who frees more goes first, and several go at once.
-    let mut melt = Melt::new(Config { pace: 4, row_cost: 0.0 });
-    let actions = show(&mut melt, &mut now, &locks, 4);
-    let roots = [cancel(1, Cause::RootBlocker), cancel(2, Cause::RootBlocker)];
+    let mut scene = Scene::new(Config::default().of_postgres());
+    let actions = scene.show(&locks, 4);
+    let roots = [cancel(1, Cause::RootBlocker, 20), cancel(2, Cause::RootBlocker, 10)];
     assert_eq!(actions[1..], roots);
 }
 
 #[test]
-fn what_ends_already_is_never_touched_and_counts_against_the_pace() {
-    let mut system = transaction(4, Doing::Running, &[], 0);
-    system.is_protected = true;
-    let mut young = transaction(5, Doing::Running, &[], 0);
+fn what_ends_already_is_never_touched_nor_who_waits_for_it() {
+    let mut young = transaction(5, Activity::Runs, 0);
     young.age = Duration::from_millis(50);
     for first in [
-        transaction(1, Doing::Committing, &[], 5),
-        transaction(2, Doing::RollingBack, &[], 5),
-        system,
+        transaction(1, Activity::Commits, 5),
+        transaction(2, Activity::RollsBack, 5),
+        transaction(3, Activity::Prepared, 5),
         young,
     ] {
-        let (mut melt, mut now) = (Melt::new(Config::default()), start());
-        let mut locks = behind(std::slice::from_ref(&first));
-        // Who waits has changed something, so waiters are no way out either.
-        locks.transactions.iter_mut().for_each(|it| it.changed = 1);
-        assert_eq!(show(&mut melt, &mut now, &locks, 20), [Action::Freeze], "{first:?}");
+        let mut scene = Scene::new(Config::default());
+        assert_eq!(scene.show(&behind(first.clone()), 20), [Action::Freeze], "{first:?}");
     }
+    let mut scene = Scene::new(Config::default());
+    let locks = behind(transaction(4, Activity::Idle, 0));
+    let actions = scene.show_where(&locks, 20, |one| one.backend != 4);
+    assert_eq!(actions, [Action::Freeze], "somebody else's");
 }
 
 #[test]
-fn without_a_root_waiters_that_changed_nothing_go_one_by_one() {
-    let (mut melt, mut now) = (Melt::new(Config::default()), start());
+fn what_is_being_undone_counts_against_the_pace() {
+    let mut scene = Scene::new(Config::default());
+    let mut locks = behind(transaction(1, Activity::Idle, 0));
+    locks.transactions.push(transaction(2, Activity::RollsBack, 900));
+    assert_eq!(scene.show(&locks, 9), [Action::Freeze]);
+    locks.transactions.pop();
+    assert_eq!(scene.show(&locks, 1), [cancel(1, Cause::IdleBlocker, 20)]);
+    // Its rollback may take long: it is waited for, and it has not stayed.
+    locks.transactions[0].activity = Activity::RollsBack;
+    assert_eq!(scene.show(&locks, 50), []);
+}
+
+#[test]
+fn what_does_not_go_is_told_and_not_tried_again_but_what_went_on_is() {
+    let mut scene = Scene::new(Config::default());
+    let locks = behind(transaction(1, Activity::Idle, 0));
+    assert_eq!(scene.show(&locks, 4).last(), Some(&cancel(1, Cause::IdleBlocker, 20)));
+    assert_eq!(scene.show(&locks, 20), [Action::Stayed(1)]);
+    scene.melt.missed(1);
+    assert_eq!(scene.show(&locks, 1), [cancel(1, Cause::IdleBlocker, 20)]);
+}
+
+#[test]
+fn the_next_transaction_of_a_backend_is_another_one() {
+    let mut scene = Scene::new(Config::default());
+    let mut locks = behind(transaction(1, Activity::Idle, 0));
+    assert_eq!(scene.show(&locks, 4).len(), 2);
+    scene.now += Duration::from_secs(2);
+    locks.transactions[0].age = Duration::from_millis(1200);
+    assert_eq!(scene.show(&locks, 1), [Action::Gone(1), cancel(1, Cause::IdleBlocker, 20)]);
+}
+
+#[test]
+fn who_waits_for_nobody_in_sight_goes_one_by_one() {
+    let mut scene = Scene::new(Config::default());
     // The holder is not listed: not everything goes through what we may see.
-    let mut locks = behind(&[transaction(1, WAITING, &[99], 7)]);
-    locks.transactions[1].age = Duration::from_secs(1);
-    let actions = show(&mut melt, &mut now, &locks, 4);
-    assert_eq!(actions, [Action::Freeze, cancel(100, Cause::Waiter)]);
+    let mut locks = Locks { has_waits: true, ..Locks::default() };
+    wait(&mut locks, 1..20, 99);
+    locks.transactions[0].rows_modified = 7;
+    locks.transactions[3].age = Duration::from_secs(50);
+    let actions = scene.show(&locks, 5);
+    assert_eq!(actions, [Action::Freeze, cancel(4, Cause::Waiter, 0)]);
     // It does not go away: after two seconds another one is tried.
-    let next = show(&mut melt, &mut now, &locks, 12);
-    assert_eq!(next.len(), 1);
-    assert_ne!(next[0], cancel(100, Cause::Waiter));
+    let next = scene.show(&locks, 10);
+    assert!(matches!(next[..], [Action::Stayed(4), Action::Cancel(victim)] if victim.backend != 4));
+}
+
+#[test]
+fn without_a_graph_nobody_is_touched() {
+    let mut scene = Scene::new(Config::default());
+    let mut locks = behind(transaction(1, Activity::Idle, 0));
+    locks.waits.clear();
+    locks.has_waits = false;
+    assert_eq!(scene.show(&locks, 20), [Action::Freeze]);
 }
