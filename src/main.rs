@@ -10,6 +10,7 @@ mod drill;
 mod exit;
 mod guard;
 mod import;
+mod incidents;
 mod locks;
 mod pause;
 mod pins;
@@ -42,6 +43,7 @@ enum Command {
     Classes(classes::Classes),
     Pins(pins::Pins),
     Locks(locks::Locks),
+    Incidents(incidents::Incidents),
     Pause(pause::Pause),
     Resume(pause::Resume),
     Switch(switch::Switch),
@@ -67,6 +69,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Classes(classes) => classes.run(),
         Command::Pins(pins) => pins.run(),
         Command::Locks(locks) => locks.run(),
+        Command::Incidents(incidents) => incidents.run(),
         Command::Pause(pause) => pause.run(),
         Command::Resume(resume) => resume.run(),
         Command::Switch(switch) => switch.run(),

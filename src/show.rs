@@ -64,6 +64,23 @@ pub(crate) fn time(ms: u64) -> String {
     }
 }
 
+/// A moment in UTC, by the milliseconds since 1970: `2022-06-27 13:00:30 UTC`.
+pub(crate) fn moment(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1000;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // From the first of March of the year 0 the days of a year follow one rule, the leap day last;
+    // 400 years have 146,097 (Hinnant, "chrono-compatible low-level date algorithms").
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, (month + 2) % 12 + 1);
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
 /// What others wrote, on one line and without control characters, so that it cannot steer the
 /// terminal; cut after `width` characters.
 pub(crate) fn plain(text: &str, width: usize) -> String {
@@ -77,6 +94,19 @@ pub(crate) fn plain(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_a_date_in_utc() {
+        for (seconds, expected) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (1_656_334_830, "2022-06-27 13:00:30 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(moment(seconds * 1000 + 999), expected);
+        }
+    }
 
     #[test]
     fn columns_are_aligned() {

@@ -58,6 +58,7 @@ pub fn router(operations: Ops) -> Router {
         .route("/classes", get(async |Shared(ops): Shared<Ops>| Json(ops.classes())))
         .route("/pins", get(async |Shared(ops): Shared<Ops>| Json(ops.pins())))
         .route("/locks", get(locks))
+        .route("/incidents", get(async |Shared(ops): Shared<Ops>| Json(ops.incidents())))
         .route("/switches", get(list_switches).post(set_switch).delete(clear_switch))
         .route("/pause", get(async |Shared(ops): Shared<Ops>| Json(ops.pause_status())).post(pause))
         .route("/resume", post(resume))

@@ -36,7 +36,7 @@ use zeroize::Zeroizing;
 
 use self::check::Findings;
 pub use self::error::{ConfigError, ConfigErrors, Warning};
-pub use self::limits::{Class, Limit, Limits};
+pub use self::limits::{Class, Limit, Limits, Melt};
 pub use self::listen::{AuthPlugin, Listener, ListenerTls};
 pub use self::native::NativeLimits;
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
@@ -76,6 +76,9 @@ pub struct Config {
     /// The limit that finds its place by itself.
     #[serde(default)]
     pub limit: Limit,
+    /// How pile-ups are undone.
+    #[serde(default)]
+    pub melt: Melt,
     /// Classes by name. `default` always exists and takes every statement that no rule matches.
     #[serde(default, rename = "class")]
     pub classes: BTreeMap<String, Class>,

@@ -4,6 +4,7 @@
 //! command line reads the same types back. Everything here is a copy of a moment; nothing keeps the
 //! guard's locks.
 
+mod incidents;
 mod locks;
 
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use policy::limit;
 use policy::switch;
 use serde::{Deserialize, Serialize};
 
-pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus};
+pub use self::incidents::{Act, Incident, Sighting};
+pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus, judge};
 use crate::config::TargetText;
 
 /// What an operator may ask. Methods return at once; none waits for the database.
@@ -30,6 +32,9 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Who waits for whom in the database, as it was seen last.
     fn locks(&self) -> LocksStatus;
+
+    /// Pile-ups, the newest first.
+    fn incidents(&self) -> Vec<Incident>;
 
     /// Has the database looked at closely for a while.
     fn look_closely(&self);

@@ -23,6 +23,7 @@ pub mod session;
 pub mod gate;
 
 pub mod herd;
+pub mod melt;
 pub mod memory;
 pub mod observer;
 pub mod upstream;

@@ -12,6 +12,7 @@ mod database;
 mod histogram;
 pub mod label;
 mod limit;
+mod melt;
 mod shard;
 pub mod table;
 mod tally;
@@ -35,9 +36,10 @@ pub use self::database::DatabaseMetrics;
 pub use self::histogram::Histogram;
 pub use self::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
-    Label, LookOutcome, Reload, StatementOutcome, TransactionOutcome,
+    Label, LookOutcome, MeltOutcome, Reload, StatementOutcome, TransactionOutcome,
 };
 pub use self::limit::LimitMetrics;
+pub use self::melt::MeltMetrics;
 use self::table::{Metric, Type};
 pub use self::tally::Tally;
 
@@ -54,6 +56,8 @@ pub struct Metrics {
     pub upstream: UpstreamMetrics,
     /// Of the limit that finds its place by itself.
     pub limit: LimitMetrics,
+    /// Of undoing pile-ups.
+    pub melt: MeltMetrics,
     /// Of the database itself.
     pub database: DatabaseMetrics,
     /// Of LISTEN over shared connections.
@@ -208,6 +212,7 @@ impl Metrics {
             switches: make.gauge("guard_switches", &[]),
         };
         let limit = LimitMetrics::new(&make);
+        let melt = MeltMetrics::new(&make);
         let database = DatabaseMetrics::new(&make);
         let handle = recorder.handle();
         let (none, known) = (ArcSwap::from_pointee(Vec::new()), Mutex::default());
@@ -219,6 +224,7 @@ impl Metrics {
             clients,
             upstream,
             limit,
+            melt,
             database,
             listen,
             guard,

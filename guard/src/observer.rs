@@ -1,7 +1,7 @@
 //! Looks at the database, over a reserved connection of its own.
 //!
 //! `observe` says what to ask and when; this asks, keeps the last answers where others can see them
-//! ([`Sight`]), and sets the gauges. It is opened at start, like the connections that cancel, and
+//! ([`Sight`]), sets the gauges, and has a pile-up undone ([`Melter`]). It is opened at start, like the connections that cancel, and
 //! nothing waits for it: without it, statements flow under the same limits.
 
 use std::{
@@ -22,9 +22,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::{
-    gate::Gate,
-    herd::backoff,
-    metrics::{LookOutcome, Metrics},
+    engine::Engine, herd::backoff, melt::Melter, metrics::LookOutcome, shared::Shared,
     upstream::control::Courier,
 };
 
@@ -97,22 +95,25 @@ enum Unanswered {
 
 /// Looks, for as long as its future is polled.
 #[derive(Debug)]
-pub struct Observer<C: Courier> {
+pub struct Observer<E: Engine> {
     /// Who opens connections.
-    pub courier: Arc<C>,
+    pub courier: Arc<E::Courier>,
     /// Which server they must lead to.
     pub identity: Arc<str>,
-    /// Where the answers go.
-    pub sight: Arc<Sight>,
-    /// Where transactions wait when the database is slow: reason enough to look closely.
-    pub gate: Arc<Gate>,
-    /// Where they are shown over time.
-    pub metrics: Arc<Metrics>,
+    /// What undoes a pile-up that is seen.
+    pub melter: Melter<E>,
+    /// Where the answers go and are shown over time; and the gate: where transactions wait there, the
+    /// database is slow, which is reason enough to look closely.
+    pub shared: Arc<Shared<E>>,
 }
 
-impl<C: Courier> Observer<C> {
+/// A connection for looking, and why it ended.
+type Link<E> = <<E as Engine>::Courier as Courier>::Link;
+type BlindOf<E> = Blind<<<E as Engine>::Courier as Courier>::Error>;
+
+impl<E: Engine> Observer<E> {
     /// Looks for ever, and connects anew whenever the connection breaks. Dropping the future closes it.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut failures = 0;
         loop {
             let blind = match self.connect().await {
@@ -125,47 +126,44 @@ impl<C: Courier> Observer<C> {
             };
             warn!(error = %blind, "cannot observe the database");
             let trouble: Arc<str> = blind.to_string().into();
-            self.sight.change(|seen| seen.trouble = Some(trouble));
+            self.shared.sight.change(|seen| seen.trouble = Some(trouble));
             failures += 1;
             tokio::time::sleep(backoff(failures, fastrand::f64())).await;
         }
     }
 
-    async fn connect(&self) -> Result<(C::Link, Server), Blind<C::Error>> {
+    async fn connect(&self) -> Result<(Link<E>, Server), BlindOf<E>> {
         let (mut link, identity) = self.courier.connect().await.map_err(Blind::Lost)?;
         if *identity != *self.identity {
             return Err(Blind::OtherServer(identity));
         }
-        let version = self.ask(&mut link, C::VERSION_SQL).await?.map_err(Blind::Refused)?;
+        let version =
+            self.ask(&mut link, E::Courier::VERSION_SQL).await?.map_err(Blind::Refused)?;
         let version = version.first().and_then(|row| row.first()).and_then(Option::as_ref);
         let version = version.map(|text| String::from_utf8_lossy(text).into_owned());
-        let server = C::server(&version.unwrap_or_default());
+        let server = E::Courier::server(&version.unwrap_or_default());
         self.ask(&mut link, server.setup()).await?.map_err(Blind::Refused)?;
-        self.sight.change(|seen| {
+        self.shared.sight.change(|seen| {
             seen.server = Some(server);
             seen.trouble = None;
         });
         Ok((link, server))
     }
 
-    async fn ask(
-        &self,
-        link: &mut C::Link,
-        sql: &str,
-    ) -> Result<Result<Rows, String>, Blind<C::Error>> {
-        let answered = tokio::time::timeout(ANSWER_TIMEOUT, C::query(link, sql)).await;
+    async fn ask(&self, link: &mut Link<E>, sql: &str) -> Result<Result<Rows, String>, BlindOf<E>> {
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, E::Courier::query(link, sql)).await;
         answered.map_err(|_| Blind::Silent)?.map_err(Blind::Lost)
     }
 
     /// Asks what is due, until the connection breaks.
-    async fn look(&self, mut link: C::Link, server: Server) -> Blind<C::Error> {
+    async fn look(&mut self, mut link: Link<E>, server: Server) -> BlindOf<E> {
         let mut ladder = Ladder::new(Instant::now());
         loop {
             let (at, question) = ladder.next(Instant::now());
             tokio::select! {
                 biased;
-                () = self.sight.suspicion.notified() => ladder.suspect(Instant::now()),
-                () = C::ended(&mut link) => return Blind::Ended,
+                () = self.shared.sight.suspicion.notified() => ladder.suspect(Instant::now()),
+                () = E::Courier::ended(&mut link) => return Blind::Ended,
                 () = tokio::time::sleep_until(at.into()) => {
                     if let Err(blind) = self.put(&mut link, server, question, &mut ladder).await {
                         return blind;
@@ -177,34 +175,34 @@ impl<C: Courier> Observer<C> {
 
     /// Asks one question, and shows the answer.
     async fn put(
-        &self,
-        link: &mut C::Link,
+        &mut self,
+        link: &mut Link<E>,
         server: Server,
         question: Question,
         ladder: &mut Ladder,
-    ) -> Result<(), Blind<C::Error>> {
+    ) -> Result<(), BlindOf<E>> {
         let began = Instant::now();
         let answer = self.answer(link, server, question).await?;
         let now = Instant::now();
         let took = now.duration_since(began);
-        self.metrics.database.look_time.record(took);
+        self.shared.metrics.database.look_time.record(took);
         match answer {
             Ok(told) => {
-                self.metrics.database.looks.of(LookOutcome::Ok).increment(1);
-                let is_queueing = self.gate.snapshot(now).overall.queued > 0;
+                self.shared.metrics.database.looks.of(LookOutcome::Ok).increment(1);
+                let is_queueing = self.shared.gate.snapshot(now).overall.queued > 0;
                 ladder.answered(now, question, took, is_queueing || waits(&told));
-                self.show(now, told);
+                self.show(began, now, told);
                 if !ladder.is_tense(now) {
-                    self.sight.change(|seen| seen.locks = None);
+                    self.shared.sight.change(|seen| seen.locks = None);
                 }
             }
             Err(error) => {
-                self.metrics.database.looks.of(LookOutcome::Failed).increment(1);
+                self.shared.metrics.database.looks.of(LookOutcome::Failed).increment(1);
                 let question_name = question.name();
                 warn!(%error, question = question_name, "the database does not tell");
                 ladder.refused(now, question);
                 let trouble: Arc<str> = format!("{question_name}: {error}").into();
-                self.sight.change(|seen| seen.trouble = Some(trouble));
+                self.shared.sight.change(|seen| seen.trouble = Some(trouble));
             }
         }
         Ok(())
@@ -212,10 +210,10 @@ impl<C: Courier> Observer<C> {
 
     async fn answer(
         &self,
-        link: &mut C::Link,
+        link: &mut Link<E>,
         server: Server,
         question: Question,
-    ) -> Result<Result<Told, Unanswered>, Blind<C::Error>> {
+    ) -> Result<Result<Told, Unanswered>, BlindOf<E>> {
         let mut answers = Vec::new();
         for sql in server.sql(question) {
             match self.ask(link, &sql).await? {
@@ -226,17 +224,19 @@ impl<C: Courier> Observer<C> {
         Ok(server.read(question, &answers).map_err(Unanswered::from))
     }
 
-    fn show(&self, now: Instant, told: Told) {
+    /// Shows what was asked from `began` to `now`.
+    fn show(&mut self, began: Instant, now: Instant, told: Told) {
         match told {
             Told::Counters(counters) => {
-                self.metrics.database.show_counters(&counters);
-                self.sight.change(|seen| seen.counters = Some((now, counters)));
+                self.shared.metrics.database.show_counters(&counters);
+                self.shared.sight.change(|seen| seen.counters = Some((now, counters)));
             }
             Told::Locks(locks) => {
-                self.gate.observe(now, locks.contention());
-                self.metrics.database.show_locks(&locks);
+                self.shared.gate.observe(now, locks.contention());
+                self.shared.metrics.database.show_locks(&locks);
+                self.melter.see(began, now, &locks);
                 let locks = Arc::new(locks);
-                self.sight.change(|seen| seen.locks = Some((now, locks)));
+                self.shared.sight.change(|seen| seen.locks = Some((now, locks)));
             }
         }
     }

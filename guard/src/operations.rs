@@ -10,9 +10,9 @@ use tracing::{info, warn};
 use crate::{
     config::Config,
     control::{
-        ClassStatus, ClientsStatus, Declined, Describe, LockClient, LocksStatus, Operations,
-        PauseOrder, PauseStatus, PinnedSession, State, Status, SwitchOrder, SwitchStatus,
-        UpstreamStatus, mode_name, whole_ms,
+        ClassStatus, ClientsStatus, Declined, Describe, Incident, LockClient, LocksStatus,
+        Operations, PauseOrder, PauseStatus, PinnedSession, State, Status, SwitchOrder,
+        SwitchStatus, UpstreamStatus, mode_name, whole_ms,
     },
     engine::Engine,
     metrics::{ClientState, ConnectionState, Label as _, Reload},
@@ -157,11 +157,14 @@ impl<E: Engine> Operations for Operator<E> {
         let policy = self.shared.policy.load();
         let client = |backend| {
             let card = cards.iter().find(|card| card.is_served_by(backend))?;
-            let class = policy.class(card.class()).name.clone();
-            Some(LockClient { session: card.id, address: card.peer.to_string(), class })
+            Some(LockClient::of(card, &policy))
         };
         let seen = self.shared.sight.seen();
         Describe { seen: &seen, statements: &self.shared.statements, client }.status(Instant::now())
+    }
+
+    fn incidents(&self) -> Vec<Incident> {
+        self.shared.timeline.list()
     }
 
     fn look_closely(&self) {

@@ -7,6 +7,7 @@ pub mod pins;
 pub mod registry;
 pub mod timer;
 pub mod turn;
+pub mod verdict;
 
 use policy::deadline::TimeLimit;
 

@@ -20,6 +20,7 @@ use policy::{
 use crate::{
     engine::Engine,
     gate::Gate,
+    melt::Timeline,
     metrics::Metrics,
     observer::Sight,
     session::{buffers::Buffers, registry::Sessions},
@@ -50,7 +51,9 @@ pub struct Shared<E: Engine> {
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// What the database says of itself.
-    pub sight: Arc<Sight>,
+    pub sight: Sight,
+    /// What was done about pile-ups.
+    pub timeline: Timeline,
     /// Whether the guard shuts down: sessions end between transactions.
     pub draining: AtomicBool,
 }

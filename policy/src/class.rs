@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::limit;
+use crate::melt;
 use crate::rule::{Facts, RuleSet};
 
 /// Index of a class in [`Policy::classes`].
@@ -117,6 +118,8 @@ pub struct Policy {
     pub connections: Option<u32>,
     /// The limit that finds its place by itself, over everything together.
     pub limit: limit::Config,
+    /// How pile-ups are undone.
+    pub melt: melt::Config,
     /// Which statement belongs to which class.
     pub rules: RuleSet,
 }
@@ -130,6 +133,7 @@ impl Default for Policy {
             overall: Limits::default(),
             connections: None,
             limit: limit::Config::default(),
+            melt: melt::Config::default(),
             rules: RuleSet::default(),
         }
     }

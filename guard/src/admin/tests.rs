@@ -7,8 +7,8 @@ use policy::switch::Target;
 
 use super::*;
 use crate::control::{
-    ClassStatus, ClientsStatus, Declined, LocksStatus, PauseStatus, PinnedSession, SwitchStatus,
-    UpstreamStatus,
+    ClassStatus, ClientsStatus, Declined, Incident, LocksStatus, PauseStatus, PinnedSession,
+    SwitchStatus, UpstreamStatus,
 };
 
 /// A guard that only remembers what it was asked.
@@ -59,6 +59,10 @@ impl Operations for Fake {
 
     fn locks(&self) -> LocksStatus {
         LocksStatus { blocked: 3, seen_ms_ago: Some(0), ..LocksStatus::default() }
+    }
+
+    fn incidents(&self) -> Vec<Incident> {
+        vec![Incident { id: 7, ..Incident::default() }]
     }
 
     fn look_closely(&self) {}

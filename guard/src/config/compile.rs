@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use policy::class::{self, ClassId, Policy, Rate, TimeLimits};
 use policy::limit;
+use policy::melt;
 use policy::rule::{Match, Pattern, RuleSet};
 use policy::switch;
 
@@ -28,6 +29,7 @@ impl Config {
             overall: (&self.overall).into(),
             connections: Some(self.upstream.connections),
             limit: self.adaptive(),
+            melt: self.melting(),
             rules: RuleSet::new(
                 self.rules
                     .iter()
@@ -45,6 +47,17 @@ impl Config {
         let max = self.limit.max.map_or(self.upstream.connections, NonZeroU32::get);
         let start = self.limit.start.get();
         limit::Config { mode: self.limit.mode.into(), start, max, ..limit::Config::default() }
+    }
+
+    fn melting(&self) -> melt::Config {
+        let own = &self.melt;
+        melt::Config {
+            mode: own.mode.into(),
+            others: own.others,
+            behind_min: usize::try_from(own.waiters_min.get()).unwrap_or(usize::MAX),
+            age_min: own.age_min,
+            ..melt::Config::default()
+        }
     }
 
     /// The names of the classes in the order of their [`ClassId`]s.

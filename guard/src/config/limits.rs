@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use policy::class;
+use policy::{class, melt};
 
 use super::{Mode, value};
 
@@ -68,6 +68,37 @@ impl Default for Limit {
         Self { mode: off(), start: LIMIT_START, max: None, memory: None }
     }
 }
+
+/// `[melt]`: when most of what is open waits for locks, the few are rolled back that hold it up, not the
+/// many that wait. Who is rolled back is told so, keeps its connection and may go on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Melt {
+    /// `off`: a pile-up is left to time limits. `observe`: what would be done is counted, logged and shown in
+    /// `tidegate incidents`. `enforce`: it is done. The milder of this and `guard.mode` holds. It needs
+    /// `observe.enabled`, and a server that tells who waits for whom: not MySQL before 8.0.40.
+    #[serde(default = "off")]
+    pub mode: Mode,
+    /// How many must wait behind a transaction, directly or behind others, before it is rolled back.
+    pub waiters_min: NonZeroU32,
+    /// A transaction that has been open for less is never rolled back.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
+    pub age_min: Duration,
+    /// Whether transactions that do not come through this guard are ended as well, by ending their
+    /// connection to the database.
+    pub others: bool,
+}
+
+impl Default for Melt {
+    fn default() -> Self {
+        let melt::Config { age_min, others, .. } = melt::Config::default();
+        Self { mode: off(), waiters_min: MELT_WAITERS, age_min, others }
+    }
+}
+
+/// One or two that wait are no pile-up: each has its own time limits.
+const MELT_WAITERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
 
 fn off() -> Mode {
     Mode::Off
@@ -140,3 +171,38 @@ impl Default for Class {
 const QUEUE_LENGTH: u32 = 256;
 /// Longer, and most applications have given up on the answer.
 const QUEUE_TIME: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Config, Loaded};
+    use super::*;
+
+    fn with(more: &str) -> Loaded {
+        let text = "[upstream]\naddress = \"127.0.0.1:3306\"\n\
+                    [control]\nuser = \"tidegate\"\npassword = \"secret\"\n";
+        Config::parse(Path::new("t.toml"), &format!("{text}{more}"), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn melting_is_off_until_asked_for_and_needs_to_see() {
+        assert_eq!(with("").config.policy().melt, melt::Config::default());
+        let asked =
+            "[melt]\nmode = \"observe\"\nwaiters_min = 5\nage_min = \"2s\"\nothers = true\n";
+        let expected = melt::Config {
+            mode: class::Mode::Observe,
+            behind_min: 5,
+            age_min: Duration::from_secs(2),
+            others: true,
+            ..melt::Config::default()
+        };
+        assert_eq!(with(asked).config.policy().melt, expected);
+        let blind = with("[melt]\nmode = \"enforce\"\n[observe]\nenabled = false\n");
+        assert_eq!(
+            blind.warnings[0].to_string(),
+            "t.toml:7: melt.mode = \"enforce\": nothing is melted: observe.enabled = false, so nobody is \
+             seen to wait"
+        );
+    }
+}

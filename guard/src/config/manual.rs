@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Config;
 
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [(&str, &str, &str); 15] = [
+const SECTIONS: [(&str, &str, &str); 16] = [
     ("upstream", "Upstream", "[upstream]"),
     ("control", "Control", "[control]"),
     ("observe", "Observe", "[observe]"),
@@ -16,6 +16,7 @@ const SECTIONS: [(&str, &str, &str); 15] = [
     ("user", "User", "[[user]]"),
     ("overall", "Limits", "[overall]"),
     ("limit", "Limit", "[limit]"),
+    ("melt", "Melt", "[melt]"),
     ("class", "Class", "[class.NAME]"),
     ("database", "Limits", "[database.NAME]"),
     ("rule", "Rule", "[[rule]]"),
@@ -51,8 +52,9 @@ meant.
 - **Patterns** compare whole names; `*` stands for any characters.
 
 A reload (`SIGHUP`, or `POST /api/v1/reload`) reads the file anew. When it is wrong the old
-configuration stays in force. `[class.NAME]`, `[overall]`, `[database.NAME]`, `[[rule]]` and
-`guard.mode` change at once, for transactions that begin afterwards; everything else needs a restart.
+configuration stays in force. `[class.NAME]`, `[overall]`, `[database.NAME]`, `[limit]`,
+`[melt]`, `[[rule]]` and `guard.mode` change at once, for transactions that begin afterwards; everything
+else needs a restart.
 ";
 
 /// The page.

@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Instant};
 
 use observe::server::Server;
 use policy::{
+    class::Policy,
     locks::{Activity, Branch, Locks, Root, Transaction},
-    sql::{Dialect, LexMode, Scratch, Statements},
+    sql::{Dialect, LexMode, Scratch, Shape, Statements},
 };
 use serde::{Deserialize, Serialize};
 
 use super::whole_ms;
-use crate::observer::Seen;
+use crate::{observer::Seen, session::registry::Card};
 
 /// The most transactions that are told, roots and waiters together.
 const NODES_MAX: usize = 200;
@@ -82,6 +83,14 @@ pub struct LockClient {
     pub class: String,
 }
 
+impl LockClient {
+    /// The client of this session, by the names of this policy.
+    pub fn of(card: &Card, policy: &Policy) -> Self {
+        let class = policy.class(card.class()).name.clone();
+        Self { session: card.id, address: card.peer.to_string(), class }
+    }
+}
+
 /// Makes a status of what was seen.
 pub struct Describe<'a, F> {
     /// What was seen.
@@ -115,6 +124,14 @@ impl<F: Fn(u32) -> Option<LockClient>> Describe<'_, F> {
             conflict_ratio: seen.conflict_ratio,
             roots: roots.collect(),
         }
+    }
+
+    /// One transaction without those behind it; none if it is not listed.
+    pub fn alone(&self, locks: &Locks, backend: u32) -> Option<LockHolder> {
+        let mut holder = self.transaction(locks.transaction(backend)?);
+        holder.backend = backend;
+        holder.client = (self.client)(backend);
+        Some(holder)
     }
 
     fn root(&self, locks: &Arc<Locks>, root: &Root, room: &mut usize) -> Option<LockHolder> {
@@ -159,13 +176,17 @@ impl<F: Fn(u32) -> Option<LockClient>> Describe<'_, F> {
     }
 
     fn normalised(&self, statement: &str) -> String {
-        let dialect = match self.seen.server {
-            Some(Server::Postgres(_)) => Dialect::Postgres { standard_conforming_strings: true },
-            _ => Dialect::MySql(LexMode::default()),
-        };
-        let shape = self.statements.judge(statement.as_bytes(), dialect, &mut Scratch::default());
-        shape.text.to_string()
+        judge(self.statements, self.seen.server, statement).text.to_string()
     }
+}
+
+/// What a statement does that a server told of.
+pub fn judge(statements: &Statements, server: Option<Server>, statement: &str) -> Arc<Shape> {
+    let dialect = match server {
+        Some(Server::Postgres(_)) => Dialect::Postgres { standard_conforming_strings: true },
+        _ => Dialect::MySql(LexMode::default()),
+    };
+    statements.judge(statement.as_bytes(), dialect, &mut Scratch::default())
 }
 
 fn size(branch: &Branch) -> usize {

@@ -1,6 +1,6 @@
 //! The closed sets of values that labels have.
 
-use policy::refusal::Reason;
+use policy::{melt::Cause, refusal::Reason};
 
 use crate::session::pins::Pin;
 
@@ -53,6 +53,8 @@ labels! {
         Shed = "shed",
         /// A time limit cancelled it.
         TimeLimit = "time_limit",
+        /// Others waited for its locks, and it was cancelled.
+        Melted = "melted",
         /// Its client went away and it was cancelled.
         ClientGone = "client_gone",
         /// The upstream connection broke.
@@ -67,6 +69,8 @@ labels! {
         RolledBack = "rolled_back",
         /// A time limit ended it.
         TimeLimit = "time_limit",
+        /// Others waited for its locks, and it was rolled back.
+        Melted = "melted",
         /// Its client went away and it was rolled back.
         ClientGone = "client_gone",
         /// The upstream connection broke; whether a running COMMIT took effect is not known.
@@ -79,6 +83,8 @@ labels! {
         StatementTime = "statement_time",
         /// Its transaction took too long.
         TransactionTime = "transaction_time",
+        /// Others waited for its locks.
+        Melt = "melt",
         /// Its client went away, or left the guard unable to write to it.
         ClientGone = "client_gone",
         /// Another client asked for it with KILL.
@@ -197,6 +203,18 @@ labels! {
         Failed = "failed",
     }
 
+    /// What became of a transaction that was to be melted.
+    MeltOutcome as "outcome" {
+        /// The next looks did not find it any more.
+        Gone = "gone",
+        /// It was still there two seconds later.
+        Stayed = "stayed",
+        /// It had ended by itself, or its client went on.
+        Missed = "missed",
+        /// The database refused to end it.
+        Refused = "refused",
+    }
+
     /// How a reload ended.
     Reload as "outcome" {
         /// The new configuration holds.
@@ -212,6 +230,23 @@ impl Label for Reason {
 
     fn as_str(self) -> &'static str {
         self.as_str()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Cause {
+    const NAME: &'static str = "cause";
+    const ALL: &'static [Self] = &[Self::IdleBlocker, Self::RootBlocker, Self::Waiter];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::IdleBlocker => "idle_blocker",
+            Self::RootBlocker => "root_blocker",
+            Self::Waiter => "waiter",
+        }
     }
 
     fn index(self) -> usize {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use policy::refusal::Reason;
+use policy::{melt::Cause, refusal::Reason};
 
 use super::histogram::seconds;
 use super::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
-    Label, LookOutcome, Reload, StatementOutcome, TransactionOutcome,
+    Label, LookOutcome, MeltOutcome, Reload, StatementOutcome, TransactionOutcome,
 };
 use crate::session::pins::Pin;
 
@@ -143,6 +143,17 @@ metrics! {
         "Work done in the last tick: seconds of an idle database, a second.";
     "guard_limit_cuts_total" Counter, "cuts" []
         "Cuts of the limit because of locks or failures.";
+
+    "guard_melt_acts_total" Counter, "transactions" [set::<Cause>()]
+        "Transactions that were rolled back, or were to be, because others waited for them.";
+    "guard_melt_would_acts_total" Counter, "transactions" [set::<Cause>()]
+        "Transactions that melt.mode observe left alone and enforce would have rolled back.";
+    "guard_melt_outcomes_total" Counter, "transactions" [set::<MeltOutcome>()]
+        "What became of guard_melt_acts_total.";
+    "guard_melt_incidents_total" Counter, "incidents" []
+        "Pile-ups of waits for locks that began; counted where melt.mode is observe or enforce.";
+    "guard_melt_piled_up" Gauge, "incidents" []
+        "1 while there is a pile-up, else 0.";
 
     "guard_upstream_connections" Gauge, "connections" [set::<ConnectionState>()]
         "Upstream connections by what they are doing, control connections not included.";

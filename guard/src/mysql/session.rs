@@ -62,7 +62,7 @@ use wire::mysql::{
     response::{OK, OkPacket, SessionState, Status, put_err, put_ok_as},
 };
 
-use crate::session::{interrupt, pins, registry, timer, turn};
+use crate::session::{pins, registry, timer, turn, verdict};
 
 use self::{
     client::{Client, ClientError},
@@ -74,6 +74,7 @@ use self::{
     settings::Settings,
     state::Transaction,
     timer::Timer,
+    verdict::Call,
     view::View,
 };
 use crate::{
@@ -276,7 +277,7 @@ impl Session {
                 Heard::Command(first) => {
                     // A kill that came before was for the command before: whoever asks for one goes
                     // on once the guard has answered.
-                    self.entry.card.interrupt.lower();
+                    self.entry.card.begin();
                     if self.entry.card.is_ended() {
                         return Err(End::Killed);
                     }
@@ -289,11 +290,8 @@ impl Session {
                 Heard::Limit(deadline) => self.abort_idle(deadline).await?,
                 Heard::LingerOver => self.end_linger().await,
                 Heard::Idle => return Err(End::Idle),
-                Heard::Killed => {
-                    if self.entry.card.is_ended() {
-                        return Err(End::Killed);
-                    }
-                }
+                Heard::Killed if self.entry.card.is_ended() => return Err(End::Killed),
+                Heard::Killed => self.melt_idle().await?,
             }
         }
     }
@@ -312,6 +310,7 @@ impl Session {
             (None, None) if self.client.has_pipelined() => None,
             (None, None) => Some(self.now + self.door.idle_timeout),
         };
+        let call = Call { card: &self.entry.card, work: self.work(self.transaction.since()) };
         tokio::select! {
             biased;
             first = self.client.next() => Ok(Heard::Command(first?)),
@@ -320,7 +319,7 @@ impl Session {
                 (None, Some(_)) => Heard::LingerOver,
                 (None, None) => Heard::Idle,
             }),
-            () = self.entry.card.interrupt.wait() => Ok(Heard::Killed),
+            () = call.wait() => Ok(Heard::Killed),
         }
     }
 

@@ -91,6 +91,16 @@ pub fn time_limit(
     error(CANCELED, message)
 }
 
+/// A statement that others waited for, as its `note` says.
+pub fn melted(note: &str) -> Error {
+    error(CANCELED, format!("canceling statement because others wait for it ({note})"))
+}
+
+/// The first statement behind the end of a transaction that others waited for.
+pub fn melted_idle(note: &str) -> Error {
+    error(IDLE_IN_TRANSACTION, format!("the transaction was rolled back: {note}"))
+}
+
 /// The first statement behind the end of a transaction that the guard has rolled back.
 pub fn rolled_back(limit: TimeLimit, why: &str) -> Error {
     let code = if limit == TimeLimit::IdleInTransaction { IDLE_IN_TRANSACTION } else { CANCELED };

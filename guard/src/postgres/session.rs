@@ -58,6 +58,7 @@ use crate::{
         pins::{Pin, Pins},
         registry::Entry,
         timer::Timer,
+        verdict::{Call, Work},
     },
     stream::Stream,
 };
@@ -276,11 +277,8 @@ impl Session {
                 Heard::Limit(deadline) => self.abort_idle(&deadline).await?,
                 Heard::LingerOver => self.leave_slot(),
                 Heard::Idle => return Err(End::Idle),
-                Heard::Killed => {
-                    if self.entry.card.is_ended() {
-                        return Err(End::Killed);
-                    }
-                }
+                Heard::Killed if self.entry.card.is_ended() => return Err(End::Killed),
+                Heard::Killed => self.melt_idle().await?,
             }
         }
     }
@@ -307,6 +305,7 @@ impl Session {
             (None, Some(at)) => at,
             (None, None) => self.now + self.door.idle_timeout,
         };
+        let call = Call { card: &self.entry.card, work: self.work(self.transaction.since()) };
         let notified = self.notified();
         let is_listening = self.pins.has(Pin::Listen);
         let lease = self.lease.as_mut().filter(|_| is_listening);
@@ -318,7 +317,7 @@ impl Session {
                 (None, Some(_)) => Heard::LingerOver,
                 (None, None) => Heard::Idle,
             }),
-            () = self.entry.card.interrupt.wait() => Ok(Heard::Killed),
+            () = call.wait() => Ok(Heard::Killed),
             came = hear(lease) => Ok(Heard::Server(came)),
             () = notified => Ok(Heard::Notified),
         }
@@ -391,6 +390,12 @@ impl Session {
     /// Which session this is, for connections that remember.
     fn identity(&self) -> u64 {
         u64::from(self.entry.card.id)
+    }
+
+    /// What the session is at, since the transaction or unit that it has on the database was sent.
+    fn work(&self, since: Option<Instant>) -> Work {
+        let backend = self.lease.as_ref().map_or(0, |lease| lease.backend().id);
+        Work { backend, since, is_ending: false }
     }
 
     fn is_in_transaction(&self) -> bool {

@@ -21,6 +21,7 @@ use crate::{
     gate::Gate,
     herd::Handshakes,
     listener::Listener,
+    melt::{Melter, Timeline},
     memory::MemoryFile,
     metrics::Metrics,
     notify::{Condition, Notifier},
@@ -42,7 +43,7 @@ pub(super) struct Assembly<E: Engine> {
     admin: TcpListener,
     metrics: Option<TcpListener>,
     operator: Arc<Operator<E>>,
-    observer: Option<Observer<E::Courier>>,
+    observer: Option<Observer<E>>,
     memory: Option<Arc<MemoryFile>>,
     drain: Arc<Notify>,
     drain_timeout: Duration,
@@ -92,9 +93,8 @@ impl<E: Engine> Assembly<E> {
         let observer = config.observe.enabled.then(|| Observer {
             courier: parts.courier,
             identity: parts.identity,
-            sight: Arc::clone(&shared.sight),
-            gate: Arc::clone(&shared.gate),
-            metrics: Arc::clone(&shared.metrics),
+            melter: Melter::new(Arc::clone(&shared)),
+            shared: Arc::clone(&shared),
         });
         let drain = Arc::new(Notify::new());
         let admin = listen(config.admin.address)?;
@@ -245,7 +245,8 @@ fn share<E: Engine>(
         engine,
         options,
         metrics,
-        sight: Arc::new(Sight::default()),
+        sight: Sight::default(),
+        timeline: Timeline::default(),
         draining: AtomicBool::new(false),
     })
 }

@@ -35,9 +35,14 @@ impl Interrupt {
         }
     }
 
-    /// Takes a call that was raised before now, if there is one.
-    pub fn lower(&self) {
-        self.0.lock().is_raised = false;
+    /// Takes a call that was raised before now. Returns whether there was one.
+    pub fn lower(&self) -> bool {
+        std::mem::take(&mut self.0.lock().is_raised)
+    }
+
+    /// Whether a call was raised and not taken.
+    pub fn is_raised(&self) -> bool {
+        self.0.lock().is_raised
     }
 
     /// Waits for a call and takes it. Only one task may wait at a time: a second would take the
@@ -74,7 +79,7 @@ mod tests {
             () = std::future::ready(()) => {}
         }
         interrupt.raise();
-        interrupt.lower();
+        assert!(interrupt.is_raised() && interrupt.lower() && !interrupt.lower());
         tokio::select! {
             biased;
             () = interrupt.wait() => panic!("it was taken"),

@@ -13,7 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use policy::class::ClassId;
 
-use super::{interrupt::Interrupt, pins::Pins};
+use super::{interrupt::Interrupt, pins::Pins, verdict::Verdict};
 use crate::{
     metrics::{ClientState, Label as _},
     upstream::control::Backend,
@@ -36,7 +36,7 @@ pub struct Card {
     pub database: Option<Arc<str>>,
     /// When it had logged in.
     pub since: Instant,
-    /// Wakes the session: see [`Self::is_ended`] for what it should do.
+    /// Wakes the session: see [`Self::is_ended`] and [`Self::take_verdict`] for what it should do.
     pub interrupt: Interrupt,
     /// Whether the session must end altogether, not only its statement.
     ended: AtomicBool,
@@ -50,6 +50,8 @@ pub struct Card {
     class: AtomicU16,
     /// Its pins, while it has any.
     pins: Mutex<Option<ShownPins>>,
+    /// That its transaction is to be given up.
+    verdict: Mutex<Option<Box<Verdict>>>,
 }
 
 /// The pins of a session, as others see them.
@@ -121,6 +123,7 @@ impl Card {
 
     /// Asks the session to stop its statement.
     pub fn kill_query(&self) {
+        self.pass_over(|_| true);
         self.interrupt.raise();
     }
 
@@ -134,7 +137,47 @@ impl Card {
     /// Asks the session to end.
     pub fn kill_connection(&self) {
         self.ended.store(true, Ordering::Release);
+        self.pass_over(|_| true);
         self.interrupt.raise();
+    }
+
+    /// Asks the session to give up a transaction. Returns whether it was asked: who is being called
+    /// for another reason is not.
+    pub fn melt(&self, verdict: Verdict) -> bool {
+        let mut kept = self.verdict.lock();
+        if self.is_ended() || self.interrupt.is_raised() {
+            return false;
+        }
+        *kept = Some(Box::new(verdict));
+        self.interrupt.raise();
+        true
+    }
+
+    /// The verdict that the session was called for, if it was for one.
+    pub fn take_verdict(&self) -> Option<Box<Verdict>> {
+        self.verdict.lock().take()
+    }
+
+    /// Whether there is a verdict that was not taken.
+    pub fn has_verdict(&self) -> bool {
+        self.verdict.lock().is_some()
+    }
+
+    /// Drops the verdict if there is one like `so`. Returns whether there was.
+    pub(super) fn pass_over(&self, so: impl FnOnce(&Verdict) -> bool) -> bool {
+        let mut kept = self.verdict.lock();
+        let is_so = kept.as_deref().is_some_and(so);
+        if is_so {
+            *kept = None;
+        }
+        is_so
+    }
+
+    /// The client begins with its next statement: a call from before was for what it has ended.
+    pub fn begin(&self) {
+        if self.interrupt.lower() {
+            self.pass_over(|_| true);
+        }
     }
 
     /// Shows the pins to others. `cause` is the normalised statement behind the newest.
@@ -202,6 +245,7 @@ impl Sessions {
             backend: AtomicU32::new(0),
             class: AtomicU16::new(ClassId::DEFAULT.0),
             pins: Mutex::new(None),
+            verdict: Mutex::new(None),
         });
         self.by_id.lock().insert(id, Arc::clone(&card));
         self.count.fetch_add(1, Ordering::AcqRel);

@@ -7,7 +7,10 @@ use policy::{
     refusal::{Reason, Refusal},
 };
 
-use super::registry::Card;
+use super::{
+    registry::Card,
+    verdict::{Call, Work},
+};
 use crate::{
     engine::Engine,
     gate::{Entry, Permit, Ticket},
@@ -65,6 +68,7 @@ async fn wait<G>(
     mut gone: std::pin::Pin<&mut impl Future<Output = G>>,
 ) -> Turn<G> {
     card.set_state(ClientState::Waiting);
+    let call = Call { card, work: Work::default() };
     tokio::select! {
         biased;
         entered = &mut ticket => match entered {
@@ -72,7 +76,8 @@ async fn wait<G>(
             Err(refusal) => Turn::Refused(refusal),
         },
         gone = &mut gone => Turn::Gone(gone),
-        () = card.interrupt.wait() => Turn::Interrupted,
+        // Who waits here holds nothing that could be melted.
+        () = call.wait() => Turn::Interrupted,
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::super::value::show_duration;
-use super::super::{Class, Config, DEFAULT_CLASS, Limits};
+use super::super::{Class, Config, DEFAULT_CLASS, Limits, Mode};
 use super::{Findings, Key};
 
 /// Classes are metric labels, so there are few.
@@ -36,6 +36,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         findings.error(&Key::of("database"), format!("too many; expected at most {DATABASES_MAX}"));
     }
     sums(config, cap, findings);
+    if config.melt.mode != Mode::Off && !config.observe.enabled {
+        let why = "nothing is melted: observe.enabled = false, so nobody is seen to wait";
+        findings.warn(&Key::of("melt").field("mode"), why);
+    }
 }
 
 fn class_name(key: &Key, name: &str, findings: &mut Findings<'_>) {

@@ -1,5 +1,5 @@
-//! Ending what must not go on: a statement past its limit, a transaction that idles, a client that
-//! went away.
+//! Ending what must not go on: a statement past its limit, a transaction that idles or that others
+//! wait for, a client that went away.
 //!
 //! ```text
 //! limit passed ─► KILL QUERY over a control connection ─┐
@@ -36,7 +36,11 @@ use super::{
     state::Transaction,
     task::Task,
 };
-use crate::session::{cause_of, pins::Pin};
+use crate::session::{
+    cause_of,
+    pins::Pin,
+    verdict::{Call, Verdict, Work},
+};
 use crate::{
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     mysql::{
@@ -70,6 +74,7 @@ pub(super) struct Open {
 #[derive(Debug)]
 enum Cause {
     Limit(Deadline),
+    Melted(Box<Verdict>),
     Killed,
     ClientGone,
 }
@@ -79,9 +84,21 @@ impl Session {
     fn label(&self, cause: &Cause) -> CancelCause {
         match cause {
             Cause::Limit(deadline) => cause_of(deadline.limit),
+            Cause::Melted(_) => CancelCause::Melt,
             Cause::Killed if self.shared.is_draining() => CancelCause::Drain,
             Cause::Killed => CancelCause::Kill,
             Cause::ClientGone => CancelCause::ClientGone,
+        }
+    }
+
+    fn cause(&self, stop: Stop, deadline: Option<Deadline>) -> Cause {
+        match (stop, deadline) {
+            (Stop::Deadline, Some(deadline)) => Cause::Limit(deadline),
+            (Stop::Killed, _) => match self.entry.card.take_verdict() {
+                Some(verdict) => Cause::Melted(verdict),
+                None => Cause::Killed,
+            },
+            _ => Cause::ClientGone,
         }
     }
 
@@ -95,11 +112,7 @@ impl Session {
     ) -> Result<(), End> {
         let began = Instant::now();
         let sent = open.sent;
-        let cause = match (stop, open.deadline) {
-            (Stop::Deadline, Some(deadline)) => Cause::Limit(deadline),
-            (Stop::Killed, _) => Cause::Killed,
-            _ => Cause::ClientGone,
-        };
+        let cause = self.cause(stop, open.deadline);
         let Some(backend) = self.lease.as_ref().map(Lease::backend) else {
             return Err(End::UpstreamLost);
         };
@@ -145,11 +158,27 @@ impl Session {
             Cause::Limit(deadline) if reply.error.is_some_and(is_interruption) => {
                 self.count(task.class, StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit);
                 self.note_pins(&task, &reply, Instant::now());
-                self.abort(&deadline).await
+                let why = self.why(&deadline);
+                self.abort(why).await
+            }
+            Cause::Melted(verdict) if reply.error.is_some_and(is_interruption) => {
+                self.count(task.class, StatementOutcome::Melted, TransactionOutcome::Melted);
+                self.note_pins(&task, &reply, Instant::now());
+                let why = self.note(task.class, &verdict);
+                let aborted = self.abort(why).await;
+                verdict.carried_out();
+                aborted
             }
             // It ended by itself before the kill came, or another client killed it: as it is.
             _ => self.conclude(task, reply, was_in_transaction, sent).await,
         }
+    }
+
+    /// What the session is at, since the transaction or statement that it has on the database was
+    /// sent.
+    pub(super) fn work(&self, since: Option<Instant>) -> Work {
+        let backend = self.lease.as_ref().map_or(0, |lease| lease.backend().id);
+        Work { backend, since, is_ending: false }
     }
 
     /// Whether the order to kill the statement has been carried out or refused. One that is still on
@@ -166,7 +195,7 @@ impl Session {
     }
 
     /// Reads the reply to its end. The client sees it, unless it is gone; an interruption is told
-    /// in the guard's words when a limit was its cause.
+    /// in the guard's words when a limit or melting was its cause.
     async fn read_out(
         &mut self,
         task: &Task,
@@ -175,17 +204,21 @@ impl Session {
         began: Instant,
     ) -> Result<Reply, Lost> {
         let until = Some(began + self.shared.options.cancel_grace);
-        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
+        let call = Call { card: &self.entry.card, work: self.work(Some(open.sent)) };
         let substitute = match cause {
             Cause::Limit(deadline) => Some(refuse::time_limit(
-                lease.mariadb,
+                self.mariadb,
                 &self.shared.policy.load(),
                 task.class,
                 deadline,
                 began.duration_since(open.sent),
             )),
+            Cause::Melted(verdict) => {
+                Some(refuse::melted(self.mariadb, &self.note(task.class, verdict)))
+            }
             _ => None,
         };
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         let client = match cause {
             Cause::ClientGone => None,
             _ if open.reply.is_told => None,
@@ -206,7 +239,7 @@ impl Session {
             reply: open.reply,
         };
         loop {
-            match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
+            match relay.run(&mut self.timer, until, &call).await {
                 Stop::End => return Ok(relay.reply),
                 Stop::Killed => {}
                 Stop::ClientGone => relay.client = None,
@@ -229,15 +262,15 @@ impl Session {
         Err(Lost::Closed)
     }
 
-    /// Rolls back after a limit, and tells the client so for as long as it does not end its
+    /// Rolls back after a cancel, and tells the client why for as long as it does not end its
     /// transaction itself. The statement's own error has been delivered.
-    async fn abort(&mut self, deadline: &Deadline) -> Result<(), End> {
+    async fn abort(&mut self, why: String) -> Result<(), End> {
         let was_open = self.transaction.is_open_to_client() || self.is_in_transaction();
         if !was_open {
             self.release_as(Outcome::Overload).await;
             return Ok(());
         }
-        self.roll_back(deadline).await
+        self.roll_back(why).await
     }
 
     /// A limit of the transaction passed while the client was silent.
@@ -246,16 +279,36 @@ impl Session {
             "rolling back a transaction whose time is over");
         let metrics = self.shared.metrics.class(self.class);
         metrics.cancels.of(CancelCause::TransactionTime).increment(1);
-        self.roll_back(&deadline).await
+        let why = self.why(&deadline);
+        self.roll_back(why).await
     }
 
-    async fn roll_back(&mut self, deadline: &Deadline) -> Result<(), End> {
-        let why = format!(
+    /// Others wait for a transaction while its client is silent.
+    pub(super) async fn melt_idle(&mut self) -> Result<(), End> {
+        let Some(verdict) = self.entry.card.take_verdict() else { return Ok(()) };
+        let metrics = self.shared.metrics.class(self.class);
+        metrics.cancels.of(CancelCause::Melt).increment(1);
+        metrics.transactions.add(TransactionOutcome::Melted);
+        let why = self.note(self.class, &verdict);
+        let rolled_back = self.roll_back(why).await;
+        verdict.carried_out();
+        rolled_back
+    }
+
+    fn why(&self, deadline: &Deadline) -> String {
+        format!(
             "{} of {} ms passed in class {}",
             deadline.limit.as_str(),
             deadline.allowed.as_millis(),
             self.shared.policy.load().class(self.class).name,
-        );
+        )
+    }
+
+    fn note(&self, class: ClassId, verdict: &Verdict) -> String {
+        verdict.note(&self.shared.policy.load().class(class).name)
+    }
+
+    async fn roll_back(&mut self, why: String) -> Result<(), End> {
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let rolled_back = match within(lease.execute(b"ROLLBACK")).await {
             Ok(Answer::Ok(status)) => !status.contains(Status::IN_TRANS),
@@ -299,6 +352,7 @@ impl Session {
             Cause::Limit(_) => {
                 (StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit, End::Killed)
             }
+            Cause::Melted(_) => (StatementOutcome::Melted, TransactionOutcome::Melted, End::Killed),
             Cause::Killed => (StatementOutcome::Error, TransactionOutcome::RolledBack, End::Killed),
             Cause::ClientGone => {
                 let end = End::Client(ClientError::Closed);

@@ -21,10 +21,10 @@ use wire::mysql::{
 };
 
 use super::{
-    interrupt::Interrupt,
     refuse,
     relay::{Relay, Stop},
     timer::Timer,
+    verdict::Call,
 };
 
 /// Which accounts may send files.
@@ -86,7 +86,7 @@ impl Relay<'_> {
         &mut self,
         asked: u8,
         timer: &mut Timer,
-        interrupt: &Interrupt,
+        call: &Call<'_>,
     ) -> Result<Option<Instant>, Stop> {
         let mut seq = asked.wrapping_add(1);
         let Files::Serve { idle } = self.files else {
@@ -102,7 +102,7 @@ impl Relay<'_> {
                 biased;
                 part = self.pass_part(seq) => part?,
                 () = timer.until(until) => return Err(Stop::Deadline),
-                () = interrupt.wait() => return Err(Stop::Killed),
+                () = call.wait() => return Err(Stop::Killed),
             };
             seq = seq.wrapping_add(1);
             if part == HEADER_LEN {

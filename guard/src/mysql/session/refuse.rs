@@ -91,6 +91,12 @@ pub fn time_limit(
     error(code, sqlstate, message)
 }
 
+/// A statement that others waited for, as its `note` says.
+pub fn melted(mariadb: bool, note: &str) -> Error {
+    let (code, sqlstate) = if mariadb { TIMEOUT_MARIADB } else { TIMEOUT_MYSQL };
+    error(code, sqlstate, format!("query execution was interrupted: others wait for it ({note})"))
+}
+
 /// Every statement of a transaction that the guard has rolled back.
 pub fn aborted(mariadb: bool, why: &str) -> Error {
     let (code, sqlstate) = if mariadb { TIMEOUT_MARIADB } else { TIMEOUT_MYSQL };

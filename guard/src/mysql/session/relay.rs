@@ -31,11 +31,11 @@ use wire::{
 use super::{
     client::Client,
     file::Files,
-    interrupt::Interrupt,
     owed::Owed,
     refuse,
     settings::{Replay, Settings},
     timer::Timer,
+    verdict::Call,
     view::View,
 };
 use crate::mysql::connection::{Connection, Lost};
@@ -161,7 +161,7 @@ impl Relay<'_> {
         &mut self,
         timer: &mut Timer,
         mut until: Option<Instant>,
-        interrupt: &Interrupt,
+        call: &Call<'_>,
     ) -> Stop {
         loop {
             let walk = match self.walk() {
@@ -175,14 +175,14 @@ impl Relay<'_> {
             match walk.found {
                 Found::End => return Stop::End,
                 Found::LocalInfile(asked) => {
-                    match self.answer_with_file(asked, timer, interrupt).await {
+                    match self.answer_with_file(asked, timer, call).await {
                         Ok(due) => until = due.or(until),
                         Err(stop) => return stop,
                     }
                 }
                 Found::More => {}
             }
-            if let Some(stop) = self.wait(timer, until, interrupt).await {
+            if let Some(stop) = self.wait(timer, until, call).await {
                 return stop;
             }
         }
@@ -193,7 +193,7 @@ impl Relay<'_> {
         &mut self,
         timer: &mut Timer,
         until: Option<Instant>,
-        interrupt: &Interrupt,
+        call: &Call<'_>,
     ) -> Option<Stop> {
         let connection = &mut *self.connection;
         let client = self.client.as_deref_mut();
@@ -212,7 +212,7 @@ impl Relay<'_> {
             filled = connection.fill() => filled.err().map(Stop::Lost),
             () = timer.until(until) => Some(Stop::Deadline),
             () = watch => Some(Stop::ClientGone),
-            () = interrupt.wait() => Some(Stop::Killed),
+            () = call.wait() => Some(Stop::Killed),
         }
     }
 

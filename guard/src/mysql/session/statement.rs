@@ -24,7 +24,11 @@ use super::{
     state::Transaction,
     task::{Execution, Task},
 };
-use crate::{mysql::connection::Lost, shared};
+use crate::{
+    mysql::connection::Lost,
+    session::verdict::{Call, Work},
+    shared,
+};
 
 /// What a statement can ask about the one before it. The server answers from its session, so
 /// nothing may come between.
@@ -182,6 +186,10 @@ impl Session {
         let is_told_again = !self.mariadb && task.command == Command::InitDb;
         let warnings = is_told_again.then(|| self.look_back.warnings_to_tell());
         let kept = is_for_itself(&task.shape).then(|| Arc::clone(&self.settings));
+        let since = self.transaction.since().or(Some(sent));
+        let backend = lease.backend().id;
+        let work = Work { backend, since, is_ending: task.is_plain_end() };
+        let call = Call { card: &self.entry.card, work };
         let mut relay = Relay {
             client: Some(&mut self.client),
             connection: lease,
@@ -197,7 +205,7 @@ impl Session {
             reply: Reply::default(),
         };
         let until = deadline.map(|deadline| deadline.at);
-        match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
+        match relay.run(&mut self.timer, until, &call).await {
             Stop::End => {
                 let reply = std::mem::take(&mut relay.reply);
                 self.client.has_partial_reply = false;

@@ -1,5 +1,5 @@
-//! Ending what must not go on: a statement past its limit, a transaction that idles, a client that
-//! went away.
+//! Ending what must not go on: a statement past its limit, a transaction that idles or that others
+//! wait for, a client that went away.
 //!
 //! ```text
 //! limit passed ─► pg_cancel_backend over a control connection ─┐
@@ -37,7 +37,11 @@ use crate::{
         client::{ClientError, Message},
         handover, refuse,
     },
-    session::{cause_of, pins::Pin},
+    session::{
+        cause_of,
+        pins::Pin,
+        verdict::{Call, Verdict},
+    },
     upstream::{
         control::{Ask, ControlError, Told},
         reclaim::reclaim,
@@ -59,11 +63,23 @@ pub(super) struct Open {
 #[derive(Debug)]
 enum Cause {
     Limit(Deadline),
+    Melted(Box<Verdict>),
     Killed,
     ClientGone,
 }
 
 impl Session {
+    fn cause(&self, stop: Stop, deadline: Option<Deadline>) -> (Cause, Option<ClientError>) {
+        match (stop, deadline) {
+            (Stop::Deadline, Some(deadline)) => (Cause::Limit(deadline), None),
+            (Stop::ClientGone(error), _) => (Cause::ClientGone, Some(error)),
+            _ => match self.entry.card.take_verdict() {
+                Some(verdict) => (Cause::Melted(verdict), None),
+                None => (Cause::Killed, None),
+            },
+        }
+    }
+
     /// Stops the running unit and brings its reply to the end.
     pub(super) async fn cancel(
         &mut self,
@@ -72,11 +88,7 @@ impl Session {
         stop: Stop,
     ) -> Result<(), End> {
         let began = Instant::now();
-        let (cause, gone) = match (stop, open.deadline) {
-            (Stop::Deadline, Some(deadline)) => (Cause::Limit(deadline), None),
-            (Stop::ClientGone(error), _) => (Cause::ClientGone, Some(error)),
-            _ => (Cause::Killed, None),
-        };
+        let (cause, gone) = self.cause(stop, open.deadline);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let backend = lease.backend();
         debug!(session = self.entry.card.id, backend = backend.id, ?cause, "cancelling a unit");
@@ -121,6 +133,12 @@ impl Session {
                 self.count(task.class, StatementOutcome::TimeLimit, TransactionOutcome::TimeLimit);
                 self.abort(&task, &open.unit).await
             }
+            Cause::Melted(verdict) if open.unit.error == Some(*b"57014") => {
+                self.count(task.class, StatementOutcome::Melted, TransactionOutcome::Melted);
+                let aborted = self.abort(&task, &open.unit).await;
+                verdict.carried_out();
+                aborted
+            }
             // It ended by itself before the cancel came, or its client cancelled it: as it is.
             _ => self.conclude(&task, &open.unit, open.sent).await,
         }
@@ -130,6 +148,7 @@ impl Session {
     fn label(&self, cause: &Cause) -> CancelCause {
         match cause {
             Cause::Limit(deadline) => cause_of(deadline.limit),
+            Cause::Melted(_) => CancelCause::Melt,
             Cause::Killed if self.shared.is_draining() => CancelCause::Drain,
             Cause::Killed => CancelCause::Kill,
             Cause::ClientGone => CancelCause::ClientGone,
@@ -137,7 +156,7 @@ impl Session {
     }
 
     /// Reads the reply to its end. The client sees it, unless it is gone; a cancel is told in the
-    /// guard's words when a limit was its cause.
+    /// guard's words when a limit or melting was its cause.
     async fn read_out(
         &mut self,
         task: &Task,
@@ -146,8 +165,9 @@ impl Session {
         began: Instant,
     ) -> Result<(), Lost> {
         let until = Some(began + self.shared.options.cancel_grace);
-        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
+        let call = Call { card: &self.entry.card, work: self.work(Some(open.sent)) };
         let substitute = match cause {
+            Cause::Melted(verdict) => Some(refuse::melted(&self.note(task.class, verdict))),
             Cause::Limit(deadline) => {
                 let measured = began.duration_since(open.sent);
                 let policy = self.shared.policy.load();
@@ -155,6 +175,7 @@ impl Session {
             }
             _ => None,
         };
+        let Some(lease) = self.lease.as_mut() else { return Err(Lost::Closed) };
         let mut relay = Relay {
             client: (!matches!(cause, Cause::ClientGone)).then_some(&mut self.client),
             connection: lease,
@@ -171,7 +192,7 @@ impl Session {
             is_ending: true,
         };
         loop {
-            match relay.run(&mut self.timer, until, &self.entry.card.interrupt).await {
+            match relay.run(&mut self.timer, until, &call).await {
                 Stop::End => break,
                 Stop::Killed => {}
                 Stop::ClientGone(_) => relay.client = None,
@@ -222,8 +243,16 @@ impl Session {
                 Err(End::Killed)
             }
             _ => {
-                let transaction = TransactionOutcome::TimeLimit;
-                self.count(task.class, StatementOutcome::TimeLimit, transaction);
+                match cause {
+                    Cause::Melted(_) => {
+                        let transaction = TransactionOutcome::Melted;
+                        self.count(task.class, StatementOutcome::Melted, transaction);
+                    }
+                    _ => {
+                        let transaction = TransactionOutcome::TimeLimit;
+                        self.count(task.class, StatementOutcome::TimeLimit, transaction);
+                    }
+                }
                 let had_transaction = self.is_in_transaction();
                 let error = match cause {
                     Cause::Limit(deadline) => {
@@ -231,6 +260,7 @@ impl Session {
                         let measured = Instant::now().duration_since(open.sent);
                         refuse::time_limit(&policy, task.class, deadline, measured)
                     }
+                    Cause::Melted(verdict) => refuse::melted(&self.note(task.class, verdict)),
                     _ => refuse::interrupted(),
                 };
                 self.reclaim_lease();
@@ -305,6 +335,23 @@ impl Session {
         );
         let error = refuse::rolled_back(deadline.limit, &why);
         self.roll_back(Some(error)).await
+    }
+
+    /// Others wait for a transaction while its client is silent.
+    pub(super) async fn melt_idle(&mut self) -> Result<(), End> {
+        let Some(verdict) = self.entry.card.take_verdict() else { return Ok(()) };
+        let metrics = self.shared.metrics.class(self.class);
+        metrics.cancels.of(CancelCause::Melt).increment(1);
+        metrics.transactions.add(TransactionOutcome::Melted);
+        self.outcome = Outcome::Overload;
+        let error = refuse::melted_idle(&self.note(self.class, &verdict));
+        let rolled_back = self.roll_back(Some(error)).await;
+        verdict.carried_out();
+        rolled_back
+    }
+
+    fn note(&self, class: ClassId, verdict: &Verdict) -> String {
+        verdict.note(&self.shared.policy.load().class(class).name)
     }
 
     async fn roll_back(&mut self, why: Option<refuse::Error>) -> Result<(), End> {

@@ -38,7 +38,7 @@ use crate::{
         settings::Settings,
         statements::{ClientStatements, PREFIX, Undo, Unnamed},
     },
-    session::{interrupt::Interrupt, pins::Pins, timer::Timer},
+    session::{pins::Pins, timer::Timer, verdict::Call},
 };
 use wire::postgres::backend::Severity;
 
@@ -151,7 +151,7 @@ impl Relay<'_> {
         &mut self,
         timer: &mut Timer,
         until: Option<Instant>,
-        interrupt: &Interrupt,
+        call: &Call<'_>,
     ) -> Stop {
         loop {
             let patience = self.unit.stalled_since.map(|since| since + self.write_timeout);
@@ -163,7 +163,7 @@ impl Relay<'_> {
             let stop = tokio::select! {
                 biased;
                 // Before the client's next message is read: what is to be stopped came before that.
-                () = interrupt.wait(), if self.unit.has_begun => Some(Stop::Killed),
+                () = call.wait(), if self.unit.has_begun => Some(Stop::Killed),
                 stop = poll_fn(|context| self.poll_run(context)) => stop,
                 () = timer.until(until) => match is_stall {
                     false => Some(Stop::Deadline),
@@ -172,7 +172,7 @@ impl Relay<'_> {
                     }
                     true => None,
                 },
-                () = interrupt.wait() => Some(Stop::Killed),
+                () = call.wait() => Some(Stop::Killed),
             };
             // Without one, the client has begun or ceased to be slow: there is another deadline.
             if let Some(stop) = stop {

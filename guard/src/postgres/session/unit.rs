@@ -33,7 +33,10 @@ use crate::{
         refuse::{self, Error},
         sequences::{self, Draws, may_draw},
     },
-    session::turn::{Turn, take_turn},
+    session::{
+        turn::{Turn, take_turn},
+        verdict::{Call, Work},
+    },
     shared::{observed_times, times},
 };
 
@@ -68,7 +71,7 @@ impl Session {
     ) -> Result<(), End> {
         // A cancel that came before was for the unit before: whoever asks for one goes on once the
         // guard has hung up.
-        self.entry.card.interrupt.lower();
+        self.entry.card.begin();
         if self.entry.card.is_ended() {
             return Err(End::Killed);
         }
@@ -337,6 +340,10 @@ impl Session {
         let deadline = self.deadline(&task, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         self.statements.undo.clear();
+        let since = self.transaction.since().or(Some(sent));
+        let backend = lease.backend().id;
+        let work = Work { backend, since, is_ending: is_plain_end(&task.shape) };
+        let call = Call { card: &self.entry.card, work };
         let mut unit = Unit::default();
         let mut relay = Relay {
             client: Some(&mut self.client),
@@ -353,11 +360,12 @@ impl Session {
             write_timeout: self.door.write_timeout,
             is_ending: false,
         };
-        let (until, card) = (deadline.map(|deadline| deadline.at), &self.entry.card);
+        let (until, card) = (deadline.map(|deadline| deadline.at), call.card);
         let stop = loop {
-            match relay.run(&mut self.timer, until, &card.interrupt).await {
+            match relay.run(&mut self.timer, until, &call).await {
                 // As the server: a cancel that finds it waiting for its client is dropped.
-                Stop::Killed if !card.is_ended() && relay.waits_for_client() => {}
+                Stop::Killed
+                    if !card.is_ended() && !card.has_verdict() && relay.waits_for_client() => {}
                 stop => break stop,
             }
         };

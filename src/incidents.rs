@@ -1,0 +1,181 @@
+//! `tidegate incidents`: the pile-ups of waits for locks, each told as a post-mortem.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use guard::control::{Act, Incident, Sighting};
+
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::show::{moment, plain, time};
+
+/// Show the pile-ups of the last time: what held the others up, what was done, what it cost.
+#[derive(Debug, Args)]
+pub(crate) struct Incidents {
+    #[command(flatten)]
+    client: Client,
+}
+
+impl Incidents {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        self.client.print("GET", "/api/v1/incidents", None, |incidents: &Vec<Incident>| {
+            if incidents.is_empty() {
+                return "no pile-up was seen since the guard started, or melt.mode is off\n".into();
+            }
+            incidents.iter().map(show).collect::<Vec<_>>().join("\n")
+        })
+    }
+}
+
+fn show(incident: &Incident) -> String {
+    let mut text = String::new();
+    let state = match incident.lasted_ms {
+        Some(ms) => format!("over after {}", time(ms)),
+        None => "goes on".into(),
+    };
+    let _infallible = writeln!(
+        text,
+        "incident {} · {} · {state} · mode {}",
+        incident.id,
+        moment(incident.began_unix_ms),
+        incident.mode,
+    );
+    let _infallible = writeln!(
+        text,
+        "   up to {} of {} open transactions waited for a lock, the longest for {}",
+        incident.blocked,
+        incident.open,
+        time(incident.oldest_wait_ms),
+    );
+    // As it happened.
+    let mut events: Vec<(u64, String)> = incident.roots.iter().map(root).collect();
+    events.extend(incident.acts.iter().map(act));
+    events.sort_by_key(|(at_ms, _)| *at_ms);
+    for (at_ms, what) in events {
+        let _infallible = writeln!(text, "   +{:<6} {what}", time(at_ms));
+    }
+    if incident.left_out > 0 {
+        let _infallible = writeln!(text, "   and {} more that are not listed", incident.left_out);
+    }
+    let ended = incident.acts.iter().filter(|act| act.is_ordered && act.gone_after_ms.is_some());
+    let (count, rows) = ended.fold((0, 0), |sum, act| (sum.0 + 1, sum.1 + act.rows_modified));
+    let _infallible = writeln!(
+        text,
+        "   cost   {} of waiting, all together; {count} rolled back, {rows} rows undone",
+        time(incident.waited_ms),
+    );
+    text
+}
+
+fn root(seen: &Sighting) -> (u64, String) {
+    let one = &seen.holder;
+    let whose = match &one.client {
+        Some(client) => format!("{} of {} in class {}", one.user, client.address, client.class),
+        None => format!("{}, not through this guard", one.user),
+    };
+    let mut text = format!(
+        "{} holds up {} on {}: {} for {}, open {}, {}",
+        one.backend,
+        one.behind,
+        if seen.on.is_empty() { "what is not told".into() } else { plain(&seen.on, 80) },
+        one.activity,
+        time(one.for_ms),
+        time(one.age_ms),
+        plain(&whose, 80),
+    );
+    if let Some(why) = &seen.spared {
+        let _infallible = write!(text, "; left alone: {}", plain(why, 80));
+    }
+    if !one.statement.is_empty() {
+        let _infallible = write!(text, "\n           {}", plain(&one.statement, 100));
+    }
+    (seen.at_ms, text)
+}
+
+fn act(act: &Act) -> (u64, String) {
+    let (backend, behind) = (act.backend, act.behind);
+    let cause = act.cause.replace('_', " ");
+    if !act.is_ordered {
+        return (act.at_ms, format!("{backend} would be rolled back: {cause}, {behind} behind it"));
+    }
+    let mut text = format!("{backend} to be rolled back: {cause}, {behind} behind it");
+    if let Some(answer) = &act.answer {
+        let _infallible = write!(text, "; {}", plain(answer, 100));
+    }
+    match act.gone_after_ms {
+        Some(ms) => _ = write!(text, "; gone {} later", time(ms)),
+        None if act.has_stayed => text.push_str("; still there 2s later"),
+        None => {}
+    }
+    (act.at_ms, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use guard::control::{LockClient, LockHolder};
+
+    #[test]
+    fn it_reads_like_a_post_mortem() {
+        let client =
+            LockClient { session: 1, address: "10.0.0.7:5123".into(), class: "checkout".into() };
+        let holder = LockHolder {
+            backend: 88,
+            activity: "idle".into(),
+            age_ms: 4200,
+            for_ms: 4000,
+            user: "web".into(),
+            statement: "update account set n = n + ? where id = ?".into(),
+            client: Some(client),
+            behind: 12,
+            ..LockHolder::default()
+        };
+        let batch = LockHolder { backend: 9, client: None, user: "batch".into(), ..holder.clone() };
+        let incident = Incident {
+            id: 3,
+            began_unix_ms: 1_656_334_830_250,
+            mode: "enforce".into(),
+            lasted_ms: Some(2600),
+            open: 14,
+            blocked: 13,
+            oldest_wait_ms: 2300,
+            waited_ms: 31_000,
+            roots: vec![
+                Sighting {
+                    at_ms: 400,
+                    holder,
+                    on: "row shop.account PRIMARY".into(),
+                    spared: None,
+                },
+                Sighting {
+                    at_ms: 1400,
+                    holder: LockHolder { statement: String::new(), behind: 4, ..batch },
+                    on: String::new(),
+                    spared: Some("no client of this guard (melt.others = false)".into()),
+                },
+            ],
+            acts: vec![Act {
+                at_ms: 400,
+                backend: 88,
+                cause: "idle_blocker".into(),
+                is_ordered: true,
+                behind: 12,
+                rows_modified: 3,
+                answer: Some("rolled back".into()),
+                gone_after_ms: Some(210),
+                has_stayed: false,
+            }],
+            left_out: 0,
+        };
+        assert_eq!(
+            show(&incident),
+            "incident 3 · 2022-06-27 13:00:30 UTC · over after 2.6s · mode enforce\n   \
+                up to 13 of 14 open transactions waited for a lock, the longest for 2.3s\n   \
+                +400ms  88 holds up 12 on row shop.account PRIMARY: idle for 4.0s, open 4.2s, web of 10.0.0.7:5123 in class checkout\n           \
+                        update account set n = n + ? where id = ?\n   \
+                +400ms  88 to be rolled back: idle blocker, 12 behind it; rolled back; gone 210ms later\n   \
+                +1.4s   9 holds up 4 on what is not told: idle for 4.0s, open 4.2s, batch, not through this guard; left alone: no client of this guard (melt.others = false)\n   \
+                cost   31.0s of waiting, all together; 1 rolled back, 3 rows undone\n"
+        );
+    }
+}
