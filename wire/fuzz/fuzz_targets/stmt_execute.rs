@@ -10,6 +10,7 @@ fuzz_target!(|input: (u64, u16, &[u8])| {
     let (caps, params, payload) = input;
     let caps = Capabilities(caps);
     let Ok(execute) = StmtExecute::parse(payload, params, caps) else { return };
+    assert!(execute.parameters(payload).count() <= execute.params);
     let mut out = BytesMut::new();
     if let Some(types) = execute.types() {
         execute.with_types(types, &mut out);

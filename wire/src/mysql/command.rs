@@ -4,9 +4,11 @@
 //! The `put_…` functions append whole packets with sequence id 0, as each command starts anew.
 
 mod execute;
+mod parameter;
 mod query;
 
 pub use execute::{StmtBulkExecute, StmtExecute};
+pub use parameter::Parameter;
 pub use query::{Attributes, QueryText, query_text};
 
 use bytes::{BufMut, BytesMut};

@@ -25,6 +25,7 @@ fn decode_all(payload: &[u8], caps: Capabilities, number: u16) {
     }
     if let Ok(execute) = StmtExecute::parse(payload, number, caps) {
         execute.with_types(b"types", &mut BytesMut::new());
+        assert!(execute.parameters(payload).count() <= execute.params);
     }
     if let Ok(bulk) = StmtBulkExecute::parse(payload, number) {
         bulk.with_types(b"types", &mut BytesMut::new());

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::{BufMut, BytesMut};
 
 use super::super::capability::Capabilities;
-use super::Command;
+use super::{Command, Parameter};
 use crate::{Malformed, Reader};
 
 /// A COM_STMT_EXECUTE, borrowed. The values of its parameters are not decoded.
@@ -94,19 +94,49 @@ impl<'a> StmtExecute<'a> {
     /// Type and flags of each parameter in order, `None` for NULL; types that are missing are taken
     /// from `before`, a block that [`Self::types`] returned for an earlier EXECUTE. Ends where there
     /// is no type.
-    pub fn kinds(&self, before: &'a [u8]) -> impl Iterator<Item = Option<[u8; 2]>> {
+    pub fn kinds(&self, before: &'a [u8]) -> impl Iterator<Item = Option<[u8; 2]>> + use<'a> {
         let (nulls, named) = match &self.types {
             Some(types) => (&self.payload[types.nulls.clone()], types.named),
             None => (&self.payload[..0], false),
         };
         let mut reader = Reader::new("COM_STMT_EXECUTE", self.types().unwrap_or(before));
-        (0..self.params).map_while(move |param| {
+        let params = self.params;
+        (0..params).map_while(move |param| {
             let kind = [reader.u8().ok()?, reader.u8().ok()?];
             if named {
                 reader.lenenc_bytes().ok()?;
             }
             let is_null = nulls.get(param / 8).is_some_and(|byte| byte >> (param % 8) & 1 == 1);
             Some((!is_null).then_some(kind))
+        })
+    }
+
+    /// The values of the parameters in order, `None` for NULL; types that are missing are taken from
+    /// `before`, as in [`Self::kinds`]. Ends where one cannot be read. Values that were sent ahead
+    /// (COM_STMT_SEND_LONG_DATA) are not among them: behind such a one nothing is where it seems.
+    pub fn parameters(&self, before: &'a [u8]) -> impl Iterator<Item = Option<Parameter<'a>>> {
+        let from = self.types.as_ref().map_or(self.payload.len(), |types| types.block.end);
+        let mut reader = Reader::new("COM_STMT_EXECUTE", &self.payload[from..]);
+        self.kinds(before).map_while(move |kind| match kind {
+            None => Some(None),
+            Some(kind) => Parameter::read(&mut reader, kind).ok(),
+        })
+    }
+
+    /// The query attributes that follow the statement's own `param_count` parameters: name and value
+    /// of each that is text. None where the client relies on types that it sent before: the names
+    /// are with the types.
+    pub fn attributes(&self, param_count: u16) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let own = usize::from(param_count);
+        let block = self.types().filter(|_| self.params > own).unwrap_or_default();
+        let mut names = Reader::new("COM_STMT_EXECUTE", block);
+        let names = std::iter::from_fn(move || {
+            names.skip(2).ok()?;
+            names.lenenc_bytes().ok()
+        });
+        names.zip(self.parameters(b"")).skip(own).filter_map(|(name, value)| match value {
+            Some(Parameter::Bytes(value)) => Some((name, value)),
+            _ => None,
         })
     }
 
@@ -225,9 +255,13 @@ mod tests {
         assert_eq!((first.statement, first.params, first.needs_types()), (2, 2, false));
         let types = first.types().unwrap();
         assert_eq!(types, b"\x08\0\xFD\0");
+        let values = [Some(Parameter::Signed(7)), Some(Parameter::Bytes(b"ab"))];
+        assert!(first.parameters(b"").eq(values));
 
         let again = StmtExecute::parse(AGAIN, 2, PLAIN).unwrap();
         assert_eq!((again.types(), again.needs_types()), (None, true));
+        assert!(again.parameters(types).eq(values));
+        assert_eq!(again.parameters(b"").count(), 0, "their types are not known");
         let mut out = BytesMut::new();
         again.with_types(types, &mut out);
         assert_eq!(&out[..], FIRST);
@@ -248,6 +282,18 @@ mod tests {
         let named = b"\x17\x02\0\0\0\x08\x01\0\0\0\x02\0\x01\x08\0\x01a\xFD\0\x03tag";
         assert_eq!(kinds(named, 1, NAMED, b""), [number, text]);
         assert_eq!(kinds(b"\x17\x02\0\0\0\0\x01\0\0\0", 0, PLAIN, b""), []);
+    }
+
+    #[test]
+    fn attributes_follow_the_parameters() {
+        let named = b"\x17\x02\0\0\0\x08\x01\0\0\0\x03\0\x01\
+                      \xFD\0\0\xFD\0\x03tag\x08\0\x01n\x02ab\x01x\x07\0\0\0\0\0\0\0";
+        let execute = StmtExecute::parse(named, 1, NAMED).unwrap();
+        assert_eq!(execute.attributes(1).collect::<Vec<_>>(), [(&b"tag"[..], &b"x"[..])]);
+        // All three are the statement's own.
+        assert_eq!(execute.attributes(3).count(), 0);
+        assert_eq!(StmtExecute::parse(FIRST, 2, PLAIN).unwrap().attributes(2).count(), 0);
+        assert_eq!(StmtExecute::parse(FIRST, 1, PLAIN).unwrap().attributes(1).count(), 0);
     }
 
     #[test]
