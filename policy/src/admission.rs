@@ -16,14 +16,22 @@
 //!
 //! Whether something may wait is up to its class and to the limit that is reached: both must have
 //! a queue. Of the queue lengths and times that are set for its class, for its database, and
-//! overall, the smallest holds.
+//! overall, the smallest holds. A queue that stands before the limit that finds its place by itself
+//! takes no more than it can serve soon, and nothing waits that could not be done in time
+//! (`patience`).
 
+mod flow;
 mod hold;
+mod lack;
+mod patience;
 mod permit;
 mod queue;
+mod refuse;
+mod restrain;
 mod room;
 mod share;
 mod snapshot;
+mod tenants;
 
 #[cfg(test)]
 mod tests;
@@ -34,17 +42,23 @@ use std::time::{Duration, Instant};
 
 pub use hold::Hold;
 pub use permit::{About, Admitted, Arrival, Event, Outcome, Pinned, Ticket, Verdict};
+pub use restrain::Restrained;
 pub use room::Counts;
 pub use snapshot::{Snapshot, Usage};
 
+use self::flow::Flow;
 use self::permit::Seat;
-use self::queue::{Line, Order, Queue, Waiting};
-use self::room::{Lack, Room, Rooms};
+use self::queue::{Line, Patience, Queue, Waiting};
+use self::refuse::Dice;
+use self::restrain::Rein;
+use self::room::{Room, Rooms};
 use self::share::Shares;
+use self::tenants::Tenants;
 use crate::class::{ClassId, Limits, Mode, Policy};
 use crate::contention::Contention;
 use crate::limit::{self, Limit};
-use crate::refusal::{Reason, Refusal, Scope, retry_after};
+use crate::retry::{self, Retries};
+use crate::tenant::Tenant;
 
 /// The three kinds of limits, from the narrowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +68,16 @@ enum Level {
     Overall,
     /// The limit that finds its place by itself; counted with `Overall`, waited for if the class may.
     Adaptive,
+    /// A pile-up is being undone; counted with `Overall`, waited for if the class may.
+    Melt,
     /// Beyond all limits: the connections that there are. Counted and queued for with `Overall`.
     Upstream,
+    /// What the client itself has said.
+    Tag,
+    /// The budget of an application's retries.
+    Retries,
+    /// What one tenant may take of its class; waited for if the class may.
+    Tenant,
 }
 
 /// The levels that have limits of their own.
@@ -70,6 +92,13 @@ pub struct Admission {
     /// How many upstream connections there are.
     connections: Option<u32>,
     queue: Queue,
+    /// How the queue of each class moves, by its place.
+    flows: Vec<Flow>,
+    /// The tenants of each class, by its place.
+    tenants: Vec<Tenants>,
+    /// The percentage of the room of its class that one tenant may take beside others.
+    tenant_cap: u8,
+    retries: Retries,
     /// A pause, while there is one.
     hold: Option<Hold>,
     /// Which class is offered room next.
@@ -77,6 +106,8 @@ pub struct Admission {
     /// The class that was offered room last: among equals the next one follows.
     turn: usize,
     limit: Option<Limit>,
+    /// What a pile-up takes away, while there is one.
+    rein: Rein,
     /// At most one for each ticket.
     events: VecDeque<Event>,
     dice: Dice,
@@ -92,10 +123,15 @@ impl Admission {
             overall: Room::new(now, "", policy.mode, policy.overall),
             connections: policy.connections,
             queue: Queue::new(now),
+            flows: Vec::new(),
+            tenants: Vec::new(),
+            tenant_cap: policy.tenants.cap,
+            retries: Retries::new(policy.retries),
             hold: None,
             shares: Shares::default(),
             turn: 0,
             limit: None,
+            rein: Rein::default(),
             events: VecDeque::new(),
             dice: Dice(0),
         };
@@ -116,7 +152,13 @@ impl Admission {
         self.classes.reconfigure(now, classes, default);
         for (class, place) in policy.classes.iter().zip(self.classes.places()) {
             self.shares.set(*place, class.share);
+            self.rein.set_sheddable(*place, class.sheddable);
         }
+        self.flows.resize(self.classes.len(), Flow::new(now));
+        self.tenants.resize_with(self.classes.len(), Tenants::default);
+        self.tenant_cap = policy.tenants.cap;
+        let mode = policy.retries.mode.min(policy.mode);
+        self.retries.reconfigure(retry::Config { mode, ..policy.retries });
         let databases =
             policy.databases.iter().map(|(name, limits)| (name.as_str(), policy.mode, *limits));
         self.databases.reconfigure(now, databases, (policy.mode, Limits::default()));
@@ -136,29 +178,49 @@ impl Admission {
     pub fn arrive(&mut self, now: Instant, arrival: Arrival) -> Verdict {
         let seat = self.seat(arrival);
         self.each(seat, |room| room.offered(now));
-        let line = Line { class: arrival.class, seat, needs_connection: arrival.needs_connection };
+        let Arrival { class, needs_connection, about, .. } = arrival;
+        let line = Line {
+            seat,
+            needs_connection,
+            class,
+            tenant: about.tenant,
+            reads_only: about.reads_only,
+        };
+        self.tenants[seat.class].meet(about.tenant);
         if arrival.may_hold_locks {
-            return Verdict::Admit(self.admit(now, line, arrival.about));
+            return Verdict::Admit(self.admit(now, line, about));
         }
         if let Some(hold) = self.hold {
             return match self.may_be_held(hold) {
-                Ok(()) => Verdict::Wait(self.wait(now, line, arrival.about)),
-                Err(refusal) => Verdict::Shed(self.refuse(now, seat, refusal)),
+                Ok(()) => {
+                    let patience = self.patience_held(now, line, about, hold);
+                    Verdict::Wait(self.wait(now, line, about, patience))
+                }
+                Err(refusal) => Verdict::Shed(self.refuse(now, seat, about, refusal)),
             };
         }
         self.would(line);
-        let lack = self.lack(line, Mode::Enforce);
-        if let Some((level, lack)) = lack
-            && let Err(refusal) = self.may_wait(seat, level, lack)
-        {
-            return Verdict::Shed(self.refuse(now, seat, refusal));
+        let patience = match self.lack(line, Mode::Enforce) {
+            None => None,
+            Some((level, lack)) => {
+                let may_wait = self.may_wait(seat, level, lack);
+                let patience = may_wait.and_then(|()| self.patience(now, now, line, about));
+                let is_borne = |patience| self.check_retry(now, seat, about).map(|()| patience);
+                match patience.and_then(is_borne) {
+                    Ok(patience) => {
+                        self.rein.done.held += u64::from(level == Level::Melt);
+                        Some(patience)
+                    }
+                    Err(unmet) => return Verdict::Shed(self.refuse(now, seat, about, unmet)),
+                }
+            }
+        };
+        if let Err(unmet) = self.check_rates(now, seat) {
+            return Verdict::Shed(self.refuse(now, seat, about, unmet));
         }
-        if let Err(refusal) = self.check_rates(now, seat) {
-            return Verdict::Shed(self.refuse(now, seat, refusal));
-        }
-        match lack {
-            Some(_) => Verdict::Wait(self.wait(now, line, arrival.about)),
-            None => Verdict::Admit(self.admit(now, line, arrival.about)),
+        match patience {
+            Some(patience) => Verdict::Wait(self.wait(now, line, about, patience)),
+            None => Verdict::Admit(self.admit(now, line, about)),
         }
     }
 
@@ -180,6 +242,8 @@ impl Admission {
             }
         });
         self.shares.learn(admitted.seat.class, service);
+        self.tenants[admitted.seat.class].ended(admitted.tenant, Some(service));
+        self.rein.reading -= u32::from(admitted.reads_only);
         if let Some(limit) = &mut self.limit {
             limit.ended(now, admitted.digest, outcome, service);
         }
@@ -189,11 +253,10 @@ impl Admission {
     /// A waiting client went away. A permit that its ticket was given but that was not polled yet
     /// is taken back. A ticket whose end was polled is ignored.
     pub fn abandon(&mut self, now: Instant, ticket: Ticket) {
-        if let Some(waiting) = self.queue.remove(ticket) {
-            self.each(waiting.line.seat, |room| {
-                room.queued -= 1;
-                room.counts.abandoned += 1;
-            });
+        if let Some(waiting) = self.leave_line(now, ticket) {
+            self.each(waiting.line.seat, |room| room.counts.abandoned += 1);
+            // A tenant that is alone again may take more.
+            self.pump(now);
             return;
         }
         let ended = |event: &Event| match event {
@@ -205,6 +268,8 @@ impl Admission {
                 room.give_back(admitted.connection);
                 room.counts.abandoned += 1;
             });
+            self.tenants[admitted.seat.class].ended(admitted.tenant, None);
+            self.rein.reading -= u32::from(admitted.reads_only);
             if let Some(limit) = &mut self.limit {
                 limit.ended(now, admitted.digest, Outcome::Ignored, Duration::ZERO);
             }
@@ -236,7 +301,7 @@ impl Admission {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let hold = self.hold.map(|hold| hold.until);
         let tick = self.limit.as_ref().map(Limit::next_tick);
-        self.queue.next_deadline().into_iter().chain(hold).chain(tick).min()
+        self.queue.next_deadline().into_iter().chain(hold).chain(tick).chain(self.rein.next).min()
     }
 
     /// Time has passed: ends a hold that is over, sheds what has waited as long as it may, and thinks the limit over.
@@ -244,6 +309,7 @@ impl Admission {
         if self.hold.is_some_and(|hold| hold.until <= now) {
             self.release(now);
         }
+        self.let_up(now);
         self.expire(now);
         if let Some(limit) = self.limit.as_mut().filter(|limit| limit.next_tick() <= now) {
             limit.tick(now);
@@ -276,21 +342,15 @@ impl Admission {
 
     fn expire(&mut self, now: Instant) {
         while let Some(ticket) = self.queue.expired(now) {
-            let Some(waiting) = self.queue.remove(ticket) else { break };
-            let seat = waiting.line.seat;
-            self.each(seat, |room| room.queued -= 1);
-            let level = self.tightest(seat).map_or(Level::Class, |(level, _)| level);
-            let unmet = Unmet {
-                reason: Reason::QueueTime,
-                level,
-                limit_name: "queue_time",
-                limit: (waiting.deadline - waiting.since).as_secs_f64(),
-                measured: now.saturating_duration_since(waiting.since).as_secs_f64(),
-                at_least: Duration::ZERO,
-            };
-            let refusal = self.refuse(now, seat, unmet);
-            self.events.push_back(Event::Shed(ticket, refusal));
+            let Some(waiting) = self.leave_line(now, ticket) else { break };
+            self.give_up(now, ticket, &waiting);
         }
+    }
+
+    fn give_up(&mut self, now: Instant, ticket: Ticket, waiting: &Waiting) {
+        let unmet = self.out_of_patience(now, waiting);
+        let refusal = self.refuse(now, waiting.line.seat, waiting.about, unmet);
+        self.events.push_back(Event::Shed(ticket, refusal));
     }
 
     /// Since when the ticket waits that has waited longest.
@@ -320,15 +380,19 @@ impl Admission {
         }
     }
 
-    /// Gives what has room to those that wait.
+    /// Gives what has room to those that wait, and can still be done in time.
     fn pump(&mut self, now: Instant) {
         while self.hold.is_none()
             && let Some((line, ticket)) = self.next(now)
         {
-            let Some(Waiting { about, .. }) = self.queue.remove(ticket) else { break };
+            let Some(waiting) = self.leave_line(now, ticket) else { break };
+            if waiting.is_too_late(now) {
+                self.give_up(now, ticket, &waiting);
+                continue;
+            }
             self.turn = line.seat.class;
-            self.each(line.seat, |room| room.queued -= 1);
-            let admitted = self.admit(now, line, about);
+            self.flows[line.seat.class].served(now);
+            let admitted = self.admit(now, line, waiting.about);
             self.events.push_back(Event::Admitted(ticket, admitted));
         }
     }
@@ -350,100 +414,61 @@ impl Admission {
         first.map(|(_, head)| head)
     }
 
-    /// The first ticket of a class that has room: the one that has waited longest, or where a queue
-    /// stands under the adaptive limit, the newest.
+    /// The first ticket of a class that has room: of the tenant whose turn it is.
     fn head(&self, now: Instant, class: usize) -> Option<(Line, Ticket)> {
-        // With limits that somebody has set, order is part of what was asked for.
-        let order = match &self.limit {
-            Some(limit) if limit.mode() == Mode::Enforce => self.queue.order(now, class),
-            _ => Order::OldestFirst,
-        };
-        self.queue.head(class, order, |line| self.lack(*line, Mode::Enforce).is_none())
+        let order = self.order(now, class);
+        let mut last: Option<(Line, bool)> = None;
+        self.queue.head(class, order, |line| {
+            // All that differs between lines beside each other may be the tenant.
+            let common = Line { tenant: Tenant::NONE, ..*line };
+            let has_room = match last {
+                Some((same, has_room)) if same == common => has_room,
+                _ => self.lack(common, Mode::Enforce).is_none(),
+            };
+            last = Some((common, has_room));
+            let is_capped = || self.lack_of_cap(*line, Mode::Enforce).is_some();
+            let fits = has_room && (line.tenant == Tenant::NONE || !is_capped());
+            fits.then(|| self.tenants[class].start(line.tenant))
+        })
     }
 
     fn admit(&mut self, now: Instant, line: Line, about: About) -> Admitted {
-        let Line { class, seat, needs_connection: connection } = line;
+        let Line { class, seat, needs_connection: connection, tenant, reads_only } = line;
         self.each(seat, |room| room.take(connection));
         self.shares.charge(seat.class);
+        self.tenants[seat.class].began(tenant);
+        self.rein.reading += u32::from(reads_only);
+        self.retries.admitted(now, about.asker);
         if let Some(limit) = &mut self.limit {
             limit.began(now);
         }
-        Admitted { class, seat, connection, digest: about.digest }
+        Admitted { class, seat, connection, reads_only, digest: about.digest, tenant }
     }
 
-    fn wait(&mut self, now: Instant, line: Line, about: About) -> Ticket {
+    fn wait(&mut self, now: Instant, line: Line, about: About, patience: Patience) -> Ticket {
+        self.join_line(now, line);
+        self.queue.push(Waiting { line, about, since: now, patience })
+    }
+
+    fn join_line(&mut self, now: Instant, line: Line) {
         self.each(line.seat, |room| room.queued += 1);
-        let deadline = self.hold.map_or_else(|| self.deadline(now, line.seat), |hold| hold.until);
-        self.queue.push(Waiting { line, about, since: now, deadline })
+        self.flows[line.seat.class].joined(now);
+        self.tenants[line.seat.class].joined(line.tenant);
     }
 
-    /// Until when something may wait that begins to now.
-    fn deadline(&self, now: Instant, seat: Seat) -> Instant {
-        let time = self.tightest(seat).map_or(Duration::ZERO, |(_, time)| time);
-        // A wait too long for the clock to express is a configuration error that costs no panic.
-        now.checked_add(time).unwrap_or(now)
+    /// Takes a ticket out, if it still waits.
+    fn leave_line(&mut self, now: Instant, ticket: Ticket) -> Option<Waiting> {
+        let waiting = self.queue.remove(ticket)?;
+        self.left_line(now, waiting.line);
+        Some(waiting)
     }
 
-    /// Counts what would have happened where the mode is observe.
-    fn would(&mut self, line: Line) {
-        let Some((level, lack)) = self.lack(line, Mode::Observe) else { return };
-        let waits = self.may_wait(line.seat, level, lack).is_ok();
-        let counts = &mut self.classes.room_mut(line.seat.class).counts;
-        if waits {
-            counts.would_wait += 1;
-        } else {
-            counts.would_shed += 1;
-        }
-    }
-
-    /// Counts one against every rate; the first that is exceeded refuses.
-    fn check_rates(&mut self, now: Instant, seat: Seat) -> Result<(), Unmet> {
-        for level in LEVELS {
-            let Some(room) = self.room(seat, level) else { continue };
-            let (Some(rate), Err(wait)) = (room.limits.rate, room.check_rate(now)) else {
-                continue;
-            };
-            match room.mode {
-                Mode::Off => {}
-                Mode::Observe => self.classes.room_mut(seat.class).counts.would_shed += 1,
-                Mode::Enforce => {
-                    let limit = f64::from(rate.per_second.get());
-                    return Err(Unmet {
-                        reason: Reason::Rate,
-                        level,
-                        limit_name: "rate",
-                        limit,
-                        measured: f64::from(room.arrivals()),
-                        at_least: wait,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, now: Instant, seat: Seat, unmet: Unmet) -> Refusal {
-        self.each(seat, |room| room.refused(now));
-        let dice = self.dice.throw();
-        let class = self.classes.room(seat.class);
-        let reached = self.room(seat, unmet.level).unwrap_or(class);
-        let name = reached.name.clone();
-        Refusal {
-            reason: unmet.reason,
-            class: class.name.clone(),
-            scope: match unmet.level {
-                _ if unmet.reason == Reason::Paused => Scope::Pause,
-                Level::Class => Scope::Class(name),
-                Level::Database => Scope::Database(name),
-                Level::Overall => Scope::Overall,
-                Level::Adaptive => Scope::Limit,
-                Level::Upstream => Scope::Upstream,
-            },
-            limit_name: unmet.limit_name,
-            limit: unmet.limit,
-            measured: unmet.measured,
-            retry_after: retry_after(reached.rejection_ratio(), dice).max(unmet.at_least),
-            note: None,
+    fn left_line(&mut self, now: Instant, line: Line) {
+        let class = line.seat.class;
+        self.each(line.seat, |room| room.queued -= 1);
+        self.tenants[class].left(line.tenant);
+        if self.classes.room(class).queued == 0 {
+            self.flows[class].emptied(now);
         }
     }
 
@@ -466,96 +491,13 @@ impl Admission {
         match level {
             Level::Class => Some(self.classes.room(seat.class)),
             Level::Database => seat.database.map(|place| self.databases.room(place)),
-            Level::Overall | Level::Adaptive | Level::Upstream => Some(&self.overall),
+            Level::Tenant => Some(self.classes.room(seat.class)),
+            Level::Overall
+            | Level::Adaptive
+            | Level::Melt
+            | Level::Upstream
+            | Level::Tag
+            | Level::Retries => Some(&self.overall),
         }
-    }
-
-    /// The narrowest limit in this mode that leaves no room.
-    fn lack(&self, line: Line, mode: Mode) -> Option<(Level, Lack)> {
-        let limited = LEVELS.into_iter().find_map(|level| {
-            let room = self.room(line.seat, level).filter(|room| room.mode == mode)?;
-            Some((level, room.lack(line.needs_connection)?))
-        });
-        limited.or_else(|| self.lack_of_limit(mode)).or_else(|| {
-            let limit = self.connections.filter(|_| line.needs_connection)?;
-            let measured = self.overall.connections;
-            let is_out = mode == Mode::Enforce && measured >= limit;
-            is_out.then_some((Level::Upstream, Lack { limit_name: "connections", limit, measured }))
-        })
-    }
-
-    /// Whether the adaptive limit, when it is in this mode, leaves no room.
-    fn lack_of_limit(&self, mode: Mode) -> Option<(Level, Lack)> {
-        let limit = self.limit.as_ref().filter(|limit| limit.mode() == mode)?;
-        let (limit, measured) = (limit.value(), self.overall.in_flight);
-        let lack = Lack { limit_name: "max", limit, measured };
-        (measured >= limit).then_some((Level::Adaptive, lack))
-    }
-
-    /// Whether one more may wait for a limit at this level.
-    fn may_wait(&self, seat: Seat, level: Level, lack: Lack) -> Result<(), Unmet> {
-        let has_queue = |level| self.room(seat, level).is_some_and(Room::has_queue);
-        if !has_queue(Level::Class) || level != Level::Adaptive && !has_queue(level) {
-            return Err(Unmet {
-                reason: if lack.limit_name == "connections" {
-                    Reason::Connections
-                } else {
-                    Reason::InFlight
-                },
-                level,
-                limit_name: lack.limit_name,
-                limit: f64::from(lack.limit),
-                measured: f64::from(lack.measured),
-                at_least: Duration::ZERO,
-            });
-        }
-        let full = |level: &Level| self.room(seat, *level).is_some_and(Room::queue_is_full);
-        let Some(level) = LEVELS.into_iter().find(full) else { return Ok(()) };
-        let (length, queued) =
-            self.room(seat, level).map_or((0, 0), |room| (room.limits.queue_length, room.queued));
-        Err(Unmet {
-            reason: Reason::QueueFull,
-            level,
-            limit_name: "queue_length",
-            limit: f64::from(length),
-            measured: f64::from(queued),
-            at_least: Duration::ZERO,
-        })
-    }
-
-    /// The shortest queue time that is set, and where.
-    fn tightest(&self, seat: Seat) -> Option<(Level, Duration)> {
-        LEVELS
-            .into_iter()
-            .filter_map(|level| Some((level, self.room(seat, level)?.limits.queue_time)))
-            .filter(|(_, time)| *time > Duration::ZERO)
-            .min_by_key(|(_, time)| *time)
-    }
-}
-
-/// A refusal before it has names and a retry hint.
-#[derive(Debug, Clone, Copy)]
-struct Unmet {
-    reason: Reason,
-    level: Level,
-    limit_name: &'static str,
-    limit: f64,
-    measured: f64,
-    /// The retry hint is not below this.
-    at_least: Duration,
-}
-
-/// Throws that spread retry hints; the same from every start, so that a run can be repeated.
-#[derive(Debug, Clone, Copy)]
-struct Dice(u64);
-
-impl Dice {
-    /// Uniform in 0..1 (splitmix64).
-    fn throw(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

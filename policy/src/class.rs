@@ -3,9 +3,15 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::admission::About;
+use crate::ddl;
+use crate::deadline;
+use crate::hot;
 use crate::limit;
 use crate::melt;
+use crate::retry::{self, Asker};
 use crate::rule::{Facts, RuleSet};
+use crate::tenant;
 
 /// Index of a class in [`Policy::classes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -55,6 +61,15 @@ pub struct Limits {
     pub queue_length: u32,
     /// Longest wait of a ticket; 0 means the same as a queue length of 0.
     pub queue_time: Duration,
+    /// Of a class, under the limit that finds its place by itself: the wait that its queue is kept to
+    /// once it stands, as long as a few are at hand.
+    pub queue_target: Duration,
+    /// Of a class: the time in which a client that says nothing else needs its answer, waiting
+    /// included. What cannot be done in it is refused and not begun.
+    pub deadline: Option<Duration>,
+    /// Of a class: the percentage of what may run at once, whatever sets that, that it may take. Where
+    /// nothing sets that, it is not kept.
+    pub cap: Option<u8>,
 }
 
 /// How long a transaction and its parts may take. `None` is no limit.
@@ -81,6 +96,8 @@ pub struct Class {
     pub limits: Limits,
     /// Its share of the room that it and others wait for, against theirs, in work.
     pub share: NonZeroU32,
+    /// Whether it is refused first, when the database is in trouble.
+    pub sheddable: bool,
     /// Limits on how long.
     pub times: TimeLimits,
 }
@@ -88,6 +105,12 @@ pub struct Class {
 impl Class {
     /// The share of a class that asks for no other: there is room for smaller ones.
     pub const SHARE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+
+    /// What it weighs against a class that asks for no share: 1 with the same.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        f64::from(self.share.get()) / f64::from(Self::SHARE.get())
+    }
 
     /// The class called "default", without limits.
     #[must_use]
@@ -97,6 +120,7 @@ impl Class {
             mode: Mode::Enforce,
             limits: Limits::default(),
             share: Self::SHARE,
+            sheddable: false,
             times: TimeLimits::default(),
         }
     }
@@ -120,8 +144,16 @@ pub struct Policy {
     pub limit: limit::Config,
     /// How pile-ups are undone.
     pub melt: melt::Config,
+    /// How rows are dealt with that everybody wants.
+    pub hot: hot::Config,
+    /// How tables are dealt with that a statement waits to have for itself.
+    pub ddl: ddl::Config,
     /// Which statement belongs to which class.
     pub rules: RuleSet,
+    /// How tenants are told apart and treated.
+    pub tenants: tenant::Config,
+    /// What is done about those that come again after they were refused.
+    pub retries: retry::Config,
 }
 
 impl Default for Policy {
@@ -134,7 +166,11 @@ impl Default for Policy {
             connections: None,
             limit: limit::Config::default(),
             melt: melt::Config::default(),
+            hot: hot::Config::default(),
+            ddl: ddl::Config::default(),
             rules: RuleSet::default(),
+            tenants: tenant::Config::default(),
+            retries: retry::Config::default(),
         }
     }
 }
@@ -144,6 +180,19 @@ impl Policy {
     #[must_use]
     pub fn classify(&self, facts: &Facts<'_>) -> (ClassId, Option<usize>) {
         self.rules.classify(facts)
+    }
+
+    /// What is known of the work that a statement begins, but for who asks, and whether it is alone.
+    #[must_use]
+    pub fn about(&self, facts: &Facts<'_>) -> About {
+        About {
+            digest: facts.shape.digest,
+            reads_only: false,
+            deadline: deadline::asked(facts),
+            waited: Duration::ZERO,
+            tenant: self.tenants.tenant(facts),
+            asker: Asker::default(),
+        }
     }
 
     /// The class with this id, or the default class when the id is of an older policy.

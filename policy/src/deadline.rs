@@ -1,8 +1,22 @@
-//! Deadlines: which time limit ends a statement or a transaction next, and when.
+//! Deadlines: in which time a client needs its answer, and which time limit ends a statement or a
+//! transaction next, and when.
 
 use std::time::{Duration, Instant};
 
 use crate::class::TimeLimits;
+use crate::rule::Facts;
+
+/// The tag, or query attribute, by which a client says in how many milliseconds it needs its answer.
+pub const TAG: &str = "deadline_ms";
+
+/// The time in which the client of a statement says that it needs the answer. What is no whole number
+/// of milliseconds says nothing.
+#[must_use]
+pub fn asked(facts: &Facts<'_>) -> Option<Duration> {
+    let value = facts.tag(TAG.as_bytes())?;
+    let digits = str::from_utf8(&value).ok()?;
+    digits.parse().ok().map(Duration::from_millis)
+}
 
 /// A time limit that the guard keeps by cancelling.
 ///
@@ -85,6 +99,7 @@ impl TimeLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::{Dialect, Scratch, Statements};
 
     const LIMITS: TimeLimits = TimeLimits {
         statement: Some(Duration::from_secs(2)),
@@ -132,6 +147,35 @@ mod tests {
         check(TimeLimits::default(), (Some(0), Some(0), Some(0)), None);
         let far = TimeLimits { statement: Some(Duration::MAX), ..TimeLimits::default() };
         check(far, (Some(0), None, None), None);
+    }
+
+    /// What a statement with this comment, and this attribute, asks for, in milliseconds.
+    fn asked_ms(comment: &str, attributes: &[(&[u8], &[u8])]) -> Option<u128> {
+        let sql = format!("SELECT 1 {comment}");
+        let mut scratch = Scratch::default();
+        let shape = Statements::new(1).judge(sql.as_bytes(), Dialect::default(), &mut scratch);
+        let facts = Facts {
+            shape: &shape,
+            sql: sql.as_bytes(),
+            scratch: &scratch,
+            attributes,
+            user: "",
+            database: "",
+            client: [127, 0, 0, 1].into(),
+        };
+        asked(&facts).map(|time| time.as_millis())
+    }
+
+    #[test]
+    fn a_client_says_when_it_needs_its_answer_by_tag_or_attribute() {
+        assert_eq!(asked_ms("", &[]), None);
+        assert_eq!(asked_ms("/*deadline_ms='200'*/", &[]), Some(200));
+        assert_eq!(asked_ms("/*controller:orders,deadline_ms:50*/", &[]), Some(50));
+        assert_eq!(asked_ms("", &[(b"deadline_ms", b"75")]), Some(75));
+        assert_eq!(asked_ms("/*deadline_ms='200'*/", &[(b"deadline_ms", b"75")]), Some(75));
+        for odd in ["soon", "-1", "1.5", ""] {
+            assert_eq!(asked_ms(&format!("/*deadline_ms='{odd}'*/"), &[]), None, "{odd}");
+        }
     }
 
     #[test]

@@ -13,17 +13,24 @@ pub mod tag;
 pub mod class;
 pub mod rule;
 pub mod switch;
+pub mod tenant;
 
 pub mod admission;
 pub mod contention;
+pub mod ddl;
 pub mod deadline;
+pub mod herd;
 pub mod hot;
 pub mod limit;
 pub mod melt;
 pub mod rate;
+pub mod restraint;
+pub mod retry;
 
 pub mod locks;
 pub mod refusal;
+
+pub mod spread;
 
 #[cfg(test)]
 mod tests {

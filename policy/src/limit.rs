@@ -153,6 +153,15 @@ impl Limit {
         self.base = self.bounded(self.base);
     }
 
+    /// The database is another one, or has been restarted: its caches are cold. Begins at the least, and
+    /// climbs from there.
+    pub fn start_over(&mut self, now: Instant, in_flight: u32) {
+        let config = Config { start: self.config.min, ..self.config };
+        let memory = Memory { base: 0.0, baselines: self.baselines.known() };
+        let fresh = Self::new(now, config, in_flight, Some(memory));
+        *self = Self { config: self.config, cuts: self.cuts, ..fresh };
+    }
+
     /// How far it goes.
     #[must_use]
     pub fn mode(&self) -> Mode {
@@ -196,6 +205,22 @@ impl Limit {
             Outcome::Ignored => Ended::Otherwise,
         };
         self.meter.ended(now, limit, service, ended);
+    }
+
+    /// How long a transaction will run that begins with a statement of this kind; `None` while too few
+    /// were seen.
+    #[must_use]
+    pub fn expected(&self, digest: Digest) -> Option<Duration> {
+        self.baselines.expected(digest)
+    }
+
+    /// A pile-up is being undone, which says nothing of how many the database can run: neither
+    /// cut nor climb before `until`.
+    pub fn hold_still(&mut self, now: Instant, until: Instant) {
+        if self.holds_until <= now {
+            self.probe.reset();
+        }
+        self.holds_until = self.holds_until.max(until);
     }
 
     /// What the database says of its locks; gated keys left out.

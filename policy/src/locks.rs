@@ -48,6 +48,8 @@ pub struct Transaction {
     pub backend: u32,
     /// When that backend began, where the server tells: ids are used again.
     pub since: u64,
+    /// What the server tells it by from the others of that backend; 0 where it does not.
+    pub id: u64,
     /// What it does.
     pub activity: Activity,
     /// Since it began.
@@ -144,7 +146,13 @@ impl Locks {
     /// How much of it stands still.
     #[must_use]
     pub fn contention(&self) -> Contention {
-        let open = self.transactions.iter();
+        self.contention_of(|_| true)
+    }
+
+    /// How much of these transactions stands still.
+    #[must_use]
+    pub fn contention_of(&self, counts: impl Fn(&Transaction) -> bool) -> Contention {
+        let open = self.transactions.iter().filter(|one| counts(one));
         Contention::of(open.map(|one| Standing {
             wait: (one.activity == Activity::Waits).then_some(one.for_time),
             is_rolling_back: one.activity == Activity::RollsBack,

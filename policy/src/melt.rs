@@ -11,18 +11,24 @@
 //!    └────────────────────────── five quiet seconds ──────────────────────────────────┘
 //! ```
 //!
-//! It proposes; who carries it out is told by [`Action`]. It never touches what it may not, what
-//! commits, or what is being rolled back already; and a waiter only where nobody can be seen that it
-//! waits for.
+//! It proposes; who carries it out is told by [`Action`], and admission by [`Melt::restraint`]. It never
+//! touches what it may not, what commits, or what is being rolled back already; and a waiter only
+//! where nobody can be seen that it waits for.
+//!
+//! A freeze holds up everybody for the sake of those that wait, so it lasts only while it may help:
+//! until little waits, and beside cancels for a few seconds at most. Where nobody may be ended who
+//! holds the others up, writers are let in again, by half of the limit.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::class::Mode;
 use crate::contention::Contention;
-use crate::locks::{Activity, Locks, Transaction};
+use crate::locks::{Activity, Locks, Root, Transaction};
+use crate::restraint::Restraint;
 
-/// More than this share waiting, twice in a row, is a pile-up.
+/// More than this share waiting is a pile-up, if it stands: most of those that wait did so at the look
+/// before. Where it moves, as behind a row that many change in turn, work gets done.
 const ENTER_SHARE: f64 = 0.5;
 /// So is a wait as long as this, with so many waiting.
 const ENTER_WAIT: Duration = Duration::from_secs(1);
@@ -30,10 +36,12 @@ const ENTER_WAITERS: u32 = 8;
 /// Fewer than this wait: nothing is a pile-up.
 const WAITERS_MIN: u32 = 4;
 /// It is over when less than this share waits for so long.
-const LEAVE_SHARE: f64 = 0.2;
+pub(crate) const LEAVE_SHARE: f64 = 0.2;
 const LEAVE_AFTER: Duration = Duration::from_secs(1);
 /// Freezing is given so long before anything is cancelled.
 const FREEZE: Duration = Duration::from_millis(300);
+/// What has not helped by then does not help: time limits are left to end what is stuck.
+const FREEZE_MAX: Duration = Duration::from_secs(3);
 /// How long nothing must happen afterwards.
 const PROBATION: Duration = Duration::from_secs(5);
 /// A cancel that has not taken effect by then is counted as failed: the next candidate.
@@ -121,20 +129,62 @@ pub enum Cause {
 /// How far a pile-up has come.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum State {
-    /// Nothing to do; how many looks in a row were like a pile-up.
-    Normal(u32),
+    /// Nothing to do.
+    Normal,
     /// Nothing new is admitted that writes.
     Frozen(Instant),
-    /// Something is being cancelled; since when little waits.
-    Melting(Option<Instant>),
+    /// Freezing alone has not helped.
+    Melting {
+        /// When it was frozen.
+        frozen: Instant,
+        /// Since when little waits.
+        quiet: Option<Instant>,
+    },
     /// It is over, if it stays so.
     Probation(Instant),
+}
+
+/// What is being done about a pile-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// New transactions that write are held up: most end by that.
+    Freezing,
+    /// That has not helped alone: who holds others up is rolled back.
+    Melting,
+    /// Neither helps: nobody may be ended who holds others up, or who was is still there. Writers use
+    /// half of the limit.
+    Waiting,
+    /// Little waits since then: the limit rises from half.
+    LettingIn(Instant),
+    /// It is over, and the limit has been rising since then.
+    Rising(Instant),
+}
+
+/// What the machine does not know of transactions by itself.
+pub trait Known {
+    /// Whether it may be ended.
+    fn may_end(&self, one: &Transaction) -> bool;
+
+    /// What a backend's waiting weighs: 1 in a class with the usual share, twice as much with twice
+    /// that.
+    fn weight(&self, backend: u32) -> f64 {
+        let _all_alike = backend;
+        1.0
+    }
+}
+
+impl<F: Fn(&Transaction) -> bool> Known for F {
+    fn may_end(&self, one: &Transaction) -> bool {
+        self(one)
+    }
 }
 
 /// The machine.
 #[derive(Debug)]
 pub struct Melt {
     state: State,
+    /// Backends and transactions that waited at the last look.
+    waiting: HashSet<(u32, u64)>,
     /// What was cancelled, when, and has not been seen to be gone.
     pending: Vec<(u32, Instant)>,
     /// What was cancelled in this pile-up. A transaction that begins on the same backend
@@ -142,16 +192,20 @@ pub struct Melt {
     tried: HashMap<u32, Instant>,
     /// Those that waited for nobody who could be seen, at the last look.
     stranded: HashSet<u32>,
+    /// Nobody may be ended who holds others up, as far as was seen.
+    is_helpless: bool,
 }
 
 impl Default for Melt {
     /// Nothing melts.
     fn default() -> Self {
         Self {
-            state: State::Normal(0),
+            state: State::Normal,
+            waiting: HashSet::new(),
             pending: Vec::new(),
             tried: HashMap::new(),
             stranded: HashSet::new(),
+            is_helpless: false,
         }
     }
 }
@@ -163,45 +217,73 @@ impl Melt {
         self.state
     }
 
-    /// What is to be done now that the locks look like this; only those are cancelled that
-    /// `may_end`.
+    /// What is being done about it; `None` where nothing is piled up.
+    #[must_use]
+    pub fn phase(&self, now: Instant) -> Option<Phase> {
+        match self.state {
+            State::Normal => None,
+            State::Frozen(_) => Some(Phase::Freezing),
+            State::Melting { quiet: Some(since), .. } => Some(Phase::LettingIn(since)),
+            State::Melting { frozen, quiet: None } => {
+                let is_new = now.saturating_duration_since(frozen) < FREEZE_MAX;
+                Some(if is_new && !self.is_helpless { Phase::Melting } else { Phase::Waiting })
+            }
+            State::Probation(since) => Some(Phase::Rising(since)),
+        }
+    }
+
+    /// Whether it is to choose whom to end, for which it must be shown who waits for whom.
+    #[must_use]
+    pub fn is_choosing(&self, now: Instant) -> bool {
+        self.phase(now) == Some(Phase::Melting) && self.pending.is_empty()
+    }
+
+    /// What admission is to be told now that so large a share waits, 0..1.
+    #[must_use]
+    pub fn restraint(&self, now: Instant, mode: Mode, waiting: f64) -> Option<Restraint> {
+        Some(match self.phase(now)? {
+            Phase::Freezing | Phase::Melting => Restraint::frozen(mode, now, waiting),
+            // It does not rise before little waits.
+            Phase::Waiting => Restraint::rising(mode, now),
+            Phase::LettingIn(since) | Phase::Rising(since) => Restraint::rising(mode, since),
+        })
+    }
+
+    /// What is to be done now that the locks look like this.
     pub fn step(
         &mut self,
         now: Instant,
         config: &Config,
         locks: &Locks,
-        may_end: impl Fn(&Transaction) -> bool,
+        known: &impl Known,
     ) -> Vec<Action> {
         let mut actions = self.verify(now, locks);
         let seen = locks.contention();
+        let is_pile_up = self.is_pile_up(locks, &seen);
         let is_quiet = seen.blocked < WAITERS_MIN || seen.blocked_share < LEAVE_SHARE;
         let passed = |since| now.saturating_duration_since(since);
         self.state = match self.state {
-            State::Probation(since) if passed(since) >= PROBATION => State::Normal(0),
+            State::Probation(since) if passed(since) >= PROBATION => State::Normal,
             state => state,
         };
         match self.state {
-            State::Normal(times) => {
-                let times = if is_pile_up(&seen) { times + 1 } else { 0 };
-                self.state = State::Normal(times);
-                if times >= 2 {
-                    actions.push(self.freeze(now));
-                }
-            }
-            State::Probation(_) if is_pile_up(&seen) => actions.push(self.freeze(now)),
-            State::Probation(_) => {}
+            State::Normal | State::Probation(_) if is_pile_up => actions.push(self.freeze(now)),
+            State::Normal | State::Probation(_) => {}
             State::Frozen(_) if is_quiet => actions.push(self.thaw(now)),
             State::Frozen(since) if passed(since) < FREEZE => {}
-            State::Melting(quiet) if is_quiet => {
+            State::Melting { frozen, quiet } if is_quiet => {
                 let since = quiet.unwrap_or(now);
-                self.state = State::Melting(Some(since));
+                self.state = State::Melting { frozen, quiet: Some(since) };
                 if passed(since) >= LEAVE_AFTER {
-                    actions.push(self.thaw(now));
+                    // It has been rising since then.
+                    actions.push(self.thaw(since));
                 }
             }
-            State::Frozen(_) | State::Melting(_) => {
-                self.state = State::Melting(None);
-                actions.extend(self.cancel(now, config, locks, may_end));
+            State::Frozen(frozen) | State::Melting { frozen, .. } => {
+                let was_quiet = matches!(self.state, State::Melting { quiet: Some(_), .. });
+                let frozen = if was_quiet { now } else { frozen };
+                self.state = State::Melting { frozen, quiet: None };
+                actions.extend(self.cancel(now, config, locks, known));
             }
         }
         actions
@@ -213,15 +295,27 @@ impl Melt {
         self.pending.retain(|(pending, _)| *pending != backend);
     }
 
+    /// Whether much waits, and has since the last look.
+    fn is_pile_up(&mut self, locks: &Locks, seen: &Contention) -> bool {
+        let waiting = locks.transactions.iter().filter(|one| one.activity == Activity::Waits);
+        let waiting: HashSet<_> = waiting.map(|one| (one.backend, one.id)).collect();
+        let still = waiting.intersection(&self.waiting).count();
+        let is_standing = still >= WAITERS_MIN as usize && 2 * still >= waiting.len();
+        self.waiting = waiting;
+        let is_long = seen.blocked >= ENTER_WAITERS && seen.longest_wait > ENTER_WAIT;
+        is_standing && (seen.blocked_share > ENTER_SHARE || is_long)
+    }
+
     fn freeze(&mut self, now: Instant) -> Action {
         self.state = State::Frozen(now);
         self.tried.clear();
         self.stranded.clear();
+        self.is_helpless = false;
         Action::Freeze
     }
 
-    fn thaw(&mut self, now: Instant) -> Action {
-        self.state = State::Probation(now);
+    fn thaw(&mut self, since: Instant) -> Action {
+        self.state = State::Probation(since);
         Action::Thaw
     }
 
@@ -249,7 +343,7 @@ impl Melt {
         now: Instant,
         config: &Config,
         locks: &Locks,
-        may_end: impl Fn(&Transaction) -> bool,
+        known: &impl Known,
     ) -> Vec<Action> {
         if !locks.has_waits {
             return Vec::new();
@@ -260,12 +354,16 @@ impl Melt {
         };
         let under_way = self.pending.len() + locks.transactions.iter().filter(undone).count();
         let room = config.pace.saturating_sub(under_way);
-        let may_end = |one: &Transaction| {
+        let is_fresh = |one: &Transaction| {
             let tried = self.tried.get(&one.backend);
-            let was_tried = tried.is_some_and(|at| one.age >= now.saturating_duration_since(*at));
-            !was_tried && one.age >= config.age_min && may_end(one)
+            tried.is_none_or(|at| one.age < now.saturating_duration_since(*at))
         };
-        let mut victims = roots(config, locks, may_end);
+        let may_end =
+            |one: &Transaction| is_fresh(one) && one.age >= config.age_min && known.may_end(one);
+        // Who is too young is a matter of time.
+        let mut holders = locks.roots().into_iter().filter_map(|it| locks.transaction(it.backend));
+        let is_helpless = under_way == 0 && !holders.any(|one| is_fresh(one) && known.may_end(one));
+        let mut victims = roots(config, locks, known, may_end);
         let stranded = stranded(locks);
         if victims.is_empty() {
             // A look is never quite consistent: who is seen so twice is.
@@ -275,6 +373,7 @@ impl Melt {
             victims = waiters(locks, |one| is_stranded(one) && may_end(one));
         }
         self.stranded = stranded;
+        self.is_helpless = is_helpless && victims.is_empty();
         victims.truncate(room);
         for victim in &victims {
             self.tried.insert(victim.backend, now);
@@ -284,8 +383,14 @@ impl Melt {
     }
 }
 
-/// Those that wait for nobody and may be ended: silent ones, then by waiters over cost.
-fn roots(config: &Config, locks: &Locks, may_end: impl Fn(&Transaction) -> bool) -> Vec<Victim> {
+/// Those that wait for nobody and may be ended: silent ones, then by the weight of their waiters over
+/// cost.
+fn roots(
+    config: &Config,
+    locks: &Locks,
+    known: &impl Known,
+    may_end: impl Fn(&Transaction) -> bool,
+) -> Vec<Victim> {
     let mut roots: Vec<(f64, Victim)> = Vec::new();
     for root in locks.roots().iter().filter(|root| root.waiters >= config.behind_min) {
         let Some(one) = locks.transaction(root.backend).filter(|one| may_end(one)) else {
@@ -298,7 +403,8 @@ fn roots(config: &Config, locks: &Locks, may_end: impl Fn(&Transaction) -> bool)
                 continue;
             }
         };
-        let worth = root.waiters as f64 / (1.0 + config.row_cost * one.rows_modified as f64);
+        let weight: f64 = behind(locks, root).map(|backend| known.weight(backend)).sum();
+        let worth = weight / (1.0 + config.row_cost * one.rows_modified as f64);
         // A silent one does no work: it goes before all that do.
         let bonus = if cause == Cause::IdleBlocker { 1e6 } else { 0.0 };
         let victim = Victim { backend: root.backend, cause, behind: root.waiters };
@@ -306,6 +412,12 @@ fn roots(config: &Config, locks: &Locks, may_end: impl Fn(&Transaction) -> bool)
     }
     roots.sort_by(|a, b| b.0.total_cmp(&a.0));
     roots.into_iter().map(|(_, victim)| victim).collect()
+}
+
+/// Those that wait behind a root.
+fn behind(locks: &Locks, root: &Root) -> impl Iterator<Item = u32> {
+    let root = root.backend;
+    locks.behind([root]).into_iter().filter(move |backend| *backend != root)
 }
 
 /// Those that wait behind nobody who is listed.
@@ -324,11 +436,6 @@ fn waiters(locks: &Locks, may_end: impl Fn(&Transaction) -> bool) -> Vec<Victim>
     let victim =
         |one: &Transaction| Victim { backend: one.backend, cause: Cause::Waiter, behind: 0 };
     waiters.into_iter().map(victim).collect()
-}
-
-fn is_pile_up(seen: &Contention) -> bool {
-    seen.blocked >= WAITERS_MIN && seen.blocked_share > ENTER_SHARE
-        || seen.blocked >= ENTER_WAITERS && seen.longest_wait > ENTER_WAIT
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::deadline;
+
 /// Why a statement was refused or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -17,6 +19,12 @@ pub enum Reason {
     QueueFull,
     /// The ticket waited as long as it may.
     QueueTime,
+    /// The queue stands, and the ticket would wait, or has waited, longer than it is to.
+    QueueTarget,
+    /// It could not be done in the time in which its client needs it.
+    Deadline,
+    /// It comes again after it was refused, beyond the budget for that, and there is no room.
+    Retries,
     /// More transactions a second than allowed.
     Rate,
     /// A switch turns this traffic off or down.
@@ -25,19 +33,32 @@ pub enum Reason {
     Upstream,
     /// The guard is paused, and holds as many as it may.
     Paused,
+    /// Too many wait for the same row, or this one has waited for it as long as it may.
+    HotKey,
+    /// Somebody wants a table for himself, and too many wait for that to be over, or this one has waited
+    /// for it as long as it may.
+    Ddl,
+    /// Much of what is open waits for locks; nothing new may be added to it.
+    Melt,
 }
 
 impl Reason {
     /// Every reason, for metrics that make one handle each.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::InFlight,
         Self::Connections,
         Self::QueueFull,
         Self::QueueTime,
+        Self::QueueTarget,
+        Self::Deadline,
+        Self::Retries,
         Self::Rate,
         Self::Switch,
         Self::Upstream,
         Self::Paused,
+        Self::HotKey,
+        Self::Ddl,
+        Self::Melt,
     ];
 
     /// The name in refusals, metrics and logs.
@@ -48,10 +69,16 @@ impl Reason {
             Self::Connections => "connections",
             Self::QueueFull => "queue_full",
             Self::QueueTime => "queue_time",
+            Self::QueueTarget => "queue_target",
+            Self::Deadline => "deadline",
+            Self::Retries => "retries",
             Self::Rate => "rate",
             Self::Switch => "switch",
             Self::Upstream => "upstream",
             Self::Paused => "paused",
+            Self::HotKey => "hot_key",
+            Self::Ddl => "ddl",
+            Self::Melt => "melt",
         }
     }
 }
@@ -69,8 +96,20 @@ pub enum Scope {
     Limit,
     /// What there is of the database.
     Upstream,
+    /// The gate of a row that everybody wants.
+    Hot,
+    /// What keeps others from a table that somebody wants for himself.
+    Ddl,
     /// The pause that there is.
     Pause,
+    /// The client's own, in a tag.
+    Tag,
+    /// That of retries.
+    Retries,
+    /// That of each tenant.
+    Tenants,
+    /// The pile-up that is being undone.
+    Melt,
     /// The switch described like this, e.g. `tag job=reminders`.
     Switch(Box<str>),
 }
@@ -92,7 +131,9 @@ pub struct Refusal {
     pub measured: f64,
     /// When to try again.
     pub retry_after: Duration,
-    /// Who set the switch and why, for [`Reason::Switch`].
+    /// How long the refusal is to be held back, from a client that comes again at once.
+    pub held: Duration,
+    /// Who set the switch and why, for [`Reason::Switch`]; who wants which table, for [`Reason::Ddl`].
     pub note: Option<Box<str>>,
 }
 
@@ -113,8 +154,14 @@ impl fmt::Display for Refusal {
             Scope::Database(name) => write!(f, "database.{name}.{}", self.limit_name)?,
             Scope::Overall => write!(f, "overall.{}", self.limit_name)?,
             Scope::Limit => write!(f, "limit.{}", self.limit_name)?,
+            Scope::Hot => write!(f, "hot.{}", self.limit_name)?,
+            Scope::Ddl => write!(f, "ddl.{}", self.limit_name)?,
             Scope::Upstream => write!(f, "upstream.{}", self.limit_name)?,
             Scope::Pause => f.write_str("resume")?,
+            Scope::Retries => write!(f, "retries.{}", self.limit_name)?,
+            Scope::Tenants => write!(f, "tenants.{}", self.limit_name)?,
+            Scope::Tag => write!(f, "tag {}", deadline::TAG)?,
+            Scope::Melt => write!(f, "melt.{}", self.limit_name)?,
             Scope::Switch(target) => write!(f, "switch {target}")?,
         }
         match &self.note {
@@ -179,6 +226,7 @@ mod tests {
             limit: 0.25,
             measured: 0.5,
             retry_after: Duration::from_millis(1840),
+            held: Duration::ZERO,
             note: Some("incident 7 by ann".into()),
         };
         assert_eq!(

@@ -1,5 +1,6 @@
 //! Rules: which statement belongs to which class.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -132,6 +133,14 @@ impl Facts<'_> {
             let schema = table.schema.as_deref().unwrap_or(self.database);
             pattern.matches_qualified(schema.as_bytes(), table.name.as_bytes())
         })
+    }
+
+    /// The value of a tag or query attribute; of several the first, an attribute before a tag.
+    #[must_use]
+    pub fn tag(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let attribute = self.attributes.iter().find(|(name, _)| *name == key);
+        let attribute = attribute.map(|(_, value)| Cow::Borrowed(*value));
+        attribute.or_else(|| self.scratch.tag(self.sql, key))
     }
 
     /// Whether a tag or query attribute of this name has a value that fits.

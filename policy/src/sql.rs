@@ -14,23 +14,32 @@ mod lexer;
 
 mod digest;
 
+mod asked;
 mod classify;
 mod cursor;
+mod customs;
 mod effects;
 mod function;
 mod kind;
+mod parameters;
 mod table;
 
 mod statements;
+
+mod row;
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
+pub use asked::sequences_asked;
+pub use customs::customs_set;
 pub use digest::{Digest, InvalidDigest};
 pub use effects::Effects;
 pub use kind::{Begin, Kind, UnknownKind};
+pub use parameters::parameters;
+pub use row::Value;
 pub use statements::{Statements, TEXT_BYTES_MAX};
 
 use crate::tag::{self, Tag};
@@ -152,6 +161,20 @@ impl Shape {
         }
     }
 
+    /// Whether it surely waits for no row and keeps none from others, where it is a transaction of its
+    /// own. What calls functions of the user's own may do anything.
+    #[must_use]
+    pub const fn takes_no_locks(&self) -> bool {
+        let unclear = Effects::MULTI
+            .or(Effects::CALLS)
+            .or(Effects::DYNAMIC)
+            .or(Effects::GET_LOCK)
+            .or(Effects::HOLDS)
+            .or(Effects::INTO_VARIABLE)
+            .or(Effects::TRUNCATED);
+        self.kind.takes_no_locks() && !self.effects.intersects(unclear)
+    }
+
     /// The SQL that a statement with [`Effects::DYNAMIC`] prepares, or executes at once.
     #[must_use]
     pub fn dynamic<'a>(&self, sql: &'a [u8], scratch: &Scratch) -> Dynamic<'a> {
@@ -209,7 +232,7 @@ impl Span {
 pub const LITERALS_MAX: usize = 256;
 
 /// What one text tells beyond its digest. Reused from statement to statement, so that judging
-/// allocates nothing.
+/// allocates nothing; a prepared statement keeps a clone of it for its executions.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     literals: Vec<Span>,
@@ -219,6 +242,10 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Of a text that tells nothing.
+    pub const NONE: &Self =
+        &Self { literals: Vec::new(), tags: Vec::new(), begins_otherwise: false };
+
     /// Where the literals are, in order: strings with their quotes, numbers with their signs. At
     /// most [`LITERALS_MAX`].
     #[must_use]
@@ -232,6 +259,13 @@ impl Scratch {
         sql: &'a [u8],
     ) -> impl Iterator<Item = (&'a [u8], Cow<'a, [u8]>)> + 'a {
         self.tags.iter().map(|tag| (tag.key(sql), tag.value(sql)))
+    }
+
+    /// The decoded value of the first tag with this key; what has another is not decoded.
+    #[must_use]
+    pub fn tag<'a>(&'a self, sql: &'a [u8], key: &[u8]) -> Option<Cow<'a, [u8]>> {
+        let tag = self.tags.iter().find(|tag| tag.key(sql) == key)?;
+        Some(tag.value(sql))
     }
 
     fn clear(&mut self) {

@@ -121,6 +121,7 @@ impl Switch {
             limit: self.keep_ratio,
             measured: dice,
             retry_after: hint.min(left.max(crate::refusal::RETRY_AFTER_MIN)),
+            held: Duration::ZERO,
             note: Some(format!("{} by {}", self.reason, self.author).into()),
         }
     }

@@ -1,10 +1,11 @@
 //! Prints the figures: `figures tipping [shape,…] [times,…] [seeds]`, `figures map [shape]`,
-//! `figures best [shape]`, `figures hour`.
+//! `figures best [shape]`, `figures hour`, `figures scenario file…`, `figures spread`.
 
 use std::time::Instant;
 
 use sim::figures::{self, Point, SHAPES};
-use sim::scenario::Access;
+use sim::scenario::{Access, Scenario};
+use sim::spread::{self, Method, TIDES};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -13,6 +14,8 @@ fn main() {
     match arg(0, "tipping").as_str() {
         "tipping" => tipping(&arg(1, &all.join(",")), &arg(2, "1.5,3,10,100"), &arg(3, "2")),
         "map" => map(&arg(1, "notify"), &arg(2, "0.3,0.5,0.7,0.9")),
+        "scenario" => args[1..].iter().for_each(|path| scenario(path)),
+        "spread" => spread(),
         "best" => best(&arg(1, "cpu")),
         _ => hour(),
     }
@@ -65,6 +68,23 @@ fn best(shape: &str) {
     println!("{shape}: {:.0}/s at {}; {:?}", best.goodput, best.limit, best.tried);
 }
 
+/// What comes out of a scenario, beside what its file expects.
+fn scenario(path: &str) {
+    let read = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    let parsed =
+        read.and_then(|text| Scenario::parse(path, &text).map_err(|error| error.to_string()));
+    let scenario = match parsed {
+        Ok(scenario) => scenario,
+        Err(error) => return eprintln!("{error}"),
+    };
+    println!("{path}: {}", scenario.about);
+    let report = sim::run(&scenario);
+    for expect in &scenario.expect {
+        let value = report.figure(expect.what, expect.from, expect.to, expect.of.as_deref());
+        println!("  {value:.4} {expect:?}");
+    }
+}
+
 /// An hour of three times what a small database can do.
 fn hour() {
     let mut shape = figures::shape("notify");
@@ -77,4 +97,38 @@ fn hour() {
     let report = sim::run(&shape);
     let took = began.elapsed();
     println!("an hour: {} events in {took:?}, {:?}", report.events, report.sum(0.0, 1e9, None));
+}
+
+/// What a million items do to a primary beside an application, by how they are spread.
+fn spread() {
+    println!(
+        "                              |          |      peak to mean     | in flight |        |"
+    );
+    println!(
+        "the application's load        | method   | dispatch |      total | over best | finish | late"
+    );
+    for tide in TIDES {
+        let methods = [
+            Method::Wall,
+            Method::Uniform,
+            Method::Flat,
+            Method::Planned,
+            Method::Proposed,
+            Method::Steered,
+        ];
+        for method in methods {
+            let came = spread::play(&spread::scene(tide, method));
+            let lost = if came.is_lost { " never recovers" } else { "" };
+            println!(
+                "{:<29} | {:<8} | {:>8.4} | {:>10.4} | {:>9.2} | {:>5} s | {}{lost}",
+                tide.0,
+                format!("{method:?}"),
+                came.dispatch,
+                came.total,
+                came.in_flight,
+                came.finish,
+                came.late
+            );
+        }
+    }
 }

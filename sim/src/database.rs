@@ -248,6 +248,7 @@ impl Database {
             locks.transactions.push(Transaction {
                 backend: backend(thread),
                 since: 0,
+                id: open.began,
                 activity,
                 age: time(open.began),
                 for_time: time(since),
@@ -361,10 +362,12 @@ impl Database {
     }
 
     fn reply(&mut self, now: Nanos, thread: Thread) {
-        let open = &mut self.open[thread];
-        if open.is_orphan {
+        if self.open[thread].is_orphan {
+            // It is off the processor: nothing of it is to be taken off there.
+            self.set(now, thread, State::Thinking { since: now });
             return self.roll_back(now, thread, End::Cancelled);
         }
+        let open = &mut self.open[thread];
         open.step += 1;
         if open.step < open.plan.statements.len() {
             let think = open.plan.think;

@@ -16,6 +16,7 @@ pub mod figures;
 pub mod oracle;
 pub mod report;
 pub mod scenario;
+pub mod spread;
 
 pub use drive::run;
 pub use report::Report;

@@ -21,6 +21,14 @@ pub struct Counts {
     pub late: u32,
     /// Rolled back.
     pub failed: u32,
+    /// Attempts that were admitted.
+    pub admitted: u32,
+    /// Of these, attempts after the first.
+    pub again: u32,
+    /// Attempts whose client hung up in the line.
+    pub hung_up: u32,
+    /// The longest wait in the line that ended, however it did, in milliseconds.
+    pub wait_ms_max: u32,
 }
 
 /// Times, by their logarithm: 16 to an octave, from 10 µs.
@@ -42,6 +50,9 @@ pub struct Report {
     pub tenants: Vec<Vec<u32>>,
     /// Cuts of the limit because of locks.
     pub cuts: u64,
+    /// When transactions were rolled back to undo a pile-up, in seconds.
+    kills: Vec<f64>,
+    kills_at_once: usize,
     /// Things that happened in the model: what a run costs.
     pub events: u64,
 }
@@ -58,6 +69,8 @@ impl Report {
             limits: Vec::new(),
             tenants: scenario.mix.iter().map(|of| vec![0; of.tenants.max(1) as usize]).collect(),
             cuts: 0,
+            kills: Vec::new(),
+            kills_at_once: 0,
             events: 0,
         }
     }
@@ -69,6 +82,12 @@ impl Report {
             self.cells.push(vec![Counts::default(); self.names.len()]);
         }
         &mut self.cells[cell][template]
+    }
+
+    /// A transaction is rolled back to undo a pile-up, and so many are now.
+    pub fn killed(&mut self, now: Nanos, at_once: usize) {
+        self.kills.push(seconds(now));
+        self.kills_at_once = self.kills_at_once.max(at_once);
     }
 
     /// A good one took so long.
@@ -97,6 +116,10 @@ impl Report {
                     sum.good += counts.good;
                     sum.late += counts.late;
                     sum.failed += counts.failed;
+                    sum.admitted += counts.admitted;
+                    sum.again += counts.again;
+                    sum.hung_up += counts.hung_up;
+                    sum.wait_ms_max = sum.wait_ms_max.max(counts.wait_ms_max);
                 }
             }
         }
@@ -142,9 +165,28 @@ impl Report {
             Figure::Served => ratio(sum.good, sum.wanted),
             Figure::P99 => self.quantile(0.99, from, to, of) * 1000.0,
             Figure::Refused => ratio(sum.refused, sum.asked),
+            Figure::HungUp => ratio(sum.hung_up, sum.asked),
+            Figure::WaitMax => f64::from(sum.wait_ms_max),
+            Figure::Again => ratio(sum.again, sum.admitted),
+            Figure::Jain => self.jain(of),
             Figure::Limit => limits().iter().sum::<f64>() / limits().len().max(1) as f64,
             Figure::LimitMax => limits().iter().copied().fold(0.0, f64::max),
+            Figure::Kills => self.kills.iter().filter(|at| (from..to).contains(at)).count() as f64,
+            Figure::KillsAtOnce => self.kills_at_once as f64,
+            Figure::Recovery => self.recovered(from, 0.9).unwrap_or(f64::INFINITY),
         }
+    }
+
+    /// Jain's index over the tenants of a template, or of all.
+    fn jain(&self, of: Option<&str>) -> f64 {
+        let templates = self.tenants.iter().zip(&self.names);
+        let wanted = templates.filter(|(_, name)| of.is_none_or(|of| of == *name));
+        let good: Vec<f64> =
+            wanted.flat_map(|(good, _)| good).map(|good| f64::from(*good)).collect();
+        let (sum, squares) = good
+            .iter()
+            .fold((0.0, 0.0), |(sum, squares), good| (sum + good, squares + good * good));
+        sum * sum / (good.len() as f64 * squares).max(1.0)
     }
 
     /// What was expected and did not come out, in words.

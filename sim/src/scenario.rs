@@ -152,7 +152,11 @@ pub struct Load {
     /// What the database does at its best, transactions a second: what the steps multiply.
     pub peak: f64,
     /// From this second on, so many times the peak.
+    #[serde(default)]
     pub steps: Vec<[f64; 2]>,
+    /// Besides, so many clients that each want the next as soon as the last is over.
+    #[serde(default)]
+    pub clients: u32,
 }
 
 impl Load {
@@ -176,11 +180,19 @@ pub struct Clients {
     pub backoff_ms: f64,
     /// Whether they wait as long as a refusal asks for.
     pub heed_hints: bool,
+    /// The time in which they say that they need the answer, in milliseconds; 0: they say nothing.
+    pub deadline_ms: f64,
 }
 
 impl Default for Clients {
     fn default() -> Self {
-        Self { timeout_ms: 1000.0, retries: 3, backoff_ms: 100.0, heed_hints: false }
+        Self {
+            timeout_ms: 1000.0,
+            retries: 3,
+            backoff_ms: 100.0,
+            heed_hints: false,
+            deadline_ms: 0.0,
+        }
     }
 }
 
@@ -194,12 +206,24 @@ pub struct Guard {
     pub start: u32,
     /// Shares of classes, by name; of all others [`policy::class::Class::SHARE`].
     pub shares: BTreeMap<String, NonZeroU32>,
+    /// The percentage of what may run that a class may take, by name; of others all.
+    pub caps: BTreeMap<String, u8>,
+    /// Whether retries have a budget.
+    pub retries: bool,
+    /// How many may wait of a class.
+    pub queue_length: u32,
+    /// How long one may wait, in milliseconds.
+    pub queue_ms: f64,
+    /// The wait that a standing queue is kept to, in milliseconds.
+    pub target_ms: f64,
     /// How often the observer looks when it suspects something; five times as long else.
     pub look_ms: f64,
     /// Between which seconds the observer says nothing.
     pub blind: Option<[f64; 2]>,
     /// A statement is cancelled after so long; 0: never.
     pub statement_ms: f64,
+    /// Whether pile-ups are undone.
+    pub melts: bool,
 }
 
 impl Default for Guard {
@@ -208,9 +232,15 @@ impl Default for Guard {
             access: Access::Adaptive,
             start: 8,
             shares: BTreeMap::new(),
+            caps: BTreeMap::new(),
+            retries: false,
+            queue_length: 200,
+            queue_ms: 500.0,
+            target_ms: 5.0,
             look_ms: 200.0,
             blind: None,
             statement_ms: 0.0,
+            melts: false,
         }
     }
 }
@@ -298,10 +328,26 @@ pub enum Figure {
     P99,
     /// Refused transactions over those that asked.
     Refused,
+    /// Attempts whose client hung up in the line over those that asked.
+    HungUp,
+    /// The longest that one waited in the line, in milliseconds.
+    WaitMax,
+    /// Second and further attempts over all that were admitted.
+    Again,
+    /// How evenly the good ones are spread over the tenants, over the whole run: Jain's index, 1 if all
+    /// had the same.
+    Jain,
     /// Mean of the limit.
     Limit,
     /// Highest limit.
     LimitMax,
+    /// Transactions that were rolled back to undo a pile-up.
+    Kills,
+    /// The most of these that were being rolled back at a time, over the whole run.
+    KillsAtOnce,
+    /// Seconds from the begin of the stretch until nine tenths of what clients want are good again, and
+    /// stay so.
+    Recovery,
 }
 
 /// A scenario file that cannot be read.

@@ -46,6 +46,28 @@ fn the_limit_finds_the_best_fixed_one_from_below_and_from_above() {
 }
 
 #[test]
+fn nothing_on_the_map_stays_down() {
+    for shape in ["deadlocks", "notify"] {
+        for base in [0.5, 0.9] {
+            for (trigger, length) in [(3.0, 5.0), (20.0, 2.0)] {
+                let point = Point { base, trigger, length, hold: 0.0 };
+                let report = figures::trigger(&figures::shape(shape), point, Access::Adaptive, 1);
+                assert!(figures::recovery(point, &report).is_some(), "{shape} {point:?}");
+            }
+        }
+    }
+}
+
+/// What the limit tries a little more and a little less for, nobody notices.
+#[test]
+fn the_steps_of_the_limit_are_not_felt() {
+    let shape = figures::shape("cpu");
+    let p99 = |access| figures::tipping(&shape, 0.8, access, 24, 3).p99;
+    let (fixed, adaptive) = (p99(Access::Fixed(24)), p99(Access::Adaptive));
+    assert!(adaptive <= 1.1 * fixed, "{adaptive} against {fixed}");
+}
+
+#[test]
 fn a_run_can_be_repeated() {
     let mut shape = figures::shape("deadlocks");
     shape.length = 3.0;

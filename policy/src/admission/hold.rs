@@ -8,7 +8,8 @@
 use std::time::{Duration, Instant};
 
 use super::queue::Waiting;
-use super::{Admission, Event, Level, Unmet};
+use super::refuse::Unmet;
+use super::{Admission, Event, Level};
 use crate::refusal::Reason;
 
 /// A pause.
@@ -63,21 +64,20 @@ impl Admission {
     /// What is still in the line has just come: it waits from now on, or is refused where it may not.
     fn queue_anew(&mut self, now: Instant) {
         for (ticket, waiting) in self.queue.take_all() {
-            let line = waiting.line;
-            self.each(line.seat, |room| room.queued -= 1);
-            let refused = match self.lack(line, crate::class::Mode::Enforce) {
-                Some((level, lack)) => self.may_wait(line.seat, level, lack).err(),
-                None => None,
+            let (line, about) = (waiting.line, waiting.about);
+            self.left_line(now, line);
+            let may_wait = match self.lack(line, crate::class::Mode::Enforce) {
+                Some((level, lack)) => self.may_wait(line.seat, level, lack),
+                None => Ok(()),
             };
-            match refused {
-                Some(unmet) => {
-                    let refusal = self.refuse(now, line.seat, unmet);
-                    self.events.push_back(Event::Shed(ticket, refusal));
+            match may_wait.and_then(|()| self.patience(now, waiting.since, line, about)) {
+                Ok(patience) => {
+                    self.join_line(now, line);
+                    self.queue.put_back(ticket, Waiting { patience, ..waiting });
                 }
-                None => {
-                    self.each(line.seat, |room| room.queued += 1);
-                    let deadline = self.deadline(now, line.seat);
-                    self.queue.put_back(ticket, Waiting { deadline, ..waiting });
+                Err(unmet) => {
+                    let refusal = self.refuse(now, line.seat, about, unmet);
+                    self.events.push_back(Event::Shed(ticket, refusal));
                 }
             }
         }

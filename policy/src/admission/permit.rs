@@ -1,8 +1,12 @@
 //! What goes in and out of admission: arrivals, permits, tickets, and how they end.
 
+use std::time::Duration;
+
 use crate::class::{ClassId, DatabaseId};
 use crate::refusal::Refusal;
+use crate::retry::Asker;
 use crate::sql::Digest;
+use crate::tenant::Tenant;
 
 /// A transaction that asks to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,16 @@ pub struct Arrival {
 pub struct About {
     /// That of the statement that begins it: what it costs is learned by it.
     pub digest: Digest,
+    /// The time in which its client says that it needs the answer, from when it came.
+    pub deadline: Option<Duration>,
+    /// How long ago it came: it may have waited for a row. What it may wait includes that.
+    pub waited: Duration,
+    /// Whose work it is.
+    pub tenant: Tenant,
+    /// Who asks, to know it when it comes again.
+    pub asker: Asker,
+    /// Whether it surely takes no locks: one statement that reads, and ends with it.
+    pub reads_only: bool,
 }
 
 /// Where a permit or a ticket counts: places among the rooms, which outlive the configuration.
@@ -42,7 +56,9 @@ pub struct Admitted {
     pub(super) class: ClassId,
     pub(super) seat: Seat,
     pub(super) connection: bool,
+    pub(super) reads_only: bool,
     pub(super) digest: Digest,
+    pub(super) tenant: Tenant,
 }
 
 impl Admitted {

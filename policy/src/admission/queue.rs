@@ -2,9 +2,9 @@
 //!
 //! Tickets that need the same things stand in one line, so that a line as a whole has room or has
 //! none: nothing is held up by a ticket in front of it that needs something else. Within a line the
-//! order is that of arrival. Where a queue stands that is turned round, by tenths of a second: the
-//! newest tenth first, within it the order of arrival. Who came long ago has a client that is about
-//! to give up; serving it first would serve everybody too late.
+//! order is that of arrival. Where that made everybody wait too long it is turned round, by tenths of
+//! a second: the newest tenth first, within it the order of arrival. Who came long ago has a client
+//! that is about to give up; serving it first would serve everybody too late.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use super::permit::Seat;
 use super::{About, Ticket};
 use crate::class::ClassId;
+use crate::tenant::Tenant;
 
-/// What arrives within this time keeps its order; a queue that has not been empty for so long
-/// stands.
+/// What arrives within this time keeps its order.
 pub(super) const EPOCH: Duration = Duration::from_millis(100);
 
 /// Which ticket of a line goes first.
@@ -34,7 +34,42 @@ pub(super) struct Waiting {
     pub(super) line: Line,
     pub(super) about: About,
     pub(super) since: Instant,
-    pub(super) deadline: Instant,
+    pub(super) patience: Patience,
+}
+
+impl Waiting {
+    /// Whether it could not be done any more in the time in which its client needs it.
+    pub(super) fn is_too_late(&self, now: Instant) -> bool {
+        let is_deadline = matches!(self.patience.limit, Bound::Deadline | Bound::OwnDeadline);
+        is_deadline && self.patience.until <= now
+    }
+}
+
+/// Until when a ticket waits at the latest, and what makes it so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) until: Instant,
+    pub(super) limit: Bound,
+}
+
+impl Patience {
+    /// The sooner of two ends.
+    pub(super) fn at_most(self, until: Instant, limit: Bound) -> Self {
+        if until < self.until { Self { until, limit } } else { self }
+    }
+}
+
+/// What ends a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// The time that is set for its queue, or the end of a pause.
+    QueueTime,
+    /// The wait that a queue that stands is kept to.
+    Target,
+    /// The time in which its client needs the answer, by its class.
+    Deadline,
+    /// The same, by its own word.
+    OwnDeadline,
 }
 
 /// What the tickets of one line need.
@@ -44,6 +79,9 @@ pub(super) struct Line {
     pub(super) needs_connection: bool,
     /// For the permit; two ids share a seat only across a change of the configuration.
     pub(super) class: ClassId,
+    pub(super) tenant: Tenant,
+    /// Whether it takes no locks.
+    pub(super) reads_only: bool,
 }
 
 /// All tickets that wait. Every operation is logarithmic in their number, which the limits bound.
@@ -79,7 +117,7 @@ impl Queue {
     /// Puts a ticket in that was taken out, where it was.
     pub(super) fn put_back(&mut self, ticket: Ticket, waiting: Waiting) {
         self.tickets.insert(ticket, waiting);
-        self.deadlines.insert((waiting.deadline, ticket));
+        self.deadlines.insert((waiting.patience.until, ticket));
         let place = (self.epoch(waiting.since), ticket);
         self.lines.entry(waiting.line).or_default().insert(place);
     }
@@ -87,7 +125,10 @@ impl Queue {
     /// Lets all wait until then at least.
     pub(super) fn postpone(&mut self, until: Instant) {
         for (ticket, mut waiting) in self.take_all() {
-            waiting.deadline = waiting.deadline.max(until);
+            // A client that needs its answer by then needs it by then.
+            if let Bound::QueueTime | Bound::Target = waiting.patience.limit {
+                waiting.patience.until = waiting.patience.until.max(until);
+            }
             self.put_back(ticket, waiting);
         }
     }
@@ -102,7 +143,7 @@ impl Queue {
     /// `None` when the ticket does not wait (any more).
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
         let waiting = self.tickets.remove(&ticket)?;
-        self.deadlines.remove(&(waiting.deadline, ticket));
+        self.deadlines.remove(&(waiting.patience.until, ticket));
         let place = (self.epoch(waiting.since), ticket);
         if let Some(line) = self.lines.get_mut(&waiting.line) {
             line.remove(&place);
@@ -113,33 +154,39 @@ impl Queue {
         Some(waiting)
     }
 
-    /// The ticket of a class that goes first among those in lines that fit.
+    /// The ticket of a class that goes first: of the lines that fit, of one whose turn, which is a
+    /// number, comes soonest.
     pub(super) fn head(
         &self,
         class: usize,
         order: Order,
-        fits: impl Fn(&Line) -> bool,
+        mut turn: impl FnMut(&Line) -> Option<f64>,
     ) -> Option<(Line, Ticket)> {
-        let lines = self.lines(class).filter(|(line, _)| fits(line));
-        let first = lines.filter_map(|(line, places)| {
-            let (newest, _) = places.last()?;
-            let from = match order {
+        let mut first: Option<(f64, Reverse<u64>, Ticket, Line)> = None;
+        for (line, places) in self.lines(class) {
+            let (Some(turn), Some((newest, _))) = (turn(line), places.last()) else { continue };
+            let epoch = match order {
                 Order::OldestFirst => 0,
                 Order::NewestFirst => *newest,
             };
-            places.range((from, Ticket(0))..).next().map(|(epoch, ticket)| (line, *epoch, *ticket))
-        });
-        let first = match order {
-            Order::OldestFirst => first.min_by_key(|(_, _, ticket)| *ticket),
-            Order::NewestFirst => first.min_by_key(|(_, epoch, ticket)| (Reverse(*epoch), *ticket)),
-        };
-        first.map(|(line, _, ticket)| (*line, ticket))
+            let Some((_, ticket)) = places.range((epoch, Ticket(0))..).next() else { continue };
+            let place = (turn, Reverse(epoch), *ticket, *line);
+            let is_sooner = first.is_none_or(|first| {
+                let of_ties = (place.1, place.2).cmp(&(first.1, first.2));
+                place.0.total_cmp(&first.0).then(of_ties).is_lt()
+            });
+            if is_sooner {
+                first = Some(place);
+            }
+        }
+        first.map(|(_, _, ticket, line)| (line, ticket))
     }
 
-    /// Newest first where the queue of a class stands.
-    pub(super) fn order(&self, now: Instant, class: usize) -> Order {
-        let stands = |since| now.saturating_duration_since(since) > EPOCH;
-        if self.oldest(class).is_some_and(stands) { Order::NewestFirst } else { Order::OldestFirst }
+    /// How many of a class have come in the epoch of `now`.
+    pub(super) fn newest(&self, now: Instant, class: usize) -> u32 {
+        let from = (self.epoch(now), Ticket(0));
+        let count: usize = self.lines(class).map(|(_, places)| places.range(from..).count()).sum();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     fn epoch(&self, since: Instant) -> u64 {
@@ -152,8 +199,15 @@ impl Queue {
             seat: Seat { class, database: None },
             needs_connection: false,
             class: ClassId(0),
+            tenant: Tenant::NONE,
+            reads_only: false,
         };
         self.lines.range(from..).take_while(move |(line, _)| line.seat.class == class)
+    }
+
+    /// All tickets of a class.
+    pub(super) fn of(&self, class: usize) -> Vec<Ticket> {
+        self.lines(class).flat_map(|(_, places)| places.iter().map(|(_, ticket)| *ticket)).collect()
     }
 
     /// Since when the ticket that has waited longest in a class waits.

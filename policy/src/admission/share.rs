@@ -62,6 +62,12 @@ impl Shares {
         }
     }
 
+    /// What one of its transactions takes; nothing while none has ended.
+    pub(super) fn typical(&self, place: usize) -> Duration {
+        let typical = self.accounts.get(place).and_then(|account| account.typical);
+        Duration::from_secs_f64(typical.unwrap_or_default())
+    }
+
     /// One of its transactions took so long.
     pub(super) fn learn(&mut self, place: usize, service: Duration) {
         if let Some(account) = self.accounts.get_mut(place) {

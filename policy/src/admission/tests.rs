@@ -3,9 +3,13 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::class::{Class, DatabaseId, Rate};
+use crate::class::{Class, DatabaseId, Limits, Rate};
+use crate::refusal::{Reason, Refusal, Scope};
 
 mod properties;
+mod restraint;
+mod traces;
+mod waiting;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -34,7 +38,14 @@ fn policy(default: Limits, batch: Limits, overall: Limits) -> Arc<Policy> {
     })
 }
 
-const ABOUT: About = About { digest: crate::sql::Digest(0) };
+const ABOUT: About = About {
+    digest: crate::sql::Digest(0),
+    reads_only: false,
+    deadline: None,
+    waited: Duration::ZERO,
+    tenant: Tenant::NONE,
+    asker: retry::Asker { application: 0, request: 0 },
+};
 const DEFAULT: Arrival = Arrival {
     class: ClassId(0),
     database: None,
@@ -469,26 +480,6 @@ fn the_adaptive_limit_is_waited_for_and_thought_over_in_time() {
     scene.admission.reconfigure(scene.now, Arc::new(observe));
     let _all: Vec<_> = (0..20).map(|_| scene.admit(DEFAULT)).collect();
     assert!(scene.admission.snapshot(scene.now).classes[0].counts.would_wait > 10);
-}
-
-#[test]
-fn a_queue_that_stands_serves_the_newest_tenth_of_a_second_first() {
-    let mut scene = Scene::new(adaptive());
-    let (first, second) = (scene.admit(DEFAULT), scene.admit(DEFAULT));
-    let old = scene.wait(DEFAULT);
-    scene.finish(first);
-    // It has just begun: in order of arrival.
-    let old = scene.expect_admitted(old);
-    let standing = scene.wait(DEFAULT);
-    scene.now += ms(210);
-    let (newer, newest) = (scene.wait(DEFAULT), scene.wait(DEFAULT));
-    scene.finish(second);
-    let newer = scene.expect_admitted(newer);
-    scene.finish(old);
-    let newest = scene.expect_admitted(newest);
-    scene.finish(newer);
-    let _standing = scene.expect_admitted(standing);
-    drop(newest);
 }
 
 #[test]

@@ -76,6 +76,12 @@ impl Baselines {
         if kind.samples < KNOWN { self.mean } else { kind.cost }
     }
 
+    /// What one of a kind will take, as busy as the database is; `None` while the kind is not known.
+    pub(super) fn expected(&self, digest: Digest) -> Option<Duration> {
+        let kind = self.kinds.get(&digest).filter(|kind| kind.samples >= KNOWN)?;
+        Duration::try_from_secs_f64(kind.cost * self.slowdown).ok()
+    }
+
     /// Kinds whose cost was seen on an idle database.
     pub(super) fn known(&self) -> Vec<(Digest, f64)> {
         let known = self.kinds.iter().filter(|(_, kind)| kind.calm >= KNOWN);

@@ -6,6 +6,7 @@ fn transaction(backend: u32, activity: Activity, for_ms: u64) -> Transaction {
     Transaction {
         backend,
         since: 0,
+        id: 0,
         activity,
         age: Duration::from_millis(for_ms),
         for_time: Duration::from_millis(for_ms),

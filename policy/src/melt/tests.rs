@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::locks::{Object, Wait};
+use crate::restraint::Stage;
 
 #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant")]
 fn start() -> Instant {
@@ -13,6 +14,7 @@ fn transaction(backend: u32, activity: Activity, changed: u64) -> Transaction {
     Transaction {
         backend,
         since: 0,
+        id: 0,
         activity,
         age: Duration::from_secs(60),
         for_time: Duration::from_secs(2),
@@ -54,19 +56,14 @@ impl Scene {
 
     /// Shows it the same locks every 200 ms, and collects what it wants.
     fn show(&mut self, locks: &Locks, times: u32) -> Vec<Action> {
-        self.show_where(locks, times, |_| true)
+        self.show_where(locks, times, |_: &Transaction| true)
     }
 
-    fn show_where(
-        &mut self,
-        locks: &Locks,
-        times: u32,
-        may_end: impl Fn(&Transaction) -> bool,
-    ) -> Vec<Action> {
+    fn show_where(&mut self, locks: &Locks, times: u32, known: impl Known) -> Vec<Action> {
         let mut actions = Vec::new();
         for _ in 0..times {
             self.now += Duration::from_millis(200);
-            actions.extend(self.melt.step(self.now, &self.config, locks, &may_end));
+            actions.extend(self.melt.step(self.now, &self.config, locks, &known));
         }
         actions
     }
@@ -88,7 +85,7 @@ fn one_silent_blocker_costs_one_cancel() {
     assert_eq!(scene.show(&gone, 7), [Action::Gone(1), Action::Thaw]);
     assert!(matches!(scene.melt.state(), State::Probation(_)));
     assert_eq!(scene.show(&gone, 30), []);
-    assert_eq!(scene.melt.state(), State::Normal(0));
+    assert_eq!(scene.melt.state(), State::Normal);
 }
 
 #[test]
@@ -129,7 +126,7 @@ fn what_ends_already_is_never_touched_nor_who_waits_for_it() {
     }
     let mut scene = Scene::new(Config::default());
     let locks = behind(transaction(4, Activity::Idle, 0));
-    let actions = scene.show_where(&locks, 20, |one| one.backend != 4);
+    let actions = scene.show_where(&locks, 20, |one: &Transaction| one.backend != 4);
     assert_eq!(actions, [Action::Freeze], "somebody else's");
 }
 
@@ -188,4 +185,99 @@ fn without_a_graph_nobody_is_touched() {
     locks.waits.clear();
     locks.has_waits = false;
     assert_eq!(scene.show(&locks, 20), [Action::Freeze]);
+}
+
+#[test]
+fn a_pile_that_moves_is_none() {
+    let mut scene = Scene::new(Config::default());
+    let mut locks = behind(transaction(1, Activity::Runs, 0));
+    for look in 1..20 {
+        // The same backends wait again, each in its next transaction.
+        locks.transactions.iter_mut().for_each(|one| one.id = look);
+        assert_eq!(scene.show(&locks, 1), []);
+    }
+    assert_eq!(scene.show(&locks, 1), [Action::Freeze], "now it stands");
+}
+
+/// Whom the waiters are of: some weigh ten.
+struct Weighed(std::ops::Range<u32>);
+
+impl Known for Weighed {
+    fn may_end(&self, _: &Transaction) -> bool {
+        true
+    }
+
+    fn weight(&self, backend: u32) -> f64 {
+        if self.0.contains(&backend) { 10.0 } else { 1.0 }
+    }
+}
+
+#[test]
+fn who_holds_up_a_class_that_weighs_more_goes_first() {
+    let mut locks = behind(transaction(1, Activity::Runs, 0));
+    locks.transactions.push(transaction(2, Activity::Runs, 0));
+    wait(&mut locks, 200..203, 2);
+    for (heavy, first, waiters) in [(200..203, 2, 3), (300..303, 1, 20)] {
+        let mut scene = Scene::new(Config::default());
+        let actions = scene.show_where(&locks, 4, Weighed(heavy));
+        assert_eq!(actions, [Action::Freeze, cancel(first, Cause::RootBlocker, waiters)]);
+    }
+}
+
+/// What admission is told: `frozen`, `rising` since so many milliseconds, or nothing.
+fn told(scene: &Scene) -> Option<Result<Duration, &'static str>> {
+    let restraint = scene.melt.restraint(scene.now, Mode::Enforce, 0.9)?;
+    Some(match restraint.stage {
+        Stage::Frozen { .. } => Err("frozen"),
+        Stage::Rising { since, .. } => Ok(scene.now - since),
+    })
+}
+
+#[test]
+fn writers_are_frozen_out_before_anybody_is_cancelled_and_let_in_when_little_waits() {
+    let mut scene = Scene::new(Config::default());
+    let locks = behind(transaction(1, Activity::Idle, 0));
+    scene.show(&locks, 1);
+    assert_eq!(told(&scene), None);
+    assert_eq!(scene.show(&locks, 1), [Action::Freeze]);
+    assert_eq!(told(&scene), Some(Err("frozen")));
+    assert_eq!(scene.show(&locks, 1), [], "it has its chance");
+    assert_eq!(scene.show(&locks, 1), [cancel(1, Cause::IdleBlocker, 20)]);
+    assert_eq!(told(&scene), Some(Err("frozen")));
+    // One look without waits is enough to let some in; a second of them, to call it over.
+    scene.show(&Locks::default(), 1);
+    assert_eq!(told(&scene), Some(Ok(Duration::ZERO)));
+    scene.show(&Locks::default(), 3);
+    assert_eq!(told(&scene), Some(Ok(Duration::from_millis(600))));
+    let next = behind(transaction(2, Activity::Idle, 0));
+    assert_eq!(scene.show(&next, 1), [cancel(2, Cause::IdleBlocker, 20)], "the next one");
+    assert_eq!(told(&scene), Some(Err("frozen")));
+    let over = scene.show(&Locks::default(), 6);
+    assert_eq!(over, [Action::Gone(2), Action::Thaw]);
+    assert_eq!(told(&scene), Some(Ok(Duration::from_secs(1))), "it has risen since then");
+    scene.show(&Locks::default(), 30);
+    assert_eq!(told(&scene), None);
+}
+
+#[test]
+fn a_freeze_that_cannot_help_ends() {
+    // Nobody may end who holds them up.
+    let mut scene = Scene::new(Config::default());
+    let locks = behind(transaction(1, Activity::Idle, 0));
+    scene.show_where(&locks, 4, |_: &Transaction| false);
+    assert_eq!(told(&scene), Some(Ok(Duration::ZERO)));
+    scene.show_where(&locks, 20, |_: &Transaction| false);
+    assert_eq!(told(&scene), Some(Ok(Duration::ZERO)), "writers by half, until little waits");
+    // Who was ended does not go.
+    let mut scene = Scene::new(Config::default());
+    scene.show(&locks, 10);
+    assert_eq!(told(&scene), Some(Err("frozen")));
+    scene.show(&locks, 10);
+    assert_eq!(told(&scene), Some(Ok(Duration::ZERO)));
+    // Who is young will be old enough soon.
+    let mut scene = Scene::new(Config::default());
+    let mut young = locks;
+    young.transactions[0].age = Duration::from_millis(700);
+    assert_eq!(scene.show(&young, 6), [Action::Freeze]);
+    assert_eq!(told(&scene), Some(Err("frozen")));
 }

@@ -58,15 +58,16 @@ pub(super) struct Hashes {
 }
 
 impl Hashes {
-    const START: Self = Self { digest: 0x243f_6a88_85a3_08d3, check: 0x1319_8a2e_0370_7344 };
+    pub(super) const START: Self =
+        Self { digest: 0x243f_6a88_85a3_08d3, check: 0x1319_8a2e_0370_7344 };
 
-    fn mix(&mut self, word: u64) {
+    pub(super) fn mix(&mut self, word: u64) {
         self.digest = fold(self.digest ^ word, 0x9e37_79b9_7f4a_7c15);
         self.check = fold(self.check ^ word.rotate_left(32), 0xd6e8_feb8_6659_fd93);
     }
 
     /// Bytes of this kind; `lower` folds their case.
-    fn mix_bytes(&mut self, kind: u64, bytes: &[u8], lower: bool) {
+    pub(super) fn mix_bytes(&mut self, kind: u64, bytes: &[u8], lower: bool) {
         let fold_case = |byte: u8| if lower { byte.to_ascii_lowercase() } else { byte };
         self.mix(kind | bytes.len() as u64);
         for chunk in bytes.chunks(8) {

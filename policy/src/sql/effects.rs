@@ -97,6 +97,8 @@ effects! {
     DISCARDS_ALL = 34,
     /// Loads a library into the session's server process (LOAD of PostgreSQL).
     LOADS_LIBRARY = 35,
+    /// Calls `nextval` or `setval`. A statement that writes may draw from a sequence without it.
+    DRAWS = 36,
 }
 
 impl Effects {

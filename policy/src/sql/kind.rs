@@ -109,6 +109,28 @@ kinds! {
 }
 
 impl Kind {
+    /// Whether a statement of this kind alone neither waits for a row nor keeps one from others. EXPLAIN
+    /// may run what it explains, and is not among them.
+    #[must_use]
+    pub const fn takes_no_locks(self) -> bool {
+        matches!(
+            self,
+            Self::Empty
+                | Self::Use
+                | Self::Show
+                | Self::Set
+                | Self::Reset
+                | Self::Listen
+                | Self::Unlisten
+                | Self::Deallocate
+                | Self::Close
+                | Self::Commit
+                | Self::Rollback
+                | Self::Select
+                | Self::CopyTo
+        )
+    }
+
     /// Whether a statement of this kind reads or writes data and does no more: all that it may leave in
     /// its session is what an expression in it does, or a transaction without autocommit.
     #[must_use]

@@ -48,6 +48,36 @@ fn check_begin(sql: &str, expect: Option<Begin>) {
 }
 
 #[test]
+fn only_what_reads_and_calls_nothing_unknown_takes_no_locks() {
+    for sql in [
+        "SELECT a FROM t WHERE id = 1",
+        "select count(*), max(a) from t join u using (id)",
+        "SHOW TABLES",
+        "SET NAMES utf8mb4",
+        "COMMIT",
+    ] {
+        assert!(judge(sql).takes_no_locks(), "{sql}");
+    }
+    for sql in [
+        "SELECT a FROM t WHERE id = 1 FOR UPDATE",
+        "SELECT a FROM t LOCK IN SHARE MODE",
+        "UPDATE t SET a = 1",
+        "SELECT GET_LOCK('a', 1)",
+        "SELECT of_our_own(1)",
+        "SELECT 1; UPDATE t SET a = 1",
+        "BEGIN; SELECT a FROM t",
+        "BEGIN",
+        "ANALYZE DELETE FROM t",
+        "EXPLAIN ANALYZE DELETE FROM t",
+        "CALL p()",
+        "EXECUTE s",
+        "LOCK TABLES t READ",
+    ] {
+        assert!(!judge(sql).takes_no_locks(), "{sql}");
+    }
+}
+
+#[test]
 fn the_text_is_the_statement_without_its_literals() {
     check_text("select c from sbtest1 where id=4990", "SELECT c FROM sbtest1 WHERE id = ?");
     check_text("SELECT `a`.`b`, count( * )  FROM a -- x", "SELECT a.b, COUNT (*) FROM a");

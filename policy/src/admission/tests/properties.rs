@@ -43,6 +43,7 @@ fn any_limits() -> impl Strategy<Value = Limits> {
             rate: None,
             queue_length,
             queue_time: ms(queue_ms),
+            ..Limits::default()
         },
     )
 }

@@ -30,6 +30,7 @@ impl Reader<'_> {
             }
             "pg_advisory_unlock_all" => Effects::RELEASE_ALL_LOCKS,
             "currval" | "lastval" => Effects::LAST_INSERT_ID,
+            "nextval" | "setval" => Effects::DRAWS,
             "pg_backend_pid" => Effects::CONNECTION_ID,
             "set_config" => self.set_config(),
             _ => {
