@@ -9,6 +9,7 @@
 //! | `GET /api/v1/classes` | list of [`ClassStatus`](crate::control::ClassStatus) |
 //! | `GET /api/v1/pins` | list of [`PinnedSession`](crate::control::PinnedSession) |
 //! | `GET /api/v1/locks` | [`LocksStatus`](crate::control::LocksStatus) |
+//! | `GET /api/v1/hot` | [`HotStatus`](crate::control::HotStatus) |
 //! | `GET /api/v1/switches` | list of [`SwitchStatus`](crate::control::SwitchStatus) |
 //! | `POST /api/v1/switches` | takes a [`SwitchOrder`], answers with the list |
 //! | `DELETE /api/v1/switches` | takes a [`SwitchClear`], answers with the list |
@@ -58,6 +59,7 @@ pub fn router(operations: Ops) -> Router {
         .route("/classes", get(async |Shared(ops): Shared<Ops>| Json(ops.classes())))
         .route("/pins", get(async |Shared(ops): Shared<Ops>| Json(ops.pins())))
         .route("/locks", get(locks))
+        .route("/hot", get(async |Shared(ops): Shared<Ops>| Json(ops.hot())))
         .route("/incidents", get(async |Shared(ops): Shared<Ops>| Json(ops.incidents())))
         .route("/switches", get(list_switches).post(set_switch).delete(clear_switch))
         .route("/pause", get(async |Shared(ops): Shared<Ops>| Json(ops.pause_status())).post(pause))

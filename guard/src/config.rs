@@ -15,8 +15,10 @@ mod error;
 pub mod import;
 mod limits;
 mod listen;
+mod listing;
 pub mod manual;
 mod native;
+mod queue;
 mod rule;
 mod schema;
 mod source;
@@ -36,15 +38,17 @@ use zeroize::Zeroizing;
 
 use self::check::Findings;
 pub use self::error::{ConfigError, ConfigErrors, Warning};
-pub use self::limits::{Class, Limit, Limits, Melt};
+pub use self::limits::{Class, Ddl, Hot, Limit, Limits, Melt};
 pub use self::listen::{AuthPlugin, Listener, ListenerTls};
+pub use self::listing::{ListedKey, list};
 pub use self::native::NativeLimits;
+pub use self::queue::{Retries, Tenants, TenantsBy};
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
 use self::source::Source;
 pub use self::upstream::{
     Auth, Control, Engine, Observe, Pooling, TlsNegotiation, Upstream, UpstreamTls, User,
 };
-pub use self::value::{Bytes, Endpoint};
+pub use self::value::{Address, Bytes, Endpoint, SocketMode};
 
 /// Everything the file can say. Field docs are the reference manual: `docs/configuration.md` and
 /// `schema/tidegate.schema.json` are generated from them.
@@ -79,6 +83,18 @@ pub struct Config {
     /// How pile-ups are undone.
     #[serde(default)]
     pub melt: Melt,
+    /// What is done about rows that everybody wants.
+    #[serde(default)]
+    pub hot: Hot,
+    /// What is done about tables that a statement waits to have for itself.
+    #[serde(default)]
+    pub ddl: Ddl,
+    /// Whose work a transaction is, and how tenants share.
+    #[serde(default)]
+    pub tenants: Tenants,
+    /// What is done about those that come again after they were refused.
+    #[serde(default)]
+    pub retries: Retries,
     /// Classes by name. `default` always exists and takes every statement that no rule matches.
     #[serde(default, rename = "class")]
     pub classes: BTreeMap<String, Class>,

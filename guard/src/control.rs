@@ -4,6 +4,8 @@
 //! command line reads the same types back. Everything here is a copy of a moment; nothing keeps the
 //! guard's locks.
 
+mod ddl;
+mod hot;
 mod incidents;
 mod locks;
 
@@ -15,9 +17,11 @@ use policy::limit;
 use policy::switch;
 use serde::{Deserialize, Serialize};
 
-pub use self::incidents::{Act, Incident, Sighting};
-pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus, judge};
-use crate::config::TargetText;
+pub use self::ddl::{DdlCounts, DdlStatus, DdlTable};
+pub use self::hot::{HotCounts, HotKey, HotStatus};
+pub use self::incidents::{Act, Incident, Sighting, Step};
+pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus, dialect, judge};
+use crate::config::{ListedKey, TargetText};
 
 /// What an operator may ask. Methods return at once; none waits for the database.
 pub trait Operations: Send + Sync + 'static {
@@ -32,6 +36,9 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Who waits for whom in the database, as it was seen last.
     fn locks(&self) -> LocksStatus;
+
+    /// Rows that are fought for and tables that somebody wants for himself, and what is done about it.
+    fn hot(&self) -> HotStatus;
 
     /// Pile-ups, the newest first.
     fn incidents(&self) -> Vec<Incident>;
@@ -59,6 +66,9 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// When it is wrong; the old one stays in force.
     fn reload(&self) -> Result<Vec<String>, Declined>;
+
+    /// The configuration that is in force.
+    fn config(&self) -> Vec<ListedKey>;
 
     /// Pauses: new transactions are held, and what runs goes on to its end. A pause takes the place of
     /// one before.

@@ -7,12 +7,12 @@
 use std::{fmt::Debug, hash::Hash};
 
 use thiserror::Error;
-use tokio::net::TcpStream;
 
 use crate::{
     config::NativeLimits,
     listener::Arrival,
     metrics::ConnectOutcome,
+    stream::socket::Socket,
     upstream::{
         Upstream,
         control::{Backend, Courier},
@@ -54,7 +54,7 @@ pub trait Engine: Debug + Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<Self::Connection, OpenError<Self::ConnectError>>> + Send;
 
     /// Logs a client in and serves it to its end. Not cancel-safe: it runs in a task of its own.
-    fn serve(stream: TcpStream, arrival: Arrival<Self>) -> impl Future<Output = ()> + Send;
+    fn serve(socket: Socket, arrival: Arrival<Self>) -> impl Future<Output = ()> + Send;
 }
 
 /// A connection as a pool sees it.

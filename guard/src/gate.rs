@@ -14,7 +14,10 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -22,13 +25,20 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use policy::{
-    admission::{self, Admission, Admitted, Arrival, Event, Hold, Outcome, Snapshot, Verdict},
+    admission::{
+        self, Admission, Admitted, Arrival, Event, Hold, Outcome, Restrained, Snapshot, Verdict,
+    },
     class::{ClassId, Policy},
     contention::Contention,
+    hot::Key,
     limit::{self, Limit},
     refusal::Refusal,
+    restraint::Restraint,
+    retry,
 };
 use tokio::sync::Notify;
+
+use crate::hot::{Hot, Visit};
 
 /// How long somebody waits before what others hold back for themselves is freed
 /// (`upstream::linger`).
@@ -43,6 +53,25 @@ pub struct Gate {
     core: Mutex<Core>,
     /// Wakes the timer when somebody waits who must be looked at earlier than it will look.
     waiting: Notify,
+    /// When there was a gate.
+    since: Instant,
+    /// The second after that in which somebody was refused last, counted from 1; 0: nobody.
+    refused: AtomicU64,
+    /// Refusals that are held back now.
+    held: AtomicU32,
+}
+
+/// Refusals that are held back at once, at most: beyond, they go out at once.
+const HELD_MAX: u32 = 10_000;
+
+/// A refusal that is held back; dropping it makes place for another.
+#[derive(Debug)]
+pub struct Held<'a>(&'a AtomicU32);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -79,7 +108,36 @@ impl Gate {
     pub fn new(now: Instant, policy: Arc<Policy>) -> Arc<Self> {
         let admission = Admission::new(now, policy);
         let core = Core { admission, tickets: HashMap::default(), looks_at: None };
-        Arc::new(Self { core: Mutex::new(core), waiting: Notify::new() })
+        Arc::new(Self {
+            core: Mutex::new(core),
+            waiting: Notify::new(),
+            since: now,
+            refused: AtomicU64::new(0),
+            held: AtomicU32::new(0),
+        })
+    }
+
+    /// Whether somebody was refused so lately that it may come again ([`retry::AGAIN`]).
+    pub fn refuses(&self, now: Instant) -> bool {
+        match self.refused.load(Ordering::Relaxed) {
+            0 => false,
+            at => self.second(now) <= at + retry::AGAIN.as_secs() + 1,
+        }
+    }
+
+    /// A place for a refusal to be held back in, if there is one.
+    pub fn hold_back(&self) -> Option<Held<'_>> {
+        let before = self.held.fetch_add(1, Ordering::Relaxed);
+        let held = Held(&self.held);
+        (before < HELD_MAX).then_some(held)
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.since).as_secs() + 1
+    }
+
+    fn note_refused(&self, now: Instant) {
+        self.refused.store(self.second(now), Ordering::Relaxed);
     }
 
     /// A transaction asks to run.
@@ -88,7 +146,10 @@ impl Gate {
         let verdict = core.admission.arrive(now, arrival);
         let entry = match verdict {
             Verdict::Admit(admitted) => Entry::Permit(self.permit(now, admitted)),
-            Verdict::Shed(refusal) => Entry::Refused(refusal),
+            Verdict::Shed(refusal) => {
+                self.note_refused(now);
+                Entry::Refused(refusal)
+            }
             Verdict::Wait(ticket) => {
                 core.tickets.insert(ticket, Waiter::Waiting(None));
                 Entry::Wait(Ticket { gate: Arc::clone(self), ticket, is_over: false })
@@ -111,6 +172,25 @@ impl Gate {
     /// What the database says of its locks.
     pub fn observe(&self, now: Instant, seen: Contention) {
         self.with(now, |admission| admission.observe(now, seen));
+    }
+
+    /// Holds new transactions back because of a pile-up; `None` lets all in again.
+    pub fn restrain(&self, now: Instant, restraint: Option<Restraint>) {
+        self.with(now, |admission| admission.restrain(now, restraint));
+        // It is let up by the timer.
+        self.waiting.notify_one();
+    }
+
+    /// The database is another one, or has been restarted: it is given little at first.
+    pub fn start_over(&self, now: Instant) {
+        self.with(now, |admission| admission.start_over(now));
+        self.waiting.notify_one();
+    }
+
+    /// The restraint that there is, and what all of them have done since start.
+    pub fn restrained(&self) -> (Option<Restraint>, Restrained) {
+        let core = self.core.lock();
+        (core.admission.restraint(), core.admission.restrained())
     }
 
     /// Where the limit is that finds its place by itself; none where it is off.
@@ -199,6 +279,7 @@ impl Gate {
             class: admitted.class(),
             admitted: Some(admitted),
             since: now,
+            visit: None,
         }
     }
 
@@ -283,7 +364,10 @@ impl Future for Ticket {
             Some(Waiter::Answered(Ok(admitted))) => {
                 Poll::Ready(Ok(self.gate.permit(Instant::now(), admitted)))
             }
-            Some(Waiter::Answered(Err(refusal))) => Poll::Ready(Err(*refusal)),
+            Some(Waiter::Answered(Err(refusal))) => {
+                self.gate.note_refused(Instant::now());
+                Poll::Ready(Err(*refusal))
+            }
             Some(Waiter::Waiting(_)) | None => unreachable!("a ticket is answered once"),
         }
     }
@@ -318,6 +402,8 @@ pub struct Permit {
     class: ClassId,
     admitted: Option<Admitted>,
     since: Instant,
+    /// What its transaction has to do with rows that everybody wants. Its place there goes with the permit.
+    visit: Option<Box<Visit>>,
 }
 
 impl Permit {
@@ -329,6 +415,16 @@ impl Permit {
     /// When it was given.
     pub fn since(&self) -> Instant {
         self.since
+    }
+
+    /// Notes what its transaction has to do with rows that everybody wants.
+    pub fn note_visit(&mut self, visit: Option<Box<Visit>>) {
+        self.visit = visit;
+    }
+
+    /// Its transaction comes to this row.
+    pub fn come_to(&mut self, hot: &Arc<Hot>, row: Key) {
+        self.visit.get_or_insert_default().come_to(hot, row);
     }
 
     /// Keeps the upstream connection counted beyond the end of the transaction. `None` when it is

@@ -20,6 +20,9 @@ pub mod postgres;
 
 pub mod session;
 
+pub mod ddl;
+pub mod hot;
+
 pub mod gate;
 
 pub mod herd;

@@ -4,34 +4,31 @@
 //! wait in the kernel's backlog. Each gets a task of its own, which logs it in and becomes its
 //! session; how, is for the [`Engine`] to say.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+pub mod socket;
 
-use socket2::{SockRef, TcpKeepalive};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::Instant,
-};
-use tracing::{debug, warn};
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{sync::Semaphore, time::Instant};
+use tracing::warn;
+
+use self::socket::ListenSocket;
 
 use crate::{
     engine::Engine,
     metrics::{ClientOutcome, ClientState, Metrics},
     session::registry::Entry,
     shared::{Door, Shared},
+    stream::socket::Peer,
 };
 
 /// How long accepting pauses when the process is out of descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a silent client is left alone before the kernel asks whether it is there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-
 /// One address clients connect to.
 #[derive(Debug)]
 pub struct Listener<E: Engine> {
     /// The socket.
-    pub socket: TcpListener,
+    pub socket: ListenSocket,
     /// What holds for its clients.
     pub door: Arc<Door<E>>,
     /// The places for clients.
@@ -47,7 +44,6 @@ impl<E: Engine> Listener<E> {
             let place = place.expect("the semaphore is never closed while the listener lives");
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
-                    keep_alive(&stream);
                     let arrival = Arrival::new(peer, Arc::clone(&shared), Arc::clone(&self.door));
                     tokio::spawn(async move {
                         E::serve(stream, arrival).await;
@@ -78,7 +74,7 @@ pub struct Arrival<E: Engine> {
     /// The id that it will know itself by.
     pub id: u32,
     /// Where it is.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// What all sessions share.
     pub shared: Arc<Shared<E>>,
     /// Of the listener that it came in by.
@@ -88,7 +84,7 @@ pub struct Arrival<E: Engine> {
 }
 
 impl<E: Engine> Arrival<E> {
-    fn new(peer: SocketAddr, shared: Arc<Shared<E>>, door: Arc<Door<E>>) -> Self {
+    fn new(peer: Peer, shared: Arc<Shared<E>>, door: Arc<Door<E>>) -> Self {
         let id = shared.sessions.next_id();
         let logging_in = LoggingIn::begin(Arc::clone(&shared.metrics));
         Self { id, peer, shared, door, began: Instant::now(), logging_in }
@@ -134,13 +130,5 @@ impl LoggingIn {
 impl Drop for LoggingIn {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// Has the kernel ask now and then whether a silent client is there.
-fn keep_alive(stream: &TcpStream) {
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
-    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
-        debug!(%error, "no keepalive for a client");
     }
 }

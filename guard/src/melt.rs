@@ -2,17 +2,15 @@
 //! decides.
 //!
 //! ```text
-//! look ─► policy::melt ─► a client of the guard: Verdict ─► its session: cancel, roll back, tell it why
-//!              ▲      └─► somebody else (melt.others): an order to end its connection
+//! look ─► policy::melt ─► the gate: Restraint ─► new transactions wait, or are refused
+//!              ▲      ├─► a client of the guard: Verdict ─► its session: cancel, roll back, tell it why
+//!              │      └─► somebody else (melt.others): an order to end its connection
 //!              └── the next look: gone, or still there
 //! ```
 //!
 //! Only the session acts on its own connection, by the way of its time limits; so nothing that is
 //! ordered late can hit what comes next (`session::verdict`). All of it is told in the [`Timeline`].
-//!
-//! Deliberately absent: stopping admission while it melts. A hold of the gate would stop readers
-//! too, who have nothing to do with it; so the freeze of `policy::melt` is a short wait here, in which
-//! most pile-ups end by themselves.
+//! Where looks fail to come, the gate lets everything in again by itself.
 
 mod timeline;
 
@@ -27,7 +25,8 @@ use observe::server::Server;
 use policy::{
     class::{Mode, Policy},
     locks::{Activity, Locks, Transaction},
-    melt::{Action, Config, Melt, Victim},
+    melt::{Action, Config, Known, Melt, Victim},
+    restraint::Restraint,
     sql::Kind,
 };
 use tokio::sync::oneshot;
@@ -60,6 +59,8 @@ pub struct Melter<E: Engine> {
     melt: Melt,
     /// What was ordered in this pile-up and is not answered.
     orders: Vec<Order>,
+    /// Whether the gate holds new transactions back because of it.
+    restrains: bool,
 }
 
 /// A transaction that was to be given up.
@@ -85,17 +86,18 @@ struct Look<'a, E: Engine> {
 impl<E: Engine> Melter<E> {
     /// Nothing is piled up.
     pub fn new(shared: Arc<Shared<E>>) -> Self {
-        Self { shared, melt: Melt::default(), orders: Vec::new() }
+        Self { shared, melt: Melt::default(), orders: Vec::new(), restrains: false }
     }
 
     /// Looks at what the database told between `began` and `now`, and has done what is to be done.
-    /// Nothing is waited for.
-    pub fn see(&mut self, began: Instant, now: Instant, locks: &Locks) {
+    /// Nothing is waited for. Returns whether it must be told at once who waits for whom.
+    pub fn see(&mut self, began: Instant, now: Instant, locks: &Locks) -> bool {
         let shared = Arc::clone(&self.shared);
         let policy = shared.policy.load();
         let mode = policy.melt.mode.min(policy.mode);
         if mode == Mode::Off {
-            return self.stop(now);
+            self.stop(now);
+            return false;
         }
         let server = shared.sight.seen().server;
         let config = match server {
@@ -112,16 +114,23 @@ impl<E: Engine> Melter<E> {
             served: OnceCell::new(),
         };
         self.hear();
-        let may_end = |one: &Transaction| look.spares(one).is_none();
-        let actions = self.melt.step(now, &look.config, locks, may_end);
+        let actions = self.melt.step(now, &look.config, locks, &look);
         let contention = locks.contention();
+        let before = shared.gate.restrained().1;
+        self.restrain(now, self.melt.restraint(now, mode, contention.blocked_share));
         if actions.contains(&Action::Freeze) {
             warn!(blocked = contention.blocked, "a pile-up of waits for locks");
             shared.metrics.melt.incidents.increment(1);
             shared.metrics.melt.is_piled_up.set(1.0);
             shared.timeline.begin(now, mode_name(mode));
         }
-        shared.timeline.look(now, locks.transactions.len(), &contention);
+        let open = locks.transactions.len();
+        shared.timeline.look(now, open, &contention);
+        shared.timeline.restrained(before);
+        shared.timeline.restrained(shared.gate.restrained().1);
+        if let Some(phase) = self.melt.phase(now) {
+            shared.timeline.step(now, phase, contention.blocked, open);
+        }
         look.note_roots();
         for action in actions {
             match action {
@@ -132,6 +141,15 @@ impl<E: Engine> Melter<E> {
                 Action::Thaw => self.end(now),
             }
         }
+        !locks.has_waits && self.melt.is_choosing(now)
+    }
+
+    /// Tells the gate, which may be held back for other reasons while nothing is piled up.
+    fn restrain(&mut self, now: Instant, restraint: Option<Restraint>) {
+        if restraint.is_some() || self.restrains {
+            self.shared.gate.restrain(now, restraint);
+        }
+        self.restrains = restraint.is_some();
     }
 
     /// Has one transaction rolled back, or only counts it.
@@ -203,9 +221,21 @@ impl<E: Engine> Melter<E> {
     fn stop(&mut self, now: Instant) {
         if self.shared.timeline.is_open() {
             self.end(now);
-            self.melt = Melt::default();
-            self.orders.clear();
         }
+        self.restrain(now, None);
+        self.melt = Melt::default();
+        self.orders.clear();
+    }
+}
+
+impl<E: Engine> Known for Look<'_, E> {
+    fn may_end(&self, one: &Transaction) -> bool {
+        self.spares(one).is_none()
+    }
+
+    /// By the share of its class; who is no client of the guard weighs as one without a class.
+    fn weight(&self, backend: u32) -> f64 {
+        self.card(backend).map_or(1.0, |card| self.policy.class(card.class()).weight())
     }
 }
 

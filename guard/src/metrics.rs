@@ -1,15 +1,17 @@
 //! Every metric of the guard.
 //!
 //! [`table`] lists them: name, type, unit, labels and meaning. `docs/metrics.md` is made of it. The
-//! values of a label are a closed set ([`label`]), or the names of the configured classes, at most
-//! 32; never a statement, a user or a host. Handles are made once, here. What is counted for every
+//! values of a label are a closed set ([`label`]), the names of the configured classes, at most 32, or
+//! a few rows, by table and hash; never a statement, a user or a host. Handles are made once, here. What is counted for every
 //! statement goes to shards ([`Tally`], [`Histogram`]) that are summed up when somebody looks;
 //! counters and gauges are published by `metrics-exporter-prometheus`, histograms behind them.
 //!
 //! There is no global recorder, so two guards in one process do not meet.
 
 mod database;
+mod ddl;
 mod histogram;
+mod hot;
 pub mod label;
 mod limit;
 mod melt;
@@ -33,7 +35,9 @@ use policy::refusal::Reason;
 use crate::session::pins::Pin;
 
 pub use self::database::DatabaseMetrics;
+pub use self::ddl::DdlMetrics;
 pub use self::histogram::Histogram;
+pub use self::hot::HotMetrics;
 pub use self::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
     Label, LookOutcome, MeltOutcome, Reload, StatementOutcome, TransactionOutcome,
@@ -58,6 +62,10 @@ pub struct Metrics {
     pub limit: LimitMetrics,
     /// Of undoing pile-ups.
     pub melt: MeltMetrics,
+    /// Of rows that everybody wants.
+    pub hot: HotMetrics,
+    /// Of tables that somebody wants for himself.
+    pub ddl: DdlMetrics,
     /// Of the database itself.
     pub database: DatabaseMetrics,
     /// Of LISTEN over shared connections.
@@ -124,6 +132,8 @@ pub struct ClientMetrics {
     pub arrivals: Each<ClientOutcome, Counter>,
     /// Clients that went.
     pub disconnects: Each<Disconnect, Counter>,
+    /// Refusals held back from those that came again at once.
+    pub refusals_held: Counter,
     /// Seconds from connecting to the end of the login.
     pub login_time: Histogram,
 }
@@ -188,6 +198,7 @@ impl Metrics {
             connections: make.gauges("guard_client_connections"),
             arrivals: make.counters("guard_client_connections_total"),
             disconnects: make.counters("guard_client_disconnects_total"),
+            refusals_held: make.counter("guard_refusals_held_total", &[]),
             login_time: Histogram::default(),
         };
         let upstream = UpstreamMetrics {
@@ -213,6 +224,8 @@ impl Metrics {
         };
         let limit = LimitMetrics::new(&make);
         let melt = MeltMetrics::new(&make);
+        let hot = HotMetrics::new(&make);
+        let ddl = DdlMetrics::new(&make);
         let database = DatabaseMetrics::new(&make);
         let handle = recorder.handle();
         let (none, known) = (ArcSwap::from_pointee(Vec::new()), Mutex::default());
@@ -225,6 +238,8 @@ impl Metrics {
             upstream,
             limit,
             melt,
+            hot,
+            ddl,
             database,
             listen,
             guard,
@@ -289,6 +304,7 @@ impl Metrics {
                 }),
             }
         }
+        self.hot.put(&mut page);
         page
     }
 
@@ -297,6 +313,8 @@ impl Metrics {
         match name {
             "guard_client_login_seconds" => Some(&self.clients.login_time),
             "guard_upstream_connect_seconds" => Some(&self.upstream.connect_time),
+            "guard_ddl_wait_seconds" => Some(&self.ddl.wait_time),
+            "guard_hot_wait_seconds" => Some(&self.hot.wait_time),
             "guard_database_look_seconds" => Some(&self.database.look_time),
             _ => None,
         }
@@ -456,17 +474,24 @@ impl Metric {
             _ => Unit::Count,
         };
         match self.r#type {
+            // Not the exporter's.
+            _ if self.is_of_rows() => {}
             Type::Counter => recorder.describe_counter(name, Some(unit), self.help.into()),
             Type::Gauge => recorder.describe_gauge(name, Some(unit), self.help.into()),
-            // Not the exporter's.
             Type::Histogram => {}
         }
     }
 
-    /// Writes what stands above the series of a histogram.
+    /// Whether its series come and go with rows.
+    fn is_of_rows(&self) -> bool {
+        matches!(self.labels, [table::Values::Rows])
+    }
+
+    /// Writes what stands above the series of what is not the exporter's.
     fn put_head(&self, page: &mut String) {
-        let Self { name, help, .. } = self;
-        let _infallible = write!(page, "\n# HELP {name} {help}\n# TYPE {name} histogram\n");
+        let Self { name, help, r#type, .. } = self;
+        let kind = r#type.name();
+        let _infallible = write!(page, "\n# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 }
 

@@ -26,7 +26,6 @@ mod nets;
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tracing::{debug, warn};
 use wire::mysql::Capabilities;
 
@@ -48,7 +47,7 @@ use crate::{
         login::{Login, LoginContext, LoginError, Welcome},
         session::{Session, file::LocalInfile, refuse, settings::Settings},
     },
-    stream::packets::PacketError,
+    stream::{packets::PacketError, socket::Socket},
     upstream::{self, control::Backend},
 };
 
@@ -197,9 +196,9 @@ impl Engine for MySql {
         Ok(connection)
     }
 
-    async fn serve(stream: TcpStream, mut arrival: Arrival<Self>) {
+    async fn serve(socket: Socket, mut arrival: Arrival<Self>) {
         // Boxed, like the session below: a client's task should carry one of them, not both.
-        match Box::pin(enter(stream, &arrival)).await {
+        match Box::pin(enter(socket, &arrival)).await {
             Ok(login) => {
                 let entry = arrival.enter(Arc::clone(&login.user), None);
                 let Arrival { shared, door, .. } = arrival;
@@ -241,10 +240,10 @@ impl engine::ConnectError for ConnectError {
 }
 
 /// Logs a client in, and tells it so once its schema is known to exist.
-async fn enter(stream: TcpStream, arrival: &Arrival<MySql>) -> Result<Login, LoginError> {
+async fn enter(socket: Socket, arrival: &Arrival<MySql>) -> Result<Login, LoginError> {
     let shared = &arrival.shared;
     let welcome = Welcome { connection_id: arrival.id, ..shared.engine.welcome.clone() };
-    let login = login::login(stream, &welcome, &arrival.door.login);
+    let login = login::login(socket, &welcome, &arrival.door.login);
     let mut login = Box::pin(login).await?;
     let pool = shared.pool_of(&login.account, login.capabilities, login.charset);
     if let Some(schema) = &login.database

@@ -12,18 +12,18 @@ use std::{
 use arc_swap::ArcSwap;
 use observe::{
     Rows, Unreadable,
-    counters::Counters,
-    ladder::Ladder,
+    counters::{Change, Counters, Role},
+    ladder::{Ladder, REFUSED},
     server::{Question, Server, Told},
 };
-use policy::locks::Locks;
+use policy::locks::{Activity, Locks};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::{
-    engine::Engine, herd::backoff, melt::Melter, metrics::LookOutcome, shared::Shared,
-    upstream::control::Courier,
+    control::judge, ddl, engine::Engine, herd::backoff, hot, melt::Melter, metrics::LookOutcome,
+    shared::Shared, upstream::control::Courier,
 };
 
 /// How long the database may take to answer before the connection is given up. Its own limit on
@@ -56,7 +56,8 @@ impl Sight {
         self.seen.load_full()
     }
 
-    /// Somebody seems to wait in the database: look closely for a while.
+    /// Somebody seems to wait in the database: look closely for a while. Somebody asks, or has waited for long
+    /// at the gate.
     pub fn suspect(&self) {
         self.suspicion.notify_one();
     }
@@ -105,6 +106,10 @@ pub struct Observer<E: Engine> {
     /// Where the answers go and are shown over time; and the gate: where transactions wait there, the
     /// database is slow, which is reason enough to look closely.
     pub shared: Arc<Shared<E>>,
+    /// Which server it was when it was last asked.
+    pub role: Role,
+    /// What it could not tell when it was last asked, and when.
+    pub lacks: Option<(Instant, &'static str)>,
 }
 
 /// A connection for looking, and why it ended.
@@ -159,6 +164,7 @@ impl<E: Engine> Observer<E> {
     async fn look(&mut self, mut link: Link<E>, server: Server) -> BlindOf<E> {
         let mut ladder = Ladder::new(Instant::now());
         loop {
+            ladder.look_for_ddl(self.shared.ddl.is_looking());
             let (at, question) = ladder.next(Instant::now());
             tokio::select! {
                 biased;
@@ -191,8 +197,11 @@ impl<E: Engine> Observer<E> {
                 self.shared.metrics.database.looks.of(LookOutcome::Ok).increment(1);
                 let is_queueing = self.shared.gate.snapshot(now).overall.queued > 0;
                 ladder.answered(now, question, took, is_queueing || waits(&told));
-                self.show(began, now, told);
+                if self.show(began, now, told) {
+                    ladder.hurry(now);
+                }
                 if !ladder.is_tense(now) {
+                    self.shared.hot.observe(now, false, []);
                     self.shared.sight.change(|seen| seen.locks = None);
                 }
             }
@@ -209,7 +218,7 @@ impl<E: Engine> Observer<E> {
     }
 
     async fn answer(
-        &self,
+        &mut self,
         link: &mut Link<E>,
         server: Server,
         question: Question,
@@ -221,24 +230,68 @@ impl<E: Engine> Observer<E> {
                 Err(refused) => return Ok(Err(Unanswered::Refused(refused))),
             }
         }
+        let now = Instant::now();
+        let is_hopeless = self.lacks.is_some_and(|(at, _)| now.duration_since(at) < REFUSED);
+        if let Some(more) = server.more(question).filter(|_| !is_hopeless) {
+            let told = self.ask(link, more.sql).await?;
+            self.lacks = told.is_err().then_some((now, more.lacking));
+            answers.extend(told);
+        }
         Ok(server.read(question, &answers).map_err(Unanswered::from))
     }
 
-    /// Shows what was asked from `began` to `now`.
-    fn show(&mut self, began: Instant, now: Instant, told: Told) {
+    /// Shows what was asked from `began` to `now`. Returns whether it must be asked at once who waits for
+    /// whom.
+    fn show(&mut self, began: Instant, now: Instant, told: Told) -> bool {
         match told {
             Told::Counters(counters) => {
                 self.shared.metrics.database.show_counters(&counters);
+                if let Some(change) = counters.role.change_since(self.role) {
+                    self.start_over(now, change);
+                }
+                self.role = counters.role;
                 self.shared.sight.change(|seen| seen.counters = Some((now, counters)));
+                false
             }
             Told::Locks(locks) => {
-                self.shared.gate.observe(now, locks.contention());
+                // Who waits for a row that has a gate tells nothing of the limit for all.
+                let gated = hot::learn(&self.shared, now, &locks);
+                let others = locks.contention_of(|one| !gated.contains(&one.backend));
+                self.shared.gate.observe(now, others);
                 self.shared.metrics.database.show_locks(&locks);
-                self.melter.see(began, now, &locks);
+                let is_choosing = self.melter.see(began, now, &locks);
+                self.tell_what_lacks(&locks);
                 let locks = Arc::new(locks);
                 self.shared.sight.change(|seen| seen.locks = Some((now, locks)));
+                is_choosing
+            }
+            Told::Ddl(wants) => {
+                let server = self.shared.sight.seen().server;
+                let wants = ddl::expand(wants, |sql| judge(&self.shared.statements, server, sql));
+                self.shared.ddl.observe(now, &wants);
+                false
             }
         }
+    }
+}
+
+impl<E: Engine> Observer<E> {
+    /// Says what the server cannot tell, where somebody waits for one who is not seen.
+    fn tell_what_lacks(&self, locks: &Locks) {
+        let Some((_, lacking)) = self.lacks else { return };
+        let is_seen = |waiter: u32| locks.waits.iter().any(|wait| wait.waiter == waiter);
+        let mut waiting = locks.transactions.iter().filter(|one| one.activity == Activity::Waits);
+        if locks.has_waits && waiting.any(|one| !is_seen(one.backend)) {
+            self.shared.sight.change(|seen| seen.trouble = Some(lacking.into()));
+        }
+    }
+
+    /// What was found out about the database holds no more: it is given little at first.
+    fn start_over(&self, now: Instant, change: Change) {
+        info!(?change, "the database is not what it was: beginning slowly");
+        self.shared.metrics.database.role_changes.increment(1);
+        self.shared.upstream.handshakes.start_over();
+        self.shared.gate.start_over(now);
     }
 }
 
@@ -247,5 +300,6 @@ fn waits(told: &Told) -> bool {
     match told {
         Told::Counters(counters) => counters.waiting > 0,
         Told::Locks(locks) => locks.contention().blocked > 0,
+        Told::Ddl(wants) => wants.iter().any(|want| want.is_waiting),
     }
 }

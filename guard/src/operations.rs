@@ -8,11 +8,11 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::{
-    config::Config,
+    config::{self, Config, ListedKey},
     control::{
-        ClassStatus, ClientsStatus, Declined, Describe, Incident, LockClient, LocksStatus,
-        Operations, PauseOrder, PauseStatus, PinnedSession, State, Status, SwitchOrder,
-        SwitchStatus, UpstreamStatus, mode_name, whole_ms,
+        ClassStatus, ClientsStatus, DdlStatus, Declined, Describe, HotStatus, Incident, LockClient,
+        LocksStatus, Operations, PauseOrder, PauseStatus, PinnedSession, State, Status,
+        SwitchOrder, SwitchStatus, UpstreamStatus, mode_name, whole_ms,
     },
     engine::Engine,
     metrics::{ClientState, ConnectionState, Label as _, Reload},
@@ -33,19 +33,30 @@ pub struct Operator<E: Engine> {
     source: Option<PathBuf>,
     notifier: Arc<Notifier>,
     started: Instant,
+    /// The configuration in force.
+    config: Mutex<Vec<ListedKey>>,
     /// One change of switches or configuration at a time.
     changing: Mutex<()>,
 }
 
 impl<E: Engine> Operator<E> {
-    /// An operator's side of a guard. `source` is what a reload reads; without it there is none.
+    /// An operator's side of a guard that was started with `config`. `source` is what a reload reads;
+    /// without it there is none.
     pub fn new(
         shared: Arc<Shared<E>>,
-        drain: Arc<Notify>,
+        config: &Config,
         source: Option<PathBuf>,
-        notifier: Arc<Notifier>,
+        (drain, notifier): (Arc<Notify>, Arc<Notifier>),
     ) -> Self {
-        Self { shared, drain, source, notifier, started: Instant::now(), changing: Mutex::new(()) }
+        Self {
+            shared,
+            drain,
+            source,
+            notifier,
+            started: Instant::now(),
+            config: Mutex::new(config::list(config)),
+            changing: Mutex::new(()),
+        }
     }
 
     /// Sets all gauges.
@@ -54,6 +65,11 @@ impl<E: Engine> Operator<E> {
         let metrics = &self.shared.metrics;
         metrics.observe(&self.shared.gate.snapshot(now));
         metrics.limit.show(self.shared.gate.limit().as_ref());
+        let hot = self.hot();
+        metrics.ddl.show(&hot.ddl);
+        metrics.hot.show(hot);
+        let (restraint, restrained) = self.shared.gate.restrained();
+        metrics.melt.show(now, restraint, restrained);
         let cards = self.shared.sessions.all();
         for state in ClientState::ALL.iter().filter(|state| **state != ClientState::LoggingIn) {
             let count = cards.iter().filter(|card| card.state() == *state).count();
@@ -73,7 +89,7 @@ impl<E: Engine> Operator<E> {
         let upstream = &self.shared.upstream;
         let sizes = upstream.sizes();
         UpstreamStatus {
-            address: format!("{}:{}", upstream.target.host, upstream.target.port),
+            address: upstream.target.address.to_string(),
             server: self.shared.engine.version(),
             limit: upstream.connections,
             idle: sizes.idle,
@@ -102,6 +118,12 @@ impl<E: Engine> Operator<E> {
         self.shared.metrics.set_classes(&loaded.config.class_names());
         let nets = E::nets(&loaded.config.native_limits());
         self.shared.reload(Instant::now(), policy, nets);
+        let mut keys = self.config.lock();
+        keys.retain(|listed| !listed.is_reloaded);
+        let new = config::list(&loaded.config).into_iter().filter(|listed| listed.is_reloaded);
+        keys.extend(new);
+        keys.sort_by(|a, b| a.key.cmp(&b.key));
+        drop(keys);
         Ok(loaded.warnings.iter().map(ToString::to_string).collect())
     }
 }
@@ -163,6 +185,11 @@ impl<E: Engine> Operations for Operator<E> {
         Describe { seen: &seen, statements: &self.shared.statements, client }.status(Instant::now())
     }
 
+    fn hot(&self) -> HotStatus {
+        let ddl = DdlStatus::from(&self.shared.ddl.report(Instant::now()));
+        HotStatus { ddl, ..HotStatus::from(&self.shared.hot.report()) }
+    }
+
     fn incidents(&self) -> Vec<Incident> {
         self.shared.timeline.list()
     }
@@ -213,6 +240,10 @@ impl<E: Engine> Operations for Operator<E> {
             }
         }
         result
+    }
+
+    fn config(&self) -> Vec<ListedKey> {
+        self.config.lock().clone()
     }
 
     fn pause(&self, order: PauseOrder) -> Result<PauseStatus, Declined> {

@@ -12,6 +12,7 @@
 //! | `statements`, `settings`, `holdings` | what of a session can move, and what ties it down |
 //! | `sequences` | what was drawn on a connection, and who may be told |
 //! | `listeners` | connections by which many clients listen together |
+//! | `pauses` | single databases whose transactions are held |
 //! | `replication` | a client that replicates, and its connection |
 //! | `console` | the database `tidegate`: the guard itself, for operators |
 //! | `connect`, `connection`, `handover` | a connection to the database, and how it changes hands |
@@ -35,6 +36,7 @@ pub mod holdings;
 pub mod listeners;
 pub mod lookup;
 pub mod nets;
+pub mod pauses;
 pub mod refuse;
 mod replication;
 pub mod sequences;
@@ -46,7 +48,7 @@ pub mod welcome;
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use self::{
@@ -57,6 +59,7 @@ use self::{
     listeners::{ListenOptions, Listeners},
     login::{Entered, Login, LoginContext, LoginError},
     messages::MessageError,
+    pauses::Pauses,
     replication::Replication,
     session::{Entrance, Session},
     statements::Statements,
@@ -73,6 +76,7 @@ use crate::{
     engine::{self, Engine, OpenError},
     listener::Arrival,
     metrics::{ClientOutcome, ConnectOutcome},
+    stream::socket::Socket,
     upstream,
 };
 
@@ -108,6 +112,8 @@ pub struct Postgres {
     listeners: Listeners,
     /// The places of clients that replicate.
     replications: Arc<Semaphore>,
+    /// The databases that are paused.
+    pauses: Pauses,
     console: Arc<Console>,
 }
 
@@ -132,6 +138,7 @@ impl Postgres {
                 usize::try_from(replications).unwrap_or(Semaphore::MAX_PERMITS),
             )),
             keys: Mutex::default(),
+            pauses: Pauses::default(),
             statements: Statements::default(),
             console,
         }
@@ -217,6 +224,7 @@ impl Engine for Postgres {
         let connected = connect::connect(&upstream.target, account, &wishes).await?;
         reports.note(&connected.parameters);
         let mut connection = Connection::new(connected);
+        connection.reports = Arc::clone(reports);
         let setup = |error: &dyn std::fmt::Display| OpenError::Setup(error.to_string());
         let found = match courier::read_identity(&mut connection).await {
             Ok(Ok(found)) => found,
@@ -231,9 +239,9 @@ impl Engine for Postgres {
         Ok(connection)
     }
 
-    async fn serve(stream: TcpStream, mut arrival: Arrival<Self>) {
+    async fn serve(socket: Socket, mut arrival: Arrival<Self>) {
         // Boxed, like the session below: a client's task should carry one of them, not both.
-        let entrance = match Box::pin(enter(stream, &arrival)).await {
+        let entrance = match Box::pin(enter(socket, &arrival)).await {
             Ok(Came::Session(entrance)) => entrance,
             Ok(Came::Console(login, guest)) => {
                 let peer = arrival.peer;
@@ -293,9 +301,9 @@ enum Came {
 }
 
 /// Logs a client in, and tells it so once it is known what its session is like.
-async fn enter(stream: TcpStream, arrival: &Arrival<Postgres>) -> Result<Came, LoginError> {
+async fn enter(socket: Socket, arrival: &Arrival<Postgres>) -> Result<Came, LoginError> {
     let shared = &arrival.shared;
-    let mut login = match Box::pin(login::login(stream, &arrival.door.login)).await? {
+    let mut login = match Box::pin(login::login(socket, &arrival.door.login)).await? {
         Entered::Login(login) => login,
         Entered::Cancel(cancel) => {
             shared.cancel(&cancel.key);

@@ -12,14 +12,16 @@ mod postgres;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 
 use self::assembly::Assembly;
 use crate::{
     config::{
-        Config, Engine, Listener as ListenerConfig, ListenerTls, TlsNegotiation, UpstreamTls,
+        Address, Config, Engine, Listener as ListenerConfig, ListenerTls, TlsNegotiation,
+        UpstreamTls,
     },
     control::Operations,
+    listener::socket::{self, ListenSocket},
     mysql::{ControlOpenError, MySql, connect::ConnectError},
     postgres::Postgres,
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
@@ -41,7 +43,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// Where.
-        address: SocketAddr,
+        address: Address,
         /// Why not.
         source: io::Error,
     },
@@ -103,7 +105,7 @@ impl Guard {
 
     /// Where clients connect: the addresses that were configured, with the ports the system chose
     /// where the configuration says 0.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
+    pub fn addresses(&self) -> Vec<Address> {
         of_any!(&self.0, assembly => assembly.addresses())
     }
 
@@ -138,8 +140,7 @@ fn upstream_target(config: &Config) -> Result<Target, StartError> {
     let name = upstream.server_name.as_deref().unwrap_or(&upstream.address.host);
     let tls = ClientTls::load(mode, name, upstream.ca.as_deref())?;
     Ok(Target {
-        host: upstream.address.host.clone(),
-        port: upstream.address.port,
+        address: upstream.address.clone(),
         tls: match upstream.tls_negotiation {
             TlsNegotiation::Request => tls,
             TlsNegotiation::Direct => tls.map(|tls| tls.direct(ALPN)),
@@ -152,14 +153,19 @@ fn upstream_target(config: &Config) -> Result<Target, StartError> {
 fn control_target(config: &Config, target: &Target) -> Target {
     let mut control = target.clone();
     if let Some(address) = &config.control.address {
-        control.host.clone_from(&address.host);
-        control.port = address.port;
+        control.address.clone_from(address);
+        if address.socket().is_some() {
+            control.tls = None;
+        }
     }
     control
 }
 
-/// TLS for the clients of a listener; `None` where it is off.
+/// TLS for the clients of a listener; `None` where it is off, and on a Unix socket.
 fn server_tls(listener: &ListenerConfig) -> Result<Option<ServerTls>, StartError> {
+    if matches!(listener.address, Address::Unix(_)) {
+        return Ok(None);
+    }
     let demand = match listener.tls {
         ListenerTls::Off => return Ok(None),
         ListenerTls::Offered => Demand::Offered,
@@ -172,17 +178,21 @@ fn server_tls(listener: &ListenerConfig) -> Result<Option<ServerTls>, StartError
     Ok(Some(tls))
 }
 
-/// Clients that may wait in the kernel until they are accepted. It takes no more than its own
-/// `net.core.somaxconn`. Past it, a client may believe that it is connected while the kernel has
-/// forgotten it, and wait for a greeting for ever: so it is as long as a herd.
-const BACKLOG: u32 = 16 * 1024;
-
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let open = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
+/// Where the clients of a listener connect.
+fn listen(listener: &ListenerConfig) -> Result<ListenSocket, StartError> {
+    let address = &listener.address;
+    let open = || match address {
+        Address::Tcp(address) => ListenSocket::tcp(*address).map(ListenSocket::Tcp),
+        Address::Unix(path) => {
+            let gid = listener.socket_group.as_deref().map(socket::gid).transpose()?;
+            ListenSocket::unix(path, listener.socket_mode.0, gid)
+        }
     };
-    open().map_err(|source| StartError::Listen { address, source })
+    open().map_err(|source| StartError::Listen { address: address.clone(), source })
+}
+
+/// An address of the HTTP side.
+fn listen_http(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Listen { address: Address::Tcp(address), source };
+    ListenSocket::tcp(address).map_err(failed)
 }

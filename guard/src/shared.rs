@@ -10,16 +10,20 @@ use std::{
 
 use arc_swap::ArcSwap;
 use policy::{
+    admission::About,
     class::{ClassId, Mode, Policy, TimeLimits},
     refusal::Refusal,
+    retry::Asker,
     rule::Facts,
     sql::Statements,
     switch::Switches,
 };
 
 use crate::{
+    ddl::Ddl,
     engine::Engine,
     gate::Gate,
+    hot::Hot,
     melt::Timeline,
     metrics::Metrics,
     observer::Sight,
@@ -32,6 +36,10 @@ use crate::{
 pub struct Shared<E: Engine> {
     /// Who may run.
     pub gate: Arc<Gate>,
+    /// Tables that somebody wants for himself, which are waited for before all else.
+    pub ddl: Arc<Ddl>,
+    /// Rows that everybody wants, which are waited for before the gate.
+    pub hot: Arc<Hot>,
     /// Rules, classes and limits; swapped whole by a reload.
     pub policy: ArcSwap<Policy>,
     /// What is turned off or down.
@@ -102,10 +110,23 @@ impl<E: Engine> Shared<E> {
         switches.check(now, policy, facts, class, fastrand::f64()).map(Box::new)
     }
 
+    /// What is known of the work that a statement begins; `values` is what it carries beside its
+    /// text.
+    pub fn about(&self, now: Instant, policy: &Policy, facts: &Facts<'_>, values: &[u8]) -> About {
+        let mut about = policy.about(facts);
+        // Almost always nobody was refused: then nobody can come again.
+        if policy.retries.mode != Mode::Off && self.gate.refuses(now) {
+            about.asker = Asker::of(facts, values);
+        }
+        about
+    }
+
     /// Takes over a new policy: limits at once, server-side nets as connections are set up.
     pub fn reload(&self, now: Instant, policy: Policy, nets: E::Nets) {
         let policy = Arc::new(policy);
         self.policy.store(Arc::clone(&policy));
+        self.ddl.reconfigure(&policy);
+        self.hot.reconfigure(&policy);
         self.gate.reconfigure(now, policy);
         self.upstream.set_nets(nets);
     }

@@ -1,6 +1,7 @@
 //! A connection to a client or to a database, plain or by TLS.
 
 pub mod packets;
+pub mod socket;
 
 use std::io;
 use std::pin::Pin;
@@ -10,13 +11,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use self::socket::Socket;
+
 /// One type for both sides, so that whatever relays bytes need not know which it has.
 #[derive(Debug)]
 pub enum Stream {
     /// Bytes as they are.
-    Plain(TcpStream),
+    Plain(Socket),
     /// Bytes in TLS records. Boxed: the state of a session takes more than 1 KiB.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
@@ -25,29 +28,40 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
+    /// Whether nobody between the two ends can read it: TLS, or a Unix socket.
+    pub fn is_private(&self) -> bool {
+        self.is_tls() || self.socket().is_unix()
+    }
+
     /// The socket below. With TLS, what it holds is not what the peer said.
-    pub fn tcp(&self) -> &TcpStream {
+    pub fn socket(&self) -> &Socket {
         match self {
-            Self::Plain(tcp) => tcp,
+            Self::Plain(socket) => socket,
             Self::Tls(tls) => tls.get_ref().0,
         }
     }
 }
 
-impl From<TcpStream> for Stream {
-    fn from(tcp: TcpStream) -> Self {
-        Self::Plain(tcp)
+impl From<Socket> for Stream {
+    fn from(socket: Socket) -> Self {
+        Self::Plain(socket)
     }
 }
 
-impl From<tokio_rustls::server::TlsStream<TcpStream>> for Stream {
-    fn from(tls: tokio_rustls::server::TlsStream<TcpStream>) -> Self {
+impl From<TcpStream> for Stream {
+    fn from(tcp: TcpStream) -> Self {
+        Socket::from(tcp).into()
+    }
+}
+
+impl From<tokio_rustls::server::TlsStream<Socket>> for Stream {
+    fn from(tls: tokio_rustls::server::TlsStream<Socket>) -> Self {
         Self::Tls(Box::new(tls.into()))
     }
 }
 
-impl From<tokio_rustls::client::TlsStream<TcpStream>> for Stream {
-    fn from(tls: tokio_rustls::client::TlsStream<TcpStream>) -> Self {
+impl From<tokio_rustls::client::TlsStream<Socket>> for Stream {
+    fn from(tls: tokio_rustls::client::TlsStream<Socket>) -> Self {
         Self::Tls(Box::new(tls.into()))
     }
 }
@@ -59,7 +73,7 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
@@ -72,7 +86,7 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
@@ -83,28 +97,28 @@ impl AsyncWrite for Stream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::Plain(socket) => socket.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }

@@ -164,6 +164,12 @@ impl<E: Engine> Upstream<E> {
         }
     }
 
+    /// Closes the connections of a pool that nobody uses, those included that linger.
+    pub fn close_unused_of(&self, pool: &Pool<E>) {
+        self.lingering.take_of(pool).into_iter().for_each(pool::Lease::give_back);
+        pool.close_idle(Duration::ZERO);
+    }
+
     /// Counts a connection that is being opened, until the returned value is dropped.
     fn count_connecting(&self) -> Option<OpenSlot> {
         OpenSlot::take(&self.connecting, u32::MAX)

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use policy::ddl::{Access, Want};
 use policy::locks::{Activity, Locks, Object, ROWS_MAX, Transaction, Wait};
+use policy::sql::Table;
 use thiserror::Error;
 
 /// An answer in text: a value for each column, `None` for NULL.
@@ -83,8 +85,8 @@ impl<'a> Row<'a> {
 
 /// A look: the first answer lists transactions, all others waits.
 ///
-/// All servers' statements have the same columns: backend, since, a letter for what it does, age and
-/// time of that in microseconds, rows locked and modified, user, database, statement.
+/// All servers' statements have the same columns: backend, since, id, a letter for what it does, age
+/// and time of that in microseconds, rows locked and modified, user, database, statement.
 pub(crate) fn locks(question: &'static str, answers: &[Rows]) -> Result<Locks, Unreadable> {
     let (transactions, waits) = answers.split_first().ok_or(Unreadable::Missing { question })?;
     let transactions = transactions.iter().take(ROWS_MAX);
@@ -107,6 +109,7 @@ fn transaction(
     Ok(Transaction {
         backend: row.backend()?,
         since: row.number()?,
+        id: row.number()?,
         activity: activity(&row.text()),
         age: row.micros()?,
         for_time: row.micros()?,
@@ -145,6 +148,34 @@ fn wait(question: &'static str, values: &[Option<Bytes>]) -> Result<Wait, Unread
     })
 }
 
+/// Who wants tables for himself. Of a server that is not asked there is no answer.
+///
+/// All servers' statements have the same columns: backend, whether it waits, time of its statement in
+/// microseconds, kind of lock, where it works, schema and name of the table, statement.
+pub(crate) fn wants(question: &'static str, answers: &[Rows]) -> Result<Vec<Want>, Unreadable> {
+    answers.iter().flatten().take(ROWS_MAX).map(|row| want(question, row)).collect()
+}
+
+fn want(question: &'static str, values: &[Option<Bytes>]) -> Result<Want, Unreadable> {
+    let mut row = Row::new(question, values);
+    let (backend, is_waiting, for_time) = (row.backend()?, row.number()? != 0, row.micros()?);
+    let from = shut_out_from(&row.text());
+    let (home, schema, name) = (row.text(), row.text(), row.text());
+    let schema = (!schema.is_empty()).then(|| schema.into());
+    let table = (!name.is_empty()).then(|| Table { schema, name: name.into() });
+    Ok(Want { backend, is_waiting, for_time, from, home, table, statement: row.text() })
+}
+
+/// From which access on others wait for who has, or waits for, this kind of lock: PostgreSQL's table of
+/// conflicts, and that of `sql/mdl.cc`.
+fn shut_out_from(kind: &str) -> Access {
+    match kind {
+        "ShareLock" | "ShareRowExclusiveLock" => Access::Write,
+        "ExclusiveLock" | "SHARED_NO_WRITE" => Access::Lock,
+        _ => Access::Read,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,5 +196,32 @@ mod tests {
         );
         assert_eq!(row.text(), "");
         assert_eq!(row.text(), "", "beyond the row");
+    }
+
+    #[test]
+    fn who_wants_a_table_is_read_with_what_it_shuts_out() {
+        let value = |text: &str| Some(Bytes::copy_from_slice(text.as_bytes()));
+        let row = |kind: &str| {
+            ["7", "1", "1500000", kind, "shop", "public", "account", "LOCK"].map(value).to_vec()
+        };
+        let [want] = &wants("ddl", &[vec![row("ShareLock")]]).unwrap()[..] else { panic!() };
+        let table = Table { schema: Some("public".into()), name: "account".into() };
+        let expect = Want {
+            backend: 7,
+            is_waiting: true,
+            for_time: Duration::from_millis(1500),
+            from: Access::Write,
+            home: "shop".into(),
+            table: Some(table),
+            statement: "LOCK".into(),
+        };
+        assert_eq!(*want, expect);
+        assert_eq!(shut_out_from("SHARED_NO_WRITE"), Access::Lock);
+        assert_eq!(shut_out_from("EXCLUSIVE"), Access::Read);
+        assert_eq!(shut_out_from(""), Access::Read, "who does not tell");
+        let bare = [value("7"), None, None, None, None, None, None, None].to_vec();
+        let wants = wants("ddl", &[vec![bare]]).unwrap();
+        assert!(!wants[0].is_waiting && wants[0].table.is_none());
+        assert_eq!(super::wants("ddl", &[]), Ok(Vec::new()), "who is not asked");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use policy::ddl::Want;
 use policy::locks::Locks;
 
 use crate::counters::Counters;
@@ -42,11 +43,14 @@ pub enum Question {
     Transactions,
     /// Also who waits for whom: [`Locks`].
     Graph,
+    /// Who wants tables for himself, or has them: [`Want`]s. Only asked where somebody is to be kept from such
+    /// tables.
+    Ddl,
 }
 
 impl Question {
     /// All, from the cheapest.
-    pub const ALL: [Self; 3] = [Self::Counters, Self::Transactions, Self::Graph];
+    pub const ALL: [Self; 4] = [Self::Counters, Self::Transactions, Self::Graph, Self::Ddl];
 
     /// As it is called in metrics and messages.
     #[must_use]
@@ -55,8 +59,18 @@ impl Question {
             Self::Counters => "counters",
             Self::Transactions => "transactions",
             Self::Graph => "graph",
+            Self::Ddl => "ddl",
         }
     }
+}
+
+/// One more statement of a question, which not every server of its kind can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct More {
+    /// The statement. Its answer comes behind those of [`Server::sql`].
+    pub sql: &'static str,
+    /// What is not told where it is refused, and what helps.
+    pub lacking: &'static str,
 }
 
 /// What a server told.
@@ -64,8 +78,10 @@ impl Question {
 pub enum Told {
     /// To [`Question::Counters`].
     Counters(Counters),
-    /// To the others.
+    /// To [`Question::Transactions`] and [`Question::Graph`].
     Locks(Locks),
+    /// To [`Question::Ddl`].
+    Ddl(Vec<Want>),
 }
 
 impl Server {
@@ -104,6 +120,15 @@ impl Server {
             Self::MariaDb(_) => mysql::sql_mariadb(question),
             Self::MySql(version) => mysql::sql_mysql(version, question),
             Self::Postgres(version) => postgres::sql(version, question),
+        }
+    }
+
+    /// What may be asked besides, if the server can tell.
+    #[must_use]
+    pub fn more(self, question: Question) -> Option<More> {
+        match (self, question) {
+            (Self::MariaDb(_), Question::Graph) => Some(mysql::METADATA_MARIADB),
+            _ => None,
         }
     }
 

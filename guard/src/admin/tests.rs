@@ -7,8 +7,8 @@ use policy::switch::Target;
 
 use super::*;
 use crate::control::{
-    ClassStatus, ClientsStatus, Declined, Incident, LocksStatus, PauseStatus, PinnedSession,
-    SwitchStatus, UpstreamStatus,
+    ClassStatus, ClientsStatus, Declined, HotStatus, Incident, LocksStatus, PauseStatus,
+    PinnedSession, SwitchStatus, UpstreamStatus,
 };
 
 /// A guard that only remembers what it was asked.
@@ -61,6 +61,10 @@ impl Operations for Fake {
         LocksStatus { blocked: 3, seen_ms_ago: Some(0), ..LocksStatus::default() }
     }
 
+    fn hot(&self) -> HotStatus {
+        HotStatus { mode: "enforce".into(), ..HotStatus::default() }
+    }
+
     fn incidents(&self) -> Vec<Incident> {
         vec![Incident { id: 7, ..Incident::default() }]
     }
@@ -88,6 +92,10 @@ impl Operations for Fake {
 
     fn reload(&self) -> Result<Vec<String>, Declined> {
         Err(Declined("t.toml:1: upstream: required, and missing".into()))
+    }
+
+    fn config(&self) -> Vec<crate::config::ListedKey> {
+        Vec::new()
     }
 
     fn pause(&self, order: PauseOrder) -> Result<PauseStatus, Declined> {

@@ -3,11 +3,14 @@
 use std::num::NonZeroU32;
 
 use policy::class::{self, ClassId, Policy, Rate, TimeLimits};
+use policy::ddl;
+use policy::hot;
 use policy::limit;
 use policy::melt;
 use policy::rule::{Match, Pattern, RuleSet};
 use policy::switch;
 
+use super::queue::percent;
 use super::{Class, Config, DEFAULT_CLASS, Limits, Mode, Rule, Switch};
 
 impl Config {
@@ -30,6 +33,10 @@ impl Config {
             connections: Some(self.upstream.connections),
             limit: self.adaptive(),
             melt: self.melting(),
+            hot: self.hot_rows(),
+            ddl: self.wanted_tables(),
+            tenants: self.tenants.to_policy(),
+            retries: self.retries.to_policy(),
             rules: RuleSet::new(
                 self.rules
                     .iter()
@@ -58,6 +65,21 @@ impl Config {
             age_min: own.age_min,
             ..melt::Config::default()
         }
+    }
+
+    fn hot_rows(&self) -> hot::Config {
+        let own = &self.hot;
+        hot::Config {
+            mode: own.mode.into(),
+            width: own.width.get(),
+            parked_max: own.parked,
+            parked_all_max: own.parked_all,
+        }
+    }
+
+    fn wanted_tables(&self) -> ddl::Config {
+        let own = &self.ddl;
+        ddl::Config { mode: own.mode.into(), time: own.time, parked_max: own.parked }
     }
 
     /// The names of the classes in the order of their [`ClassId`]s.
@@ -102,6 +124,7 @@ impl From<&Limits> for class::Limits {
             rate: rate(limits.rate, limits.burst),
             queue_length: limits.queue_length,
             queue_time: limits.queue_time,
+            ..Self::default()
         }
     }
 }
@@ -116,8 +139,12 @@ fn class(name: &str, own: &Class) -> class::Class {
             rate: rate(own.rate, own.burst),
             queue_length: own.queue_length,
             queue_time: own.queue_time,
+            queue_target: own.queue_target,
+            deadline: own.deadline,
+            cap: own.cap.map(percent),
         },
         share: own.share,
+        sheddable: own.sheddable,
         times: TimeLimits {
             statement: own.statement_time,
             transaction: own.transaction_time,

@@ -11,17 +11,18 @@
 //! | `ini` | the form of the file, with `%include` |
 //! | `databases` | connection strings, and which databases are on which server |
 //! | `settings` | keys with their values, their defaults and their forms |
-//! | `translate`, `limits` | the sections of our file |
+//! | `translate`, `listeners`, `limits` | the sections of our file |
+//! | `hba` | whom PgBouncer trusts, by its `auth_hba_file` |
 //! | `advice` | what to do about keys without an equivalent |
 //! | `draft` | the form of our file |
-//!
-//! Absent: `auth_hba_file` is named and not read.
 
 mod advice;
 mod databases;
 mod draft;
+mod hba;
 mod ini;
 mod limits;
+mod listeners;
 mod settings;
 #[cfg(test)]
 mod tests;

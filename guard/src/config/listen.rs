@@ -7,14 +7,21 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value;
+use super::value::{self, Address, SocketMode};
 
 /// `[[listener]]`: where applications connect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listener {
-    /// IP address and port. The default is one step beside the database's own port.
-    pub address: SocketAddr,
+    /// IP address and port; the default is one step beside the database's own port. Or the path of a
+    /// Unix socket, which has no TLS; clients of PostgreSQL find one named `.s.PGSQL.6432` by its
+    /// folder as host and 6432 as port. For rules, its clients are at 127.0.0.1.
+    pub address: Address,
+    /// Unix socket: who may connect, as permissions of the file.
+    pub socket_mode: SocketMode,
+    /// Unix socket: the group of the file, by its name in `/etc/group` or its number. Default: the
+    /// guard's own.
+    pub socket_group: Option<String>,
     /// Whether clients may or must use TLS.
     pub tls: ListenerTls,
     /// PEM file with the certificate chain, the server's own first. Without it the guard makes a
@@ -49,7 +56,9 @@ pub struct Listener {
 impl Default for Listener {
     fn default() -> Self {
         Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 3307)),
+            address: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 3307))),
+            socket_mode: SocketMode(0o777),
+            socket_group: None,
             tls: ListenerTls::Offered,
             certificate: None,
             key: None,

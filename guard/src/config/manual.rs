@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Config;
 
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [(&str, &str, &str); 16] = [
+const SECTIONS: [(&str, &str, &str); 20] = [
     ("upstream", "Upstream", "[upstream]"),
     ("control", "Control", "[control]"),
     ("observe", "Observe", "[observe]"),
@@ -17,6 +17,10 @@ const SECTIONS: [(&str, &str, &str); 16] = [
     ("overall", "Limits", "[overall]"),
     ("limit", "Limit", "[limit]"),
     ("melt", "Melt", "[melt]"),
+    ("hot", "Hot", "[hot]"),
+    ("ddl", "Ddl", "[ddl]"),
+    ("tenants", "Tenants", "[tenants]"),
+    ("retries", "Retries", "[retries]"),
     ("class", "Class", "[class.NAME]"),
     ("database", "Limits", "[database.NAME]"),
     ("rule", "Rule", "[[rule]]"),
@@ -53,7 +57,7 @@ meant.
 
 A reload (`SIGHUP`, or `POST /api/v1/reload`) reads the file anew. When it is wrong the old
 configuration stays in force. `[class.NAME]`, `[overall]`, `[database.NAME]`, `[limit]`,
-`[melt]`, `[[rule]]` and `guard.mode` change at once, for transactions that begin afterwards; everything
+`[melt]`, `[hot]`, `[ddl]`, `[tenants]`, `[retries]`, `[[rule]]` and `guard.mode` change at once, for transactions that begin afterwards; everything
 else needs a restart.
 ";
 

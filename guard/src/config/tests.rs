@@ -73,7 +73,7 @@ fn an_unknown_key_is_told_with_a_guess() {
     error(
         &with("[admim]\n"),
         "t.toml:8: admim: unknown key, did you mean \"admin\"?; expected one of guard, listener, \
-         upstream, control, observe, auth, user, overall, limit, melt, class, database, rule, switch, admin, log",
+         upstream, control, observe, auth, user, overall, limit, melt, hot, ddl, tenants, retries, class, database, rule, switch, admin, log",
     );
     error(
         &with("[[rule]]\nname = \"a\"\nclass = \"default\"\nzzz = 1\n"),
@@ -124,7 +124,7 @@ fn a_value_of_the_wrong_form_is_told_with_the_accepted_one() {
         (
             "[[listener]]\naddress = \"localhost\"",
             "t.toml:9: listener[1].address = \"localhost\": not an address; expected \"IP:port\", \
-             such as \"127.0.0.1:3307\" or \"[::1]:3307\"",
+             such as \"127.0.0.1:3307\" or \"[::1]:3307\", or the path of a Unix socket",
         ),
         (
             "[class.batch]\nstatement_time = \"0s\"",

@@ -17,7 +17,8 @@ pub struct Upstream {
     /// The protocol it speaks.
     #[serde(default)]
     pub engine: Engine,
-    /// `host:port`, or `host` for port 3306.
+    /// `host:port`, or `host` for port 3306. Or the path of the server's Unix socket, such as
+    /// `/run/postgresql/.s.PGSQL.5432` or `/run/mysqld/mysqld.sock`.
     pub address: Endpoint,
     /// Whether the guard uses TLS towards the server.
     #[serde(default)]
@@ -55,7 +56,8 @@ pub struct Upstream {
     /// Logins to the server that may be under way at once.
     #[serde(default = "default::handshakes_at_once")]
     pub handshakes_at_once: u32,
-    /// Logins to the server that may be begun per second.
+    /// Logins to the server that may be begun per second, to begin with: half as many more after each second in
+    /// which all succeeded. After a failure it begins anew, after a pause of up to a second.
     #[serde(default = "default::handshakes_per_second")]
     pub handshakes_per_second: u32,
     /// Prepared statements kept on one upstream connection; the one unused longest is closed first.

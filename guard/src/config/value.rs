@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,14 +16,27 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
-/// A server's `host:port`. An IPv6 address stands in brackets.
+/// A server's `host:port`. An IPv6 address stands in brackets. Or the path of its Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Name or address, without brackets.
+    /// Name or address, without brackets. What begins with a slash is the path of a Unix socket.
     pub host: String,
-    /// Port, never 0.
+    /// Port, 0 only of a Unix socket.
     pub port: u16,
 }
+
+/// Where the guard listens: an IP address and port, or the path of a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// An address of the network; port 0 is any that is free.
+    Tcp(SocketAddr),
+    /// A file, by its whole path.
+    Unix(PathBuf),
+}
+
+/// Who may connect to a Unix socket: permissions of its file, in octal as for `chmod`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketMode(pub u32);
 
 // === impl Bytes ===
 
@@ -60,6 +75,9 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if is_path(text) {
+            return Ok(Self { host: text.into(), port: 0 });
+        }
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, port)) => {
                 (host, port.strip_prefix(':').or(port.is_empty().then_some("3306")))
@@ -79,12 +97,85 @@ impl FromStr for Endpoint {
     }
 }
 
+impl From<SocketAddr> for Endpoint {
+    fn from(addr: SocketAddr) -> Self {
+        Self { host: addr.ip().to_string(), port: addr.port() }
+    }
+}
+
+impl Endpoint {
+    /// Host and port as clients of PostgreSQL give them: the folder of a Unix socket is its host, and
+    /// the port is in its name.
+    pub fn folder_and_port(&self) -> (&str, u16) {
+        let named = || {
+            let (folder, name) = self.host.rsplit_once('/')?;
+            Some((folder, name.strip_prefix(".s.PGSQL.")?.parse().ok()?))
+        };
+        self.socket().and_then(|_| named()).unwrap_or((&self.host, self.port))
+    }
+
+    /// The path of its Unix socket, if it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        is_path(&self.host).then(|| Path::new(&self.host))
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
+            _ if self.socket().is_some() => f.write_str(&self.host),
             true => write!(f, "[{}]:{}", self.host, self.port),
             false => write!(f, "{}:{}", self.host, self.port),
         }
+    }
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+}
+
+// === impl Address ===
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if is_path(text) {
+            return Ok(Self::Unix(text.into()));
+        }
+        text.parse().map(Self::Tcp).map_err(|_| {
+            "not an address; expected \"IP:port\", such as \"127.0.0.1:3307\" or \"[::1]:3307\", or the path \
+             of a Unix socket"
+                .into()
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+// === impl SocketMode ===
+
+impl FromStr for SocketMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.map(Self).ok_or_else(|| {
+            "not a mode; expected permissions in octal, such as \"0777\" or \"0770\"".into()
+        })
+    }
+}
+
+impl fmt::Display for SocketMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
     }
 }
 
@@ -190,33 +281,28 @@ macro_rules! text_value {
     };
 }
 
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        text(from, str::parse)
-    }
+/// Read from and written as its text.
+macro_rules! serde_as_text {
+    ($($type:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                text(from, str::parse)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+    )*};
 }
 
-impl<'de> Deserialize<'de> for Endpoint {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        text(from, str::parse)
-    }
-}
+serde_as_text!(Bytes, Endpoint, Address, SocketMode);
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from).map(Self::from)
-    }
-}
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl Serialize for Endpoint {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
     }
 }
 
@@ -233,6 +319,8 @@ pub(super) struct LimitText;
 
 text_value!(Bytes, "Size", { "type": "string", "pattern": r"^(\$\{.+\}|\d+ ?(B|KiB|MiB|GiB))$" });
 text_value!(Endpoint, "Endpoint", { "type": "string" });
+text_value!(Address, "Address", { "type": "string" });
+text_value!(SocketMode, "SocketMode", { "type": "string", "pattern": r"^(\$\{.+\}|0?[0-7]{3})$" });
 text_value!(Secret, "Secret", { "type": "string" });
 text_value!(DurationText, "Duration", { "type": "string", "pattern": r"^(\$\{.+\}|\d+ ?(ms|s|m|h))$" });
 text_value!(LimitText, "TimeLimit", { "type": "string", "pattern": r"^(off|\$\{.+\}|\d+ ?(ms|s|m|h))$" });

@@ -25,10 +25,29 @@ pub struct Incident {
     pub waited_ms: u64,
     /// Those who held the others up, in the order in which they were seen.
     pub roots: Vec<Sighting>,
+    /// What admission was told, step by step.
+    pub steps: Vec<Step>,
+    /// Transactions that were made to wait for the end of it.
+    pub held: u64,
+    /// Transactions that were refused because of it.
+    pub shed: u64,
     /// What was done, or would have been.
     pub acts: Vec<Act>,
-    /// Roots and acts that are not listed: there were too many.
+    /// Roots, steps and acts that are not listed: there were too many.
     pub left_out: u32,
+}
+
+/// One step of undoing it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Step {
+    /// When, in milliseconds.
+    pub at_ms: u64,
+    /// `freezing`, `melting`, `waiting`, `letting_in` or `over`.
+    pub phase: String,
+    /// Transactions that waited for a lock then.
+    pub blocked: u32,
+    /// Of so many that were open.
+    pub open: u32,
 }
 
 /// One transaction that held others up.

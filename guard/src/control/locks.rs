@@ -182,11 +182,15 @@ impl<F: Fn(u32) -> Option<LockClient>> Describe<'_, F> {
 
 /// What a statement does that a server told of.
 pub fn judge(statements: &Statements, server: Option<Server>, statement: &str) -> Arc<Shape> {
-    let dialect = match server {
+    statements.judge(statement.as_bytes(), dialect(server), &mut Scratch::default())
+}
+
+/// How a statement is read that a server told of: nobody knows its session's settings.
+pub fn dialect(server: Option<Server>) -> Dialect {
+    match server {
         Some(Server::Postgres(_)) => Dialect::Postgres { standard_conforming_strings: true },
         _ => Dialect::MySql(LexMode::default()),
-    };
-    statements.judge(statement.as_bytes(), dialect, &mut Scratch::default())
+    }
 }
 
 fn size(branch: &Branch) -> usize {

@@ -6,15 +6,17 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use policy::contention::Contention;
+use policy::{admission::Restrained, contention::Contention, melt::Phase};
 
-use crate::control::{Act, Incident, Sighting, whole_ms};
+use crate::control::{Act, Incident, Sighting, Step, whole_ms};
 
 /// Incidents that are remembered: the last so many. At about 1 KiB for each that is listed in one,
 /// no more than 3 MiB.
 const INCIDENTS_MAX: usize = 32;
-/// Roots and acts that are listed of one incident; of those beyond, only how many there were.
+/// Roots that are listed of one incident; of those beyond, only how many there were.
 const ROOTS_MAX: usize = 16;
+/// See [`ROOTS_MAX`].
+const STEPS_MAX: usize = 32;
 /// See [`ROOTS_MAX`].
 const ACTS_MAX: usize = 64;
 
@@ -37,6 +39,10 @@ struct Current {
     looked: (Instant, u32),
     /// The transactions of the listed roots: backend, and when it began.
     roots: Vec<(u32, Instant)>,
+    /// What was being done at the last step, listed or left out.
+    phase: &'static str,
+    /// What restraints had done before.
+    before: Option<Restrained>,
 }
 
 impl Timeline {
@@ -64,7 +70,13 @@ impl Timeline {
             mode: mode.into(),
             ..Incident::default()
         });
-        kept.current = Some(Current { began: now, looked: (now, 0), roots: Vec::new() });
+        kept.current = Some(Current {
+            began: now,
+            looked: (now, 0),
+            roots: Vec::new(),
+            phase: "",
+            before: None,
+        });
     }
 
     /// The locks were looked at: so many transactions are open.
@@ -78,6 +90,35 @@ impl Timeline {
                 incident.open = u32::try_from(open).unwrap_or(u32::MAX);
             }
             incident.oldest_wait_ms = incident.oldest_wait_ms.max(whole_ms(seen.longest_wait));
+        });
+    }
+
+    /// What is being done about it, where that is new; so many of so many waited for a lock.
+    pub(super) fn step(&self, now: Instant, phase: Phase, blocked: u32, open: usize) {
+        let phase = name(phase);
+        self.change(true, |current, incident| {
+            if std::mem::replace(&mut current.phase, phase) == phase {
+                return;
+            }
+            if incident.steps.len() == STEPS_MAX {
+                incident.left_out += 1;
+                return;
+            }
+            incident.steps.push(Step {
+                at_ms: ms_between(current.began, now),
+                phase: phase.into(),
+                blocked,
+                open: u32::try_from(open).unwrap_or(u32::MAX),
+            });
+        });
+    }
+
+    /// What restraints have done since the start of the guard.
+    pub(super) fn restrained(&self, done: Restrained) {
+        self.change(true, |current, incident| {
+            let before = *current.before.get_or_insert(done);
+            incident.held = done.held - before.held;
+            incident.shed = done.shed - before.shed;
         });
     }
 
@@ -157,6 +198,17 @@ impl Timeline {
     }
 }
 
+/// As it is told.
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Freezing => "freezing",
+        Phase::Melting => "melting",
+        Phase::Waiting => "waiting",
+        Phase::LettingIn(_) => "letting_in",
+        Phase::Rising(_) => "over",
+    }
+}
+
 fn last_about(incident: &mut Incident, backend: u32) -> Option<&mut Act> {
     incident.acts.iter_mut().rev().find(|act| act.backend == backend)
 }
@@ -181,6 +233,11 @@ mod tests {
         assert_eq!(timeline.list(), [], "without one, nothing is kept");
         timeline.begin(at(0), "enforce");
         timeline.look(at(0), 11, &seen(10));
+        timeline.restrained(Restrained { held: 5, shed: 2 });
+        for (ms, phase) in [(0, Phase::Freezing), (100, Phase::Freezing), (300, Phase::Melting)] {
+            timeline.step(at(ms), phase, 10, 11);
+        }
+        timeline.restrained(Restrained { held: 12, shed: 3 });
         for ms in [100, 1100] {
             let age = Duration::from_millis(5000 + ms);
             timeline.sight(at(ms), (7, age), |at_ms| Sighting { at_ms, ..Sighting::default() });
@@ -198,6 +255,9 @@ mod tests {
         assert_eq!((incident.lasted_ms, incident.open, incident.blocked), (Some(1500), 11, 10));
         assert_eq!(incident.waited_ms, 10 * 500 + 4 * 500);
         assert_eq!(incident.roots.len(), 1, "one transaction, seen twice");
+        let steps = incident.steps.iter().map(|step| (step.at_ms, &*step.phase));
+        assert_eq!(steps.collect::<Vec<_>>(), [(0, "freezing"), (300, "melting")]);
+        assert_eq!((incident.held, incident.shed), (7, 1));
         let act = &incident.acts[0];
         assert_eq!((act.gone_after_ms, act.answer.as_deref()), (Some(300), Some("rolled back")));
     }
@@ -212,12 +272,15 @@ mod tests {
             let age = Duration::from_secs(9);
             timeline.sight(now, (backend, age), |_| Sighting::default());
             timeline.act(now, |_| Act::default());
+            let phase = if backend % 2 == 0 { Phase::Freezing } else { Phase::Rising(now) };
+            timeline.step(now, phase, 1, 1);
         }
         let incidents = timeline.list();
         assert_eq!(incidents.len(), INCIDENTS_MAX);
         let newest = &incidents[0];
-        assert_eq!((newest.roots.len(), newest.acts.len()), (ROOTS_MAX, ACTS_MAX));
-        assert_eq!(newest.left_out as usize, 200 - ROOTS_MAX - ACTS_MAX);
+        let listed = [newest.roots.len(), newest.acts.len(), newest.steps.len()];
+        assert_eq!(listed, [ROOTS_MAX, ACTS_MAX, STEPS_MAX]);
+        assert_eq!(newest.left_out as usize, 300 - ROOTS_MAX - ACTS_MAX - STEPS_MAX);
         assert_eq!(newest.id as usize, INCIDENTS_MAX + 5);
     }
 }

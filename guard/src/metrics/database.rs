@@ -22,6 +22,8 @@ pub struct DatabaseMetrics {
     conflict_ratio: Gauge,
     oldest_lock_wait: Gauge,
     root_blockers: Gauge,
+    /// How often it became another one, or took on another role.
+    pub role_changes: Counter,
     /// Questions that were put to it.
     pub looks: Each<LookOutcome, Counter>,
     /// Seconds that an answer took.
@@ -46,6 +48,7 @@ impl DatabaseMetrics {
             conflict_ratio: gauge("guard_database_conflict_ratio"),
             oldest_lock_wait: gauge("guard_database_oldest_lock_wait_seconds"),
             root_blockers: gauge("guard_database_root_blockers"),
+            role_changes: counter("guard_database_role_changes_total"),
             looks: make.counters("guard_database_looks_total"),
             look_time: Histogram::default(),
         }

@@ -44,6 +44,8 @@ pub enum Values {
     Classes,
     /// `version`: this build's.
     Version,
+    /// `row`: table and hash of a row, at most 8 at a time.
+    Rows,
     /// A closed set.
     Set(&'static str, fn() -> Vec<&'static str>),
 }
@@ -116,6 +118,8 @@ metrics! {
         "How long the first in line has waited.";
     "guard_sheds_total" Counter, "transactions" [Classes, set::<Reason>()]
         "Refusals by reason.";
+    "guard_refusals_held_total" Counter, "refusals" []
+        "Refusals that were held back for up to 100 ms, from clients that came again at once.";
     "guard_would_wait_total" Counter, "transactions" [Classes]
         "Transactions that mode observe let run and mode enforce would have made wait.";
     "guard_would_shed_total" Counter, "transactions" [Classes]
@@ -154,6 +158,44 @@ metrics! {
         "Pile-ups of waits for locks that began; counted where melt.mode is observe or enforce.";
     "guard_melt_piled_up" Gauge, "incidents" []
         "1 while there is a pile-up, else 0.";
+    "guard_melt_write_share" Gauge, "ratio" []
+        "Share of the limit that new transactions which write may use: 0 while a pile-up freezes them out, then from 0.5 to 1.";
+    "guard_melt_held_total" Counter, "transactions" []
+        "Transactions that a pile-up made wait at the gate; those it had refused are guard_sheds_total with reason melt.";
+
+    "guard_hot_watched" Gauge, "rows" []
+        "Rows that statements were seen to wait for in the database, those with a gate included.";
+    "guard_hot_gated" Gauge, "rows" []
+        "Rows that few transactions are let to at a time.";
+    "guard_hot_parked" Gauge, "transactions" []
+        "Transactions that wait in the guard for such a row.";
+    "guard_hot_entered_total" Counter, "transactions" []
+        "Transactions that were let to such a row, at once or after a wait.";
+    "guard_hot_parked_total" Counter, "transactions" []
+        "Transactions that had to wait for such a row in the guard.";
+    "guard_hot_refused_total" Counter, "transactions" []
+        "Transactions that found no room to wait for such a row, or waited as long as they may.";
+    "guard_hot_would_park_total" Counter, "transactions" []
+        "Transactions that mode observe let go to such a row and mode enforce would have made wait.";
+    "guard_hot_wait_seconds" Histogram, "seconds" []
+        "Time that transactions waited for such a row in the guard, let in or not.";
+    "guard_hot_row_inside" Gauge, "transactions" [Values::Rows]
+        "Transactions that work on one of the rows that most wait for.";
+    "guard_hot_row_parked" Gauge, "transactions" [Values::Rows]
+        "Transactions that wait in the guard for one of them.";
+
+    "guard_ddl_tables" Gauge, "tables" []
+        "Tables that a statement waits to have for itself, or has after such a wait, and new transactions are kept from.";
+    "guard_ddl_parked" Gauge, "transactions" []
+        "Transactions that wait in the guard for such a table.";
+    "guard_ddl_parked_total" Counter, "transactions" []
+        "Transactions that had to wait for such a table in the guard.";
+    "guard_ddl_refused_total" Counter, "transactions" []
+        "Transactions that found no room to wait for such a table, or waited as long as they may.";
+    "guard_ddl_would_park_total" Counter, "transactions" []
+        "Transactions that mode observe let go to such a table and mode enforce would have made wait.";
+    "guard_ddl_wait_seconds" Histogram, "seconds" []
+        "Time that transactions waited for such a table in the guard, let go or not.";
 
     "guard_upstream_connections" Gauge, "connections" [set::<ConnectionState>()]
         "Upstream connections by what they are doing, control connections not included.";
@@ -202,6 +244,8 @@ metrics! {
         "The longest that anybody had waited for a lock at the last look.";
     "guard_database_root_blockers" Gauge, "transactions" []
         "Transactions that others wait for and that wait for nobody.";
+    "guard_database_role_changes_total" Counter, "changes" []
+        "Restarts of the server, and changes from read-only to writable and back, that the observer noticed; each begins slowly.";
     "guard_database_looks_total" Counter, "questions" [set::<LookOutcome>()]
         "Questions to the server by outcome.";
     "guard_database_look_seconds" Histogram, "seconds" []
@@ -214,23 +258,31 @@ pub fn page() -> String {
         "# Metrics\n\n\
          `GET /metrics` on the admin address, in Prometheus' text format. This page is made of the \
          table in `guard/src/metrics/table.rs`.\n\n\
-         The label `class` has the names of the configured classes, at most 32. Every other label has \
+         The label `class` has the names of the configured classes, at most 32; `row` the table and a hash \
+         of the key, of at most 8 rows at a time. Every other label has \
          the values listed here and no others. Histograms have buckets up to ",
     );
     let bounds: Vec<String> = seconds().map(|bound| bound.to_string()).collect();
     let _ = writeln!(page, "{} seconds.\n", bounds.join(", "));
     page.push_str("| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
     for metric in METRICS {
-        let kind = match metric.r#type {
-            Counter => "counter",
-            Gauge => "gauge",
-            Histogram => "histogram",
-        };
+        let kind = metric.r#type.name();
         let labels: Vec<String> = metric.labels.iter().map(Values::show).collect();
         let Metric { name, unit, help, .. } = metric;
         let _ = writeln!(page, "| `{name}` | {kind} | {unit} | {} | {help} |", labels.join("; "));
     }
     page
+}
+
+impl Type {
+    /// Its name in the exposition.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Counter => "counter",
+            Gauge => "gauge",
+            Histogram => "histogram",
+        }
+    }
 }
 
 impl Values {
@@ -239,6 +291,7 @@ impl Values {
         match self {
             Self::Classes => "class",
             Self::Version => "version",
+            Self::Rows => "row",
             Self::Set(name, _) => name,
         }
     }

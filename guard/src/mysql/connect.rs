@@ -195,9 +195,9 @@ async fn within<T>(
 /// Connects and reads the greeting.
 async fn reach(target: &Target) -> Result<(Packets<Stream>, Greeting), ConnectError> {
     let unreachable =
-        |source| ConnectError::Unreachable { host: target.host.clone(), port: target.port, source };
-    let tcp = target.dial().await.map_err(unreachable)?;
-    let mut packets = Packets::new(Stream::Plain(tcp), 0);
+        |source| ConnectError::Unreachable { address: target.address.clone(), source };
+    let socket = target.dial().await.map_err(unreachable)?;
+    let mut packets = Packets::new(Stream::Plain(socket), 0);
     // Nothing behind it is read: between greeting and TLS somebody could slip in what then seems to
     // come by TLS (CVE-2021-3935 and its like). This way TLS meets it, and fails.
     let payload = packets.read_alone().await?;
@@ -253,7 +253,7 @@ async fn log_in(
         packets = secure(packets, tls).await?;
     }
 
-    let proof = auth::Proof::new(account, &greeting, packets.stream.is_tls(), target)?;
+    let proof = auth::Proof::new(account, &greeting, packets.stream.is_private(), target)?;
     response.plugin = Some(proof.plugin().name().as_bytes());
     response.auth = proof.first();
     packets.write(|out, seq| response.put(out, seq)).await?;
@@ -286,10 +286,10 @@ async fn secure(
     packets: Packets<Stream>,
     tls: &ClientTls,
 ) -> Result<Packets<Stream>, ConnectError> {
-    let Stream::Plain(tcp) = packets.stream else { return Err(ConnectError::NoTls) };
+    let Stream::Plain(socket) = packets.stream else { return Err(ConnectError::NoTls) };
     let connector = TlsConnector::from(Arc::clone(&tls.config));
     let stream =
-        connector.connect(tls.server_name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+        connector.connect(tls.server_name.clone(), socket).await.map_err(ConnectError::Tls)?;
     Ok(Packets::new(stream.into(), packets.seq))
 }
 

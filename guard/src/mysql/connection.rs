@@ -345,7 +345,7 @@ impl Connection {
             return true;
         }
         let mut byte = [0];
-        match self.stream.tcp().try_read(&mut byte) {
+        match self.stream.socket().try_read(&mut byte) {
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
             Ok(_) => true,
         }

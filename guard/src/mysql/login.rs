@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::mysql::Capabilities;
@@ -40,6 +39,7 @@ use crate::mysql::users::Users;
 use crate::secret::rsa::RsaKey;
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
+use crate::stream::socket::Socket;
 use crate::tls::ServerTls;
 
 /// What the guard never offers, whatever the database can do: compression and second factors are
@@ -151,12 +151,12 @@ struct LastWord {
 ///
 /// Dropping the future closes the connection.
 pub async fn login(
-    stream: TcpStream,
+    socket: Socket,
     welcome: &Welcome,
     context: &LoginContext,
 ) -> Result<Login, LoginError> {
     let deadline = Instant::now() + context.timeout;
-    timeout_at(deadline, attempt(stream, welcome, context))
+    timeout_at(deadline, attempt(socket, welcome, context))
         .await
         .unwrap_or(Err(LoginError::TimedOut(context.timeout)))
 }
@@ -181,14 +181,14 @@ impl Login {
 }
 
 async fn attempt(
-    stream: TcpStream,
+    socket: Socket,
     welcome: &Welcome,
     context: &LoginContext,
 ) -> Result<Login, LoginError> {
-    let from = stream.peer_addr().map_err(PacketError::Io)?.ip();
-    stream.set_nodelay(true).map_err(PacketError::Io)?;
+    let from = socket.peer().map_err(PacketError::Io)?.ip();
+    socket.set_nodelay().map_err(PacketError::Io)?;
     let scramble = random_scramble();
-    let mut packets = Packets::new(Stream::Plain(stream), 0);
+    let mut packets = Packets::new(Stream::Plain(socket), 0);
     let greeted = greet(&mut packets, welcome, context, &scramble).await;
     let mut payload = match greeted {
         Ok(payload) => payload,
@@ -201,7 +201,8 @@ async fn attempt(
             Err(error) => return told(packets, error.into()).await,
         };
     }
-    let entrance = Entrance { from, scramble, is_tls: packets.stream.is_tls(), welcome, context };
+    let entrance =
+        Entrance { from, scramble, is_private: packets.stream.is_private(), welcome, context };
     match entrance.enter(&mut packets, &payload).await {
         Ok(entered) => Ok(entered.into_login(packets, welcome)),
         Err(error) => told(packets, error).await,

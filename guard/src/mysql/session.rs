@@ -11,7 +11,8 @@
 //! | `command` | which command goes where |
 //! | `task` | a command, and what was found out about it |
 //! | `statement` | the path of one statement: `admit`, `send`, `relay`, `conclude` |
-//! | `turn` | waiting at the gate |
+//! | `row` | which row a statement is about |
+//! | `turn` | waiting for that row, and at the gate |
 //! | `file` | `LOAD DATA LOCAL` |
 //! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
@@ -39,6 +40,7 @@ pub mod prepared;
 pub mod read_as;
 pub mod refuse;
 pub mod relay;
+mod row;
 mod send;
 pub mod settings;
 pub mod state;

@@ -182,7 +182,7 @@ impl Client {
             if !self.stream.is_tls() {
                 // Readiness needs no buffer. With TLS, plain text may be waiting inside the library
                 // while the socket is quiet, so an idle TLS client keeps its buffer.
-                ready!(self.stream.tcp().poll_read_ready(context))?;
+                ready!(self.stream.socket().poll_read_ready(context))?;
             }
             self.inbuf = self.buffers.take();
         }

@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wire::postgres::backend::{BackendKeyData, Kind, ParameterStatus, TransactionStatus};
 use wire::postgres::frontend::put_terminate;
@@ -31,7 +30,7 @@ pub use self::error::{ConnectError, ServerError};
 use super::key::BackendKey;
 use super::messages::Messages;
 use crate::account::Account;
-use crate::stream::Stream;
+use crate::stream::{Stream, socket::Socket};
 use crate::tls::{ClientTls, Start, TlsMode};
 use crate::upstream::target::Target;
 
@@ -167,33 +166,34 @@ async fn attempt(
 /// Connects, by TLS where that is wanted and to be had.
 async fn reach(target: &Target) -> Result<Messages<Stream>, ConnectError> {
     let unreachable =
-        |source| ConnectError::Unreachable { host: target.host.clone(), port: target.port, source };
-    let mut tcp = Messages::new(target.dial().await.map_err(unreachable)?);
-    let Some(tls) = &target.tls else { return Ok(Messages::new(tcp.stream.into())) };
+        |source| ConnectError::Unreachable { address: target.address.clone(), source };
+    let mut plain = Messages::new(target.dial().await.map_err(unreachable)?);
+    let Some(tls) = &target.tls else { return Ok(Messages::new(plain.stream.into())) };
     if tls.start == Start::Direct {
-        return Ok(Messages::new(secure(tcp.stream, tls).await?));
+        return Ok(Messages::new(secure(plain.stream, tls).await?));
     }
-    tcp.write(put_ssl_request).await?;
+    plain.write(put_ssl_request).await?;
     // Nothing behind the answer is read: between it and TLS somebody could slip in what then seems
     // to come by TLS (CVE-2021-23222). This way TLS meets it, and fails.
     let mut answer = [0];
-    tcp.stream
+    plain
+        .stream
         .read_exact(&mut answer)
         .await
         .map_err(|error| ConnectError::Message(error.into()))?;
     match answer {
-        [SSL_ACCEPTED] => Ok(Messages::new(secure(tcp.stream, tls).await?)),
-        [REFUSED] if tls.mode == TlsMode::Preferred => Ok(Messages::new(tcp.stream.into())),
+        [SSL_ACCEPTED] => Ok(Messages::new(secure(plain.stream, tls).await?)),
+        [REFUSED] if tls.mode == TlsMode::Preferred => Ok(Messages::new(plain.stream.into())),
         [REFUSED] => Err(ConnectError::NoTls),
         // It may be an error. But whose it is, nobody can tell (CVE-2024-10977).
         _ => Err(ConnectError::Exchange("no answer to an SSLRequest")),
     }
 }
 
-async fn secure(tcp: TcpStream, tls: &ClientTls) -> Result<Stream, ConnectError> {
+async fn secure(socket: Socket, tls: &ClientTls) -> Result<Stream, ConnectError> {
     let connector = TlsConnector::from(Arc::clone(&tls.config));
     let stream =
-        connector.connect(tls.server_name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+        connector.connect(tls.server_name.clone(), socket).await.map_err(ConnectError::Tls)?;
     // It may be another service's (ALPACA), as libpq has it.
     let says_so = stream.get_ref().1.alpn_protocol() == Some(ALPN);
     match tls.start == Start::Direct && !says_so {

@@ -26,6 +26,7 @@ use super::{
     sequences::Draws,
     settings::Settings,
     statements::ServerStatements,
+    welcome::{ROLE, Reports},
 };
 use crate::{engine, stream::Stream, upstream::control::Backend};
 
@@ -100,6 +101,8 @@ pub struct Connection {
     pub draws: Draws,
     /// Notifications that came while the guard asked for itself.
     pub notifications: BytesMut,
+    /// Where it is noted what the server reports.
+    pub reports: Arc<Reports>,
 }
 
 impl Connection {
@@ -121,6 +124,7 @@ impl Connection {
             may_hide: false,
             draws: Draws::Own,
             notifications: BytesMut::new(),
+            reports: Arc::default(),
         }
     }
 
@@ -246,6 +250,9 @@ impl Connection {
     }
 
     fn note_parameter(&mut self, name: &[u8], value: &[u8]) {
+        if name == ROLE {
+            self.reports.note_role(value);
+        }
         match self.reported.iter_mut().find(|(known, _)| **known == *name) {
             Some((_, known)) => *known = value.into(),
             None => self.reported.push((name.into(), value.into())),
@@ -258,7 +265,7 @@ impl Connection {
     fn has_gone_astray(&mut self) -> bool {
         loop {
             let mut chunk = [0; 512];
-            match self.stream.tcp().try_read(&mut chunk) {
+            match self.stream.socket().try_read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) | Ok(0) => return true,
                 // With TLS these bytes belong to the library.

@@ -9,12 +9,14 @@
 //! | file | what |
 //! |---|---|
 //! | `command` | what can be said |
+//! | `database` | what is done about one database |
 //! | `show`, `overview` | what is shown, by command |
 //! | `stats` | what was counted, out of the metrics |
 //! | `table` | columns and values in both formats |
 //! | `talk` | one client: the simple and the extended protocol |
 
 mod command;
+mod database;
 mod overview;
 mod show;
 mod stats;
@@ -178,13 +180,14 @@ impl Guest {
                     hint: Some("SHOW CLIENTS has their ids"),
                 }),
             },
-            command::Act::Pause => self.pause().await,
-            command::Act::Resume => match self.operations.resume() {
+            command::Act::Pause(None) => self.pause().await,
+            command::Act::Resume(None) => match self.operations.resume() {
                 Ok(_) => Ok(Vec::new()),
-                Err(declined) => {
-                    Err(Refused { code: *b"55000", why: declined.to_string(), hint: None })
-                }
+                Err(declined) => Err(not_done(declined.to_string())),
             },
+            command::Act::Pause(Some(name)) => database::pause(shared, &name).await,
+            command::Act::Resume(Some(name)) => database::resume(shared, &name),
+            command::Act::KillDatabase(name) => database::kill(shared, &name),
         }
     }
 }
@@ -195,26 +198,31 @@ const PAUSE_LOOK: Duration = Duration::from_millis(20);
 impl Guest {
     /// Holds new transactions, and waits until what runs is over and its connections are closed.
     async fn pause(&self) -> Result<Vec<String>, Refused> {
-        let not_done = |why: String| Refused { code: *b"55000", why, hint: None };
         let paused = self.operations.pause(PauseOrder::default());
         let mut status = paused.map_err(|declined| not_done(declined.to_string()))?;
         while !status.is_settled() {
             if status.ends_in_ms.is_none() {
-                let count = status.in_flight;
-                return Err(not_done(format!(
-                    "the pause is over, and {count} transactions still run"
-                )));
+                return Err(not_settled(status.in_flight));
             }
             tokio::time::sleep(PAUSE_LOOK).await;
             status = self.operations.pause_status();
         }
-        Ok(match status.pinned {
-            0 => Vec::new(),
-            pinned => vec![format!(
-                "{pinned} clients are pinned and keep their connections; SHOW PINS has them"
-            )],
-        })
+        Ok(told_of_pinned(status.pinned))
     }
+}
+
+fn not_settled(count: u32) -> Refused {
+    not_done(format!("the pause is over, and {count} transactions still run"))
+}
+
+fn told_of_pinned(pinned: u32) -> Vec<String> {
+    let told =
+        || format!("{pinned} clients are pinned and keep their connections; SHOW PINS has them");
+    (pinned > 0).then(told).into_iter().collect()
+}
+
+fn not_done(why: String) -> Refused {
+    Refused { code: *b"55000", why, hint: None }
 }
 
 /// Why a command was not carried out.

@@ -53,9 +53,7 @@ pub async fn hand_over(
     incoming: Incoming<'_>,
 ) -> Result<(), HandoverError> {
     let Incoming { session, settings, lock_timeout, asks_draws } = incoming;
-    if ![0, session].contains(&connection.last_used_by) {
-        connection.draws = Draws::Others;
-    }
+    connection.draws.change_hands([0, session].contains(&connection.last_used_by));
     let forgets = asks_draws && connection.draws == Draws::Others;
     let lock_timeout = lock_timeout.filter(|_| settings.get("lock_timeout").is_none());
     let is_same = Arc::ptr_eq(&connection.settings, settings) || connection.settings == *settings;

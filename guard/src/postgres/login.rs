@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ipnet::IpNet;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::postgres::backend::{
@@ -41,7 +40,7 @@ use super::key::BackendKey;
 use super::messages::{MessageError, Messages};
 use super::users::Users;
 use crate::account::Account;
-use crate::stream::Stream;
+use crate::stream::{Stream, socket::Socket};
 use crate::tls::ServerTls;
 use crate::upstream::target::ClearPassword;
 
@@ -112,9 +111,9 @@ pub struct Login {
 /// When it is not let in. It has been told then, if it listens, and the connection is closed.
 ///
 /// Dropping the future closes the connection.
-pub async fn login(stream: TcpStream, context: &LoginContext) -> Result<Entered, LoginError> {
+pub async fn login(socket: Socket, context: &LoginContext) -> Result<Entered, LoginError> {
     let deadline = Instant::now() + context.timeout;
-    timeout_at(deadline, attempt(stream, context))
+    timeout_at(deadline, attempt(socket, context))
         .await
         .unwrap_or(Err(LoginError::TimedOut(context.timeout)))
 }
@@ -153,10 +152,10 @@ impl Login {
     }
 }
 
-async fn attempt(tcp: TcpStream, context: &LoginContext) -> Result<Entered, LoginError> {
-    let from = tcp.peer_addr().map_err(MessageError::Io)?.ip();
-    tcp.set_nodelay(true).map_err(MessageError::Io)?;
-    let (mut messages, startup) = match open::open(tcp, context).await? {
+async fn attempt(socket: Socket, context: &LoginContext) -> Result<Entered, LoginError> {
+    let from = socket.peer().map_err(MessageError::Io)?.ip();
+    socket.set_nodelay().map_err(MessageError::Io)?;
+    let (mut messages, startup) = match open::open(socket, context).await? {
         Opened::Startup(messages, startup) => (messages, startup),
         Opened::Cancel(key, stream) => {
             return Ok(Entered::Cancel(Cancel { key, _stream: stream }));

@@ -64,7 +64,7 @@ pub(super) async fn open(shared: &Shared, login: Login) -> Result<Replication, L
     let began = Instant::now();
     let connected = connect::connect(&upstream.target, &login.account, &wishes).await;
     let is_well = connected.as_ref().err().is_none_or(|error| error.is_refusal());
-    upstream.handshakes.ended(tokio::time::Instant::now(), is_well, fastrand::f64());
+    upstream.handshakes.ended(is_well, fastrand::f64());
     drop(permit);
     shared.metrics.upstream.connect_time.record(began.elapsed());
     match connected {

@@ -10,20 +10,26 @@
 //! |---|---|
 //! | `answer` | what the guard answers itself |
 //! | `unit` | the path of one unit: `admit`, `borrow`, `exchange`, `conclude` |
+//! | `row` | which row a unit is about |
+//! | `borrow` | the connection that it runs on |
 //! | `relay` | both directions of a connection while a unit is under way |
 //! | `forward` | a client's messages on their way to the server |
+//! | `ahead` | what goes ahead of them |
 //! | `conclude` | what a unit has left behind |
 //! | `listen` | channels that are listened to over a shared connection |
 //! | `cancel` | ending what must not go on |
 //! | `end` | why a session is over, and what its client is told |
 
+mod ahead;
 mod answer;
+mod borrow;
 mod cancel;
 mod conclude;
 mod end;
 mod forward;
 mod listen;
 mod relay;
+mod row;
 mod unit;
 
 use std::{sync::Arc, time::Instant};

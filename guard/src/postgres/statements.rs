@@ -19,7 +19,7 @@ use std::{
 use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use policy::sql::Shape;
+use policy::sql::{Scratch, Shape};
 
 /// What names of the guard's own begin with.
 pub const PREFIX: &[u8] = b"tidegate_";
@@ -38,6 +38,8 @@ pub struct Statement {
     pub rest: Box<[u8]>,
     /// What executing it does.
     pub shape: Arc<Shape>,
+    /// Literals and tags of its text.
+    pub scratch: Scratch,
 }
 
 /// All statements that clients have prepared, by what is in their Parse.
@@ -50,8 +52,8 @@ pub struct Statements {
 }
 
 impl Statements {
-    /// The statement for a Parse whose body is `rest` behind its name.
-    pub fn intern(&self, rest: &[u8], shape: &Arc<Shape>) -> Arc<Statement> {
+    /// The statement for a Parse whose body is `rest` behind its name, just judged.
+    pub fn intern(&self, rest: &[u8], shape: &Arc<Shape>, scratch: &Scratch) -> Arc<Statement> {
         let mut known = self.known.lock();
         if let Some(statement) = known.get(rest).and_then(Weak::upgrade) {
             return statement;
@@ -61,8 +63,8 @@ impl Statements {
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let name = [PREFIX, id.to_string().as_bytes()].concat().into();
-        let (rest, shape) = (Box::from(rest), Arc::clone(shape));
-        let statement = Arc::new(Statement { id, name, rest, shape });
+        let (rest, shape, scratch) = (Box::from(rest), Arc::clone(shape), scratch.clone());
+        let statement = Arc::new(Statement { id, name, rest, shape, scratch });
         known.insert(statement.rest.clone(), Arc::downgrade(&statement));
         statement
     }
@@ -164,11 +166,22 @@ pub struct Unnamed {
     pub rest: BytesMut,
     /// What executing it does.
     pub shape: Option<Arc<Shape>>,
+    /// Literals and tags of its text.
+    pub scratch: Scratch,
     /// Which it is: no two of the guard's life are the same. 0 for none.
     pub serial: u64,
 }
 
 impl Unnamed {
+    /// It is another one: the body of its Parse behind the name, just judged.
+    pub fn set(&mut self, rest: &[u8], shape: Arc<Shape>, scratch: &Scratch, serial: u64) {
+        self.rest.clear();
+        self.rest.extend_from_slice(rest);
+        self.shape = Some(shape);
+        self.scratch.clone_from(scratch);
+        self.serial = serial;
+    }
+
     /// There is none any more.
     pub fn forget(&mut self) {
         self.rest.clear();
@@ -215,6 +228,25 @@ impl ClientStatements {
             return self.unnamed.shape.as_ref();
         }
         self.get(name).map(|statement| &statement.shape)
+    }
+
+    /// Its text, the unnamed one's included, and the literals and tags of that; nothing if there is
+    /// none.
+    pub fn text(&self, name: &[u8]) -> (&[u8], &Scratch) {
+        let scratch = match name {
+            b"" => Some(&self.unnamed.scratch),
+            _ => self.get(name).map(|statement| &statement.scratch),
+        };
+        let text = self.rest(name).split(|&byte| byte == 0).next().unwrap_or_default();
+        (text, scratch.unwrap_or(Scratch::NONE))
+    }
+
+    /// The body of its Parse behind the name, the unnamed one included; empty if there is none.
+    pub fn rest(&self, name: &[u8]) -> &[u8] {
+        if name.is_empty() {
+            return &self.unnamed.rest;
+        }
+        self.get(name).map_or(&[], |statement| &statement.rest)
     }
 }
 
@@ -313,18 +345,21 @@ mod tests {
     #[test]
     fn the_same_text_is_one_statement_and_a_name_is_never_used_again() {
         let statements = Statements::default();
-        let first = statements.intern(b"SELECT 1\0\0\0", &shape());
-        assert!(Arc::ptr_eq(&first, &statements.intern(b"SELECT 1\0\0\0", &shape())));
+        let first = statements.intern(b"SELECT 1\0\0\0", &shape(), Scratch::NONE);
+        assert!(Arc::ptr_eq(
+            &first,
+            &statements.intern(b"SELECT 1\0\0\0", &shape(), Scratch::NONE)
+        ));
         let name = first.name.clone();
         drop(first);
-        assert_ne!(statements.intern(b"SELECT 1\0\0\0", &shape()).name, name);
+        assert_ne!(statements.intern(b"SELECT 1\0\0\0", &shape(), Scratch::NONE).name, name);
     }
 
     #[test]
     fn texts_that_nobody_uses_are_swept_out() {
         let statements = Statements::default();
         for number in 0..100_000 {
-            statements.intern(format!("SELECT {number}").as_bytes(), &shape());
+            statements.intern(format!("SELECT {number}").as_bytes(), &shape(), Scratch::NONE);
         }
         assert!(statements.known.lock().len() < 8 * SWEEP_AT);
     }
@@ -332,7 +367,8 @@ mod tests {
     #[test]
     fn a_connection_gives_up_the_statement_used_longest_ago() {
         let statements = Statements::default();
-        let [a, b, c] = [b"a", b"b", b"c"].map(|text| statements.intern(text, &shape()));
+        let [a, b, c] =
+            [b"a", b"b", b"c"].map(|text| statements.intern(text, &shape(), Scratch::NONE));
         let mut held = ServerStatements::default();
         held.insert(Arc::clone(&a), 0);
         held.insert(Arc::clone(&b), 0);
@@ -349,7 +385,7 @@ mod tests {
         held.uses(&b);
         held.restore(Arc::clone(&a));
         assert!(held.uses(&a));
-        held.insert(statements.intern(b"d", &shape()), 0);
+        held.insert(statements.intern(b"d", &shape(), Scratch::NONE), 0);
         assert_eq!([held.evict(2), held.evict(2)].iter().flatten().count(), 2);
         assert!(held.evict(2).is_none() && held.may_hold(&a));
     }

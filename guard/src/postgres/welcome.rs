@@ -17,10 +17,11 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    LeaseError, Pool,
+    Lease, LeaseError, Pool,
     connect::{ConnectError, Parameter, ServerError},
     handover::{HandoverError, Incoming, hand_over},
     holdings::{self, Suspicion},
+    sequences,
     settings::{self, Settings},
 };
 use crate::engine::OpenError;
@@ -41,7 +42,7 @@ pub struct Memory {
     welcomes: Mutex<HashMap<Vec<Parameter>, Kept>>,
     /// What the server reports to fresh connections.
     pub reports: Arc<Reports>,
-    /// Whether a session was seen to ask what was drawn from sequences.
+    /// Whether a session was seen to ask what was drawn from sequences, or code of the database's does.
     pub asks_draws: AtomicBool,
 }
 
@@ -52,6 +53,9 @@ struct Kept {
     /// How often reports had changed before.
     changes: u64,
 }
+
+/// The setting that says whether the server is a standby, which changes as it is promoted.
+pub const ROLE: &[u8] = b"in_hot_standby";
 
 /// What a server reports to fresh connections of a pool.
 #[derive(Debug, Default)]
@@ -66,6 +70,17 @@ impl Reports {
         let mut last = self.last.lock();
         if *last != parameters {
             *last = parameters.to_vec();
+            self.changes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a connection was told of another role of its server: it was promoted. Fresh ones would
+    /// say the same.
+    pub fn note_role(&self, value: &[u8]) {
+        let mut last = self.last.lock();
+        let known = last.iter_mut().find(|(name, _)| **name == *ROLE);
+        if let Some((_, known)) = known.filter(|(_, known)| **known != *value) {
+            *known = value.into();
             self.changes.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -143,6 +158,10 @@ impl Pool {
                 leased => break leased?,
             }
         };
+        // Also to hear what has changed: a connection that was idle is told with its next answer.
+        if asked_by_code(&mut lease).await? {
+            self.memory.asks_draws.store(true, Ordering::Relaxed);
+        }
         let before = lease.reported.clone();
         let settings = &Arc::new(wanted);
         let incoming = Incoming { session: 0, settings, lock_timeout: None, asks_draws: false };
@@ -175,6 +194,14 @@ impl Pool {
         lease.give_back();
         Ok(welcome)
     }
+}
+
+/// Whether code in the database asks what was drawn, which no statement shows. A server that does not
+/// tell is taken to have none.
+async fn asked_by_code(lease: &mut Lease) -> Result<bool, LeaseError> {
+    let answer = lease.query(sequences::ASKED_BY_CODE.as_bytes()).await;
+    let rows = answer.map_err(|lost| OpenError::Setup(lost.to_string()))?.unwrap_or_default();
+    Ok(rows.first().and_then(|row| row.first()?.as_deref()) == Some(b"t"))
 }
 
 fn refused(error: ServerError) -> LeaseError {

@@ -8,18 +8,21 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use observe::counters::Role;
 use policy::{sql::Statements, switch::Switches};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use tracing::{info, warn};
 
-use super::{CANCEL_GRACE, StartError, listen, whole};
+use super::{CANCEL_GRACE, StartError, listen_http, whole};
 use crate::{
     admin,
-    config::{Config, Pooling},
+    config::{Address, Config, Pooling},
     control::Operations,
+    ddl::Ddl,
     engine::Engine,
     gate::Gate,
     herd::Handshakes,
+    hot::Hot,
     listener::Listener,
     melt::{Melter, Timeline},
     memory::MemoryFile,
@@ -95,13 +98,16 @@ impl<E: Engine> Assembly<E> {
             identity: parts.identity,
             melter: Melter::new(Arc::clone(&shared)),
             shared: Arc::clone(&shared),
+            role: Role::default(),
+            lacks: None,
         });
         let drain = Arc::new(Notify::new());
-        let admin = listen(config.admin.address)?;
-        let metrics = config.admin.metrics_address.map(listen).transpose()?;
+        let admin = listen_http(config.admin.address)?;
+        let metrics = config.admin.metrics_address.map(listen_http).transpose()?;
         let notifier = Arc::new(Notifier::from_env());
         let told = Arc::clone(&notifier);
-        let operator = Operator::new(Arc::clone(&shared), Arc::clone(&drain), source, told);
+        let operator =
+            Operator::new(Arc::clone(&shared), config, source, (Arc::clone(&drain), told));
         Ok(Self {
             shared,
             listeners: parts.listeners,
@@ -118,8 +124,8 @@ impl<E: Engine> Assembly<E> {
 
     /// Where clients connect: the addresses that were configured, with the ports the system chose
     /// where the configuration says 0.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|l| l.socket.local_addr().ok()).collect()
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        self.listeners.iter().filter_map(|l| l.socket.address().ok()).collect()
     }
 
     /// Where the HTTP side is.
@@ -142,8 +148,12 @@ impl<E: Engine> Assembly<E> {
         }
         let shared = Arc::clone(&self.shared);
         tasks.spawn(async move {
-            let end_one_hold = || _ = shared.upstream.lingering.end_one_hold();
-            shared.gate.run_timer(end_one_hold).await;
+            let help = || {
+                let _none_held = shared.upstream.lingering.end_one_hold();
+                // What makes them wait may be locks.
+                shared.sight.suspect();
+            };
+            shared.gate.run_timer(help).await;
         });
         let shared = Arc::clone(&self.shared);
         tasks.spawn(async move { shared.upstream.run_idle_reaper().await });
@@ -236,6 +246,8 @@ fn share<E: Engine>(
     };
     Arc::new(Shared {
         gate: Gate::new(now, Arc::clone(&policy)),
+        ddl: Ddl::new(&policy),
+        hot: Hot::new(&policy),
         policy: ArcSwap::new(policy),
         switches: ArcSwap::from_pointee(switches),
         statements: Statements::new(DIGESTS_MAX),

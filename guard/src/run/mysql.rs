@@ -99,7 +99,7 @@ fn listeners(
             rsa: Arc::clone(rsa),
         };
         listeners.push(Listener {
-            socket: listen(listener.address)?,
+            socket: listen(listener)?,
             door: Arc::new(Door {
                 login,
                 write_timeout: listener.write_timeout,

@@ -114,7 +114,7 @@ fn listeners(config: &Config, users: &Arc<Users>) -> Result<Vec<Listener<Postgre
             pacing: Arc::new(Semaphore::new(whole(listener.logins_at_once).max(COSTLY_LOGINS))),
         };
         listeners.push(Listener {
-            socket: listen(listener.address)?,
+            socket: listen(listener)?,
             door: Arc::new(Door {
                 login,
                 write_timeout: listener.write_timeout,

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -11,11 +10,12 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use policy::class::ClassId;
+use policy::{class::ClassId, hot::Key};
 
 use super::{interrupt::Interrupt, pins::Pins, verdict::Verdict};
 use crate::{
     metrics::{ClientState, Label as _},
+    stream::socket::Peer,
     upstream::control::Backend,
 };
 
@@ -31,7 +31,7 @@ pub struct Card {
     /// The account.
     pub user: Arc<str>,
     /// Where the client is.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The database it logged in to; none where a session may change it.
     pub database: Option<Arc<str>>,
     /// When it had logged in.
@@ -48,6 +48,8 @@ pub struct Card {
     backend: AtomicU32,
     /// The class of what it did there.
     class: AtomicU16,
+    /// The row that its statement is about; 0 for none, and while no row is watched.
+    row: AtomicU64,
     /// Its pins, while it has any.
     pins: Mutex<Option<ShownPins>>,
     /// That its transaction is to be given up.
@@ -114,6 +116,17 @@ impl Card {
         ClassId(self.class.load(Ordering::Relaxed))
     }
 
+    /// Shows which row its statement is about.
+    pub fn set_row(&self, row: Option<Key>) {
+        self.row.store(row.map_or(0, |key| key.0), Ordering::Relaxed);
+    }
+
+    /// The row that its statement is about, as far as that is known.
+    pub fn row(&self) -> Option<Key> {
+        let key = self.row.load(Ordering::Relaxed);
+        (key != 0).then_some(Key(key))
+    }
+
     /// How long it has waited for its turn at `now`, while it does.
     pub fn waited(&self, now: Instant) -> Option<Duration> {
         let waits = self.state() == ClientState::Waiting;
@@ -173,8 +186,10 @@ impl Card {
         is_so
     }
 
-    /// The client begins with its next statement: a call from before was for what it has ended.
+    /// The client begins with its next statement: a call from before was for what it has ended, and
+    /// whether it is about a row is not known yet.
     pub fn begin(&self) {
+        self.set_row(None);
         if self.interrupt.lower() {
             self.pass_over(|_| true);
         }
@@ -230,7 +245,7 @@ impl Sessions {
         id: u32,
         user: Arc<str>,
         database: Option<Arc<str>>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Entry {
         let card = Arc::new(Card {
             id,
@@ -244,6 +259,7 @@ impl Sessions {
             state: AtomicU8::new(ClientState::Idle as u8),
             backend: AtomicU32::new(0),
             class: AtomicU16::new(ClassId::DEFAULT.0),
+            row: AtomicU64::new(0),
             pins: Mutex::new(None),
             verdict: Mutex::new(None),
         });

@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn a_verdict_gives_way_to_a_kill_and_to_the_next_statement() {
         let sessions = Arc::new(Sessions::default());
-        let peer = "127.0.0.1:1".parse().unwrap();
+        let peer = crate::stream::socket::Peer::Unix;
         let entry = sessions.enter(1, "app".into(), None, peer);
         let (card, now) = (&*entry.card, Instant::now());
         let work = Work { backend: 7, since: Some(now), is_ending: false };

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use rustls::server::Acceptor;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::ServerTls;
+use crate::stream::socket::Socket;
 
 /// The first byte of TLS: a record of the handshake.
 pub const HANDSHAKE_RECORD: u8 = 0x16;
@@ -26,10 +26,10 @@ impl ServerTls {
     /// When the client hangs up or its TLS is wrong. Dropping the future closes the connection.
     pub async fn accept(
         &self,
-        tcp: TcpStream,
+        socket: Socket,
         pacing: &Semaphore,
-    ) -> io::Result<TlsStream<TcpStream>> {
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+    ) -> io::Result<TlsStream<Socket>> {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
         let mut handshake = pin!(hello.into_stream(Arc::clone(&self.config)));
         let place = pacing.acquire().await.expect("the semaphore is never closed");
         let signed = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;

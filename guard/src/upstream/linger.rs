@@ -150,6 +150,14 @@ impl<E: Engine> Lingering<E> {
         }
     }
 
+    /// Takes all connections of a pool that linger, but for those on hold.
+    pub fn take_of(&self, pool: &Pool<E>) -> Vec<Lease<E>> {
+        let slots: Vec<_> = self.queue.lock().iter().cloned().collect();
+        let is_of = |kept: &mut Kept<E>| kept.hold.is_none() && kept.lease.is_of(pool);
+        let kept = slots.iter().filter_map(|slot| slot.kept.lock().take_if(is_of));
+        kept.map(|kept| kept.lease).collect()
+    }
+
     /// Ends the hold that began first: its connection lingers on, and the gate lets the next one in.
     /// Returns whether there was one.
     pub fn end_one_hold(&self) -> bool {

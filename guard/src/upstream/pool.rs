@@ -195,10 +195,9 @@ impl<E: Engine> managed::Manager for Manager<E> {
         let began = std::time::Instant::now();
         // Boxed: the state of a login, TLS included, would else be part of every session's future.
         let result = Box::pin(E::open(&upstream, &self.opener)).await;
-        let now = tokio::time::Instant::now();
         // An account that the server refuses says nothing about the server.
         let is_server_well = !matches!(&result, Err(OpenError::Connect(e)) if !e.is_refusal());
-        upstream.handshakes.ended(now, is_server_well, fastrand::f64());
+        upstream.handshakes.ended(is_server_well, fastrand::f64());
         drop(permit);
         upstream.metrics.upstream.connects.of(outcome_of(&result)).increment(1);
         upstream.metrics.upstream.connect_time.record(began.elapsed());

@@ -4,8 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
+use crate::config::Endpoint;
+use crate::stream::socket::Socket;
 use crate::tls::ClientTls;
 
 /// How long a silent connection is left alone before the kernel asks whether the server is there.
@@ -14,10 +16,8 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 /// Where a database is.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
+    /// Where to connect to.
+    pub address: Endpoint,
     /// TLS, or `None` for plain text.
     pub tls: Option<ClientTls>,
     /// How long connecting and logging in may take, all steps together.
@@ -32,13 +32,16 @@ impl Target {
     ///
     /// # Errors
     /// When nobody is there. Dropping the future gives it up.
-    pub async fn dial(&self) -> io::Result<TcpStream> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+    pub async fn dial(&self) -> io::Result<Socket> {
+        if let Some(path) = self.address.socket() {
+            return UnixStream::connect(path).await.map(Socket::Unix);
+        }
+        let tcp = TcpStream::connect((self.address.host.as_str(), self.address.port)).await?;
         tcp.set_nodelay(true)?;
         let keepalive =
             TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_AFTER / 3);
         SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
-        Ok(tcp)
+        Ok(tcp.into())
     }
 }
 

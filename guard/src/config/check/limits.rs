@@ -1,6 +1,7 @@
 //! Limits: sums against caps, and the order of timeouts.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::value::show_duration;
@@ -12,6 +13,7 @@ const CLASSES_MAX: usize = 32;
 const DATABASES_MAX: usize = 256;
 /// With a smaller share than a thousandth, what waits would rather be refused.
 const SHARE_MAX: u32 = 1000;
+const PERCENT: RangeInclusive<u32> = 1..=100;
 const NAME_MAX: usize = 32;
 /// Each ticket holds a client's statement in memory.
 const QUEUE_LENGTH_MAX: u32 = 100_000;
@@ -27,8 +29,13 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         class_name(&key, name, findings);
         numbers(&key, &counts(class), cap, findings);
         findings.within(&key.field("share"), class.share.get(), 1..=SHARE_MAX);
+        if let Some(cap) = class.cap {
+            findings.within(&key.field("cap"), cap.get(), PERCENT);
+        }
         times(&key, class, findings);
     }
+    findings.within(&Key::of("tenants").field("cap"), config.tenants.cap.get(), PERCENT);
+    findings.within(&Key::of("retries").field("budget"), config.retries.budget, 0..=100);
     if config.classes.len() > CLASSES_MAX {
         findings.error(&Key::of("class"), format!("too many; expected at most {CLASSES_MAX}"));
     }
@@ -39,6 +46,14 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if config.melt.mode != Mode::Off && !config.observe.enabled {
         let why = "nothing is melted: observe.enabled = false, so nobody is seen to wait";
         findings.warn(&Key::of("melt").field("mode"), why);
+    }
+    if config.hot.mode != Mode::Off && !config.observe.enabled {
+        let why = "no row is found: observe.enabled = false, so nobody is seen to wait";
+        findings.warn(&Key::of("hot").field("mode"), why);
+    }
+    if config.ddl.mode != Mode::Off && !config.observe.enabled {
+        let why = "no table is found: observe.enabled = false, so nobody is seen to wait";
+        findings.warn(&Key::of("ddl").field("mode"), why);
     }
 }
 

@@ -1,19 +1,33 @@
 //! Addresses, TLS files, and the bounds of what is done on the network.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::super::{
-    Bytes, Config, Endpoint, Engine, Listener, ListenerTls, TlsNegotiation, UpstreamTls,
+    Address, Bytes, Config, Endpoint, Engine, Listener, ListenerTls, TlsNegotiation, UpstreamTls,
 };
 use super::{Findings, Key};
+use crate::listener::socket::gid;
+
+/// What the system takes of a socket's path, in bytes, with a NUL behind it.
+const SOCKET_PATH_MAX: usize = 108;
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if config.listeners.is_empty() {
         findings.error(&Key::of("listener"), "empty; expected at least one [[listener]]");
     }
     for (index, own) in config.listeners.iter().enumerate() {
-        listener(&Key::of("listener").item(index), own, findings);
+        let key = Key::of("listener").item(index);
+        listener(&key, own, findings);
+        match &own.address {
+            Address::Tcp(_) if own.socket_group.is_some() => {
+                findings.warn(&key.field("socket_group"), "not used: address is no Unix socket");
+            }
+            Address::Tcp(_) => {}
+            Address::Unix(path) => socket(&key, own, path, config.upstream.engine, findings),
+        }
     }
     upstream(config, findings);
     let admin = Key::of("admin");
@@ -46,7 +60,8 @@ fn listener(key: &Key, own: &Listener, findings: &mut Findings<'_>) {
     if own.tls == ListenerTls::Off && own.certificate.is_some() && own.key.is_some() {
         findings.warn(&key.field("tls"), "off: certificate and key are not used");
     }
-    if own.tls != ListenerTls::Required && !own.address.ip().is_loopback() {
+    let is_open = matches!(own.address, Address::Tcp(address) if !address.ip().is_loopback());
+    if own.tls != ListenerTls::Required && is_open {
         findings.warn(
             &key.field("address"),
             "open to other hosts without tls = \"required\": statements and results can be read on \
@@ -62,11 +77,37 @@ fn listener(key: &Key, own: &Listener, findings: &mut Findings<'_>) {
     nonzero(&key.field("idle_timeout"), own.idle_timeout, findings);
 }
 
+fn socket(key: &Key, own: &Listener, path: &Path, engine: Engine, findings: &mut Findings<'_>) {
+    let address = key.field("address");
+    if path.as_os_str().len() >= SOCKET_PATH_MAX {
+        let max = SOCKET_PATH_MAX - 1;
+        findings
+            .error(&address, format!("too long for a Unix socket; expected {max} bytes at most"));
+    }
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let port = name.strip_prefix(b".s.PGSQL.").filter(|port| !port.is_empty());
+    if engine == Engine::Postgres && !port.is_some_and(|port| port.iter().all(u8::is_ascii_digit)) {
+        findings.warn(
+            &address,
+            "clients of PostgreSQL find a socket only by the name \".s.PGSQL.\" and a port",
+        );
+    }
+    if own.tls == ListenerTls::Required {
+        findings.warn(&key.field("tls"), "not used: a Unix socket has no TLS");
+    }
+    if let Some(Err(why)) = own.socket_group.as_deref().map(gid) {
+        findings.error(&key.field("socket_group"), why.to_string());
+    }
+}
+
 fn upstream(config: &Config, findings: &mut Findings<'_>) {
     let key = Key::of("upstream");
     let own = &config.upstream;
     if own.tls == UpstreamTls::Required && own.ca.is_none() {
         findings.error(&key.field("ca"), "required by tls = \"required\", and missing");
+    }
+    if own.tls != UpstreamTls::Off && own.address.socket().is_some() {
+        findings.error(&key.field("tls"), "a Unix socket has no TLS; expected \"off\"");
     }
     if own.tls != UpstreamTls::Required && own.ca.is_some() {
         findings.warn(&key.field("ca"), "not used: only tls = \"required\" checks the certificate");
@@ -107,19 +148,19 @@ fn upstream(config: &Config, findings: &mut Findings<'_>) {
 
 /// No two of our own addresses may be the same, and the upstream may not be the guard.
 fn clashes(config: &Config, findings: &mut Findings<'_>) {
-    let mut taken: Vec<(Key, SocketAddr)> = Vec::new();
+    let mut taken: Vec<(Key, Address)> = Vec::new();
+    let http = |name, at| (Key::of("admin").field(name), Address::Tcp(at));
     let listeners = config.listeners.iter().enumerate();
     let ours = listeners
-        .map(|(index, own)| (Key::of("listener").item(index).field("address"), own.address))
-        .chain([(Key::of("admin").field("address"), config.admin.address)])
-        .chain(
-            config.admin.metrics_address.map(|at| (Key::of("admin").field("metrics_address"), at)),
-        );
+        .map(|(index, own)| (Key::of("listener").item(index).field("address"), own.address.clone()))
+        .chain([http("address", config.admin.address)])
+        .chain(config.admin.metrics_address.map(|at| http("metrics_address", at)));
     for (key, address) in ours {
-        if let Some((earlier, _)) = taken.iter().find(|(_, other)| overlap(*other, address)) {
-            findings.error(&key, format!("already taken by {earlier}; expected another port"));
+        if let Some((earlier, _)) = taken.iter().find(|(_, other)| overlap(other, &address)) {
+            let what = if matches!(address, Address::Tcp(_)) { "port" } else { "path" };
+            findings.error(&key, format!("already taken by {earlier}; expected another {what}"));
         }
-        if is_local(&config.upstream.address) && config.upstream.address.port == address.port() {
+        if leads_to(&config.upstream.address, &address) {
             findings
                 .warn(&key, "the same port as upstream.address: the guard may connect to itself");
         }
@@ -128,14 +169,29 @@ fn clashes(config: &Config, findings: &mut Findings<'_>) {
 }
 
 /// Port 0 is any free port, so it never clashes.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    a.port() != 0
-        && a.port() == b.port()
-        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+fn overlap(a: &Address, b: &Address) -> bool {
+    match (a, b) {
+        (Address::Tcp(a), Address::Tcp(b)) => {
+            a.port() != 0
+                && a.port() == b.port()
+                && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn leads_to(upstream: &Endpoint, ours: &Address) -> bool {
+    match ours {
+        Address::Tcp(address) => {
+            is_local(upstream) && upstream.port != 0 && upstream.port == address.port()
+        }
+        Address::Unix(path) => upstream.socket() == Some(path),
+    }
 }
 
 fn is_local(endpoint: &Endpoint) -> bool {
     endpoint.host == "localhost"
+        || endpoint.socket().is_some()
         || endpoint.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

@@ -28,9 +28,6 @@ pub(super) fn of(key: &str) -> &'static str {
             LOG
         }
         "pidfile" | "user" | "service_name" | "job_name" | "conffile" => SERVICE,
-        "unix_socket_dir" | "unix_socket_mode" | "unix_socket_group" => {
-            "the guard listens on TCP only: have clients connect to its address"
-        }
         "so_reuseport" => "not needed: one guard uses all cores ([guard] workers)",
         "peer_id" => PEERS,
         "ignore_startup_parameters" | "track_extra_parameters" => ALL_SETTINGS,
@@ -58,9 +55,9 @@ pub(super) fn of(key: &str) -> &'static str {
             "no equivalent: a client that waits too long is told so in the refusal"
         }
         "disable_pqexec" => "no equivalent: turn kinds of statements off with [[switch]]",
-        "auth_hba_file" | "auth_ident_file" => {
-            "its lines are not read: put networks with trust into auth.trust; all others prove their \
-             password, and refusing is for a firewall or the server's own pg_hba.conf"
+        "auth_hba_file" => "not read: auth_type is not hba",
+        "auth_ident_file" => {
+            "no equivalent: accounts of the system are not asked for; see auth.trust"
         }
         "auth_ldap_options" | "auth_ldap_parameter" => {
             "no equivalent: accounts are proved by password; see [auth]"
@@ -92,7 +89,9 @@ pub(super) fn of_database(key: &str) -> Option<&'static str> {
         "host" | "port" | "dbname" | "pool_size" | "reserve_pool" | "reserve_pool_size"
         | "max_db_connections" => return None,
         "user" | "password" => {
-            "clients log in at the server as themselves: each needs an account there"
+            "no equivalent: clients log in at the server as themselves, so that its rights hold for \
+             each. Give them accounts there that are members of this one (GRANT … TO), with ALTER \
+             ROLE … SET role where tables are to be made as this one"
         }
         "auth_user" | "auth_query" | "auth_dbname" => {
             "the same for all databases: see control.user, auth.query and control.database"

@@ -2,6 +2,7 @@
 
 use super::ImportError;
 use super::ini::{Setting, quoted};
+use super::listeners;
 use super::settings::Settings;
 use crate::config::Endpoint;
 
@@ -78,7 +79,7 @@ fn database(
         Some(port) => u16::try_from(port)
             .map_err(|_| setting.place.wrong(format!("port={port}: expected a port")))?,
     };
-    let host = host(find("host").unwrap_or_default(), &name, settings);
+    let server = server(find("host").unwrap_or_default(), port, &name, settings);
     let real_name = find("dbname").unwrap_or(&name).to_owned();
     if real_name != name {
         settings.note(
@@ -99,20 +100,12 @@ fn database(
     let own = own.or((general > 0).then_some((general, "max_db_connections")));
     let connections = own.map_or(default, |(own, _)| own).max(1);
     let own = own.map(|(own, key)| (own.max(1), key));
-    Ok((Endpoint { host, port }, Database { name, real_name, own, connections }))
+    Ok((server, Database { name, real_name, own, connections }))
 }
 
-/// The one host to connect to.
-fn host(text: &str, database: &str, settings: &mut Settings) -> String {
+/// The one place to connect to.
+fn server(text: &str, port: u16, database: &str, settings: &mut Settings) -> Endpoint {
     let first = text.split(',').next().unwrap_or_default().trim();
-    if first.is_empty() || first.starts_with(['/', '@']) {
-        settings.note(
-            format!("[databases] {database}: a Unix socket"),
-            "the guard connects over TCP: 127.0.0.1 is written; the server must listen there \
-             (listen_addresses), and pg_hba.conf let it in",
-        );
-        return "127.0.0.1".into();
-    }
     if text.contains(',') {
         settings.note(
             format!("[databases] {database}: host={text}"),
@@ -122,7 +115,26 @@ fn host(text: &str, database: &str, settings: &mut Settings) -> String {
             ),
         );
     }
-    first.into()
+    let folder = match first {
+        "" => listeners::socket_dir(settings).map(|(folder, _)| folder),
+        path if path.starts_with('/') => Some(path.to_owned()),
+        name if !name.starts_with('@') => return Endpoint { host: first.into(), port },
+        _ => None,
+    };
+    match folder {
+        Some(folder) => {
+            let host = format!("{}/.s.PGSQL.{port}", folder.trim_end_matches('/'));
+            Endpoint { host, port: 0 }
+        }
+        None => {
+            settings.note(
+                format!("[databases] {database}: a Unix socket without a path"),
+                "127.0.0.1 is written; the server must listen there (listen_addresses), and \
+                 pg_hba.conf let it in",
+            );
+            Endpoint { host: "127.0.0.1".into(), port }
+        }
+    }
 }
 
 /// The pairs of a connection string. Values may be quoted, and a quote in one is doubled.

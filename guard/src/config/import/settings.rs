@@ -58,6 +58,11 @@ impl Settings {
         Some(Given { value: setting.value.clone(), from: key.into() })
     }
 
+    /// A key that has no default, if it is given, empty or not.
+    pub(super) fn given(&mut self, key: &'static str) -> Option<String> {
+        self.ask(key).map(|setting| setting.value.clone())
+    }
+
     /// A file, by its whole path.
     pub(super) fn file(&mut self, key: &'static str) -> Option<Given<PathBuf>> {
         let Given { value, from } = self.text(key)?;

@@ -46,7 +46,7 @@ fn config(import: &Import) -> Config {
 
 /// `[pgbouncer]` with one database and these lines.
 fn general(lines: &str) -> String {
-    format!("[databases]\nshop = host=127.0.0.1\n\n[pgbouncer]\n{lines}\n")
+    format!("[databases]\nshop = host=127.0.0.1\n[pgbouncer]\nlisten_addr = 127.0.0.1\n{lines}\n")
 }
 
 #[track_caller]
@@ -97,6 +97,15 @@ fn every_key_with_an_equivalent_is_taken() {
         ("listen_addr = *", "listener.0.address", "\"0.0.0.0:6432\""),
         ("listen_addr = 127.0.0.1, ::1", "listener.1.address", "\"[::1]:6432\""),
         ("max_client_conn = 5000", "listener.0.max_clients", "5000"),
+        ("", "listener.1.address", "\"/tmp/.s.PGSQL.6432\""),
+        ("listen_addr =", "listener.0.address", "\"/tmp/.s.PGSQL.6432\""),
+        (
+            "unix_socket_dir = /run/b\nlisten_port = 7",
+            "listener.1.address",
+            "\"/run/b/.s.PGSQL.7\"",
+        ),
+        ("unix_socket_mode = 0750", "listener.1.socket_mode", "\"0750\""),
+        ("unix_socket_group = root", "listener.1.socket_group", "\"root\""),
         ("client_login_timeout = 5", "listener.0.login_timeout", "\"5s\""),
         ("client_idle_timeout = 90", "listener.0.idle_timeout", "\"90s\""),
         ("client_tls_sslmode = prefer", "listener.0.tls", "\"offered\""),
@@ -195,6 +204,37 @@ fn each_server_gets_a_guard_with_ports_of_its_own() {
 }
 
 #[test]
+fn a_servers_unix_socket_is_found_where_pgbouncer_looks() {
+    let check = |databases: &str, lines: &str, expect: &str| {
+        let import =
+            import(&format!("[databases]\n{databases}\n[pgbouncer]\nlisten_port=1\n{lines}\n"));
+        let upstream = config(&import).upstream;
+        assert_eq!(upstream.address.to_string(), expect, "{databases} {lines}");
+        assert_eq!(upstream.tls, UpstreamTls::Off);
+        import
+    };
+    check("a = host=/run/postgresql", "", "/run/postgresql/.s.PGSQL.5432");
+    check("a = host=/run/postgresql/ port=6000", "", "/run/postgresql/.s.PGSQL.6000");
+    check("a = dbname=a", "", "/tmp/.s.PGSQL.5432");
+    check("a = dbname=a", "unix_socket_dir = /run/b", "/run/b/.s.PGSQL.5432");
+    let import = check("a = host=@abstract", "unix_socket_dir =", "127.0.0.1:5432");
+    assert!(noted(&import, "[databases] a: a Unix socket").contains("listen_addresses"));
+    // Nobody could have connected.
+    assert!(noted(&import, "neither listen_addr").contains("127.0.0.1"));
+}
+
+#[test]
+fn networks_that_are_trusted_are_taken_from_the_hba_file() {
+    let folder = Folder::with(&[
+        ("pgbouncer.ini", &general("auth_type = hba\nauth_hba_file = hba.conf")),
+        ("hba.conf", "host all all 127.0.0.0/8 trust\nhost a b 10.0.0.0/8 peer\n"),
+    ]);
+    let import = folder.import().unwrap();
+    assert_eq!(config(&import).auth.trust.len(), 1);
+    assert!(noted(&import, "auth_hba_file: host a b 10.0.0.0/8 peer").contains("password"));
+}
+
+#[test]
 fn secrets_are_referred_to_and_never_told() {
     let folder = Folder::with(&[
         (
@@ -257,7 +297,7 @@ fn files_are_included_in_their_place() {
     ]);
     let import = folder.import().unwrap();
     let text = import.guards[0].text.as_str();
-    assert!(text.contains("statement_time = \"7s\"") && text.contains(":7000\""), "{text}");
+    assert!(text.contains("statement_time = \"7s\"") && text.contains(".s.PGSQL.7000\""), "{text}");
 
     fs::write(folder.0.join("more.ini"), "%include more.ini\n").unwrap();
     assert!(matches!(folder.import(), Err(ImportError::TooDeep { .. })));

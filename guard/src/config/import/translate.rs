@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::databases::Group;
 use super::draft::{Draft, duration, list, text};
+use super::hba;
 use super::limits::{self, UserLimits};
+use super::listeners;
 use super::settings::Settings;
 use super::{ImportError, Options};
 use crate::postgres::stored::Stored;
@@ -13,11 +15,10 @@ use crate::users::read_password_file;
 
 /// Where the HTTP side of the first guard is.
 const ADMIN_PORT: u16 = 9307;
-/// More connections, or clients, no guard takes.
+/// More connections no guard takes.
 const CONNECTIONS_MAX: u32 = 10_000;
-const CLIENTS_MAX: u32 = 1_000_000;
 /// What stands for "never" where there has to be a duration.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Writes the configuration of one guard, the `number`th from 0.
 pub(super) fn guard(
@@ -32,7 +33,7 @@ pub(super) fn guard(
         "Made of PgBouncer's configuration. The comment behind each value says which key it is \
          from; what has no equivalent is listed at the end. `tidegate check` reads this file.",
     );
-    listeners(&mut draft, settings, number)?;
+    listeners::write(&mut draft, settings, number)?;
     upstream(&mut draft, settings, group)?;
     control(&mut draft, settings, options, group);
     auth(&mut draft, settings);
@@ -49,88 +50,6 @@ pub(super) fn guard(
         }
     }
     Ok(draft)
-}
-
-fn listeners(draft: &mut Draft, settings: &mut Settings, number: u16) -> Result<(), ImportError> {
-    let port = settings.number("listen_port", 6432)?;
-    let first = u16::try_from(port.value).unwrap_or(6432);
-    let addresses = addresses(settings);
-    let clients = settings.number("max_client_conn", 100)?;
-    let login = settings.seconds("client_login_timeout", 60)?;
-    let idle = settings.seconds("client_idle_timeout", 0)?;
-    let mode = settings.text("client_tls_sslmode");
-    let (certificate, key) =
-        (settings.file("client_tls_cert_file"), settings.file("client_tls_key_file"));
-    let never = |time: Duration| if time.is_zero() { NEVER } else { time };
-    for (address, from) in addresses {
-        draft.section("[[listener]]");
-        let address = SocketAddr::new(address, first.saturating_add(number)).to_string();
-        let from = format!("{from}, {}", port.from);
-        draft.set("address", text(&address).as_str(), &from);
-        draft.set("max_clients", clients.value.clamp(1, CLIENTS_MAX), &clients.from);
-        draft.set("login_timeout", duration(never(login.value)), &login.from);
-        draft.set("idle_timeout", duration(never(idle.value)), &idle.from);
-        let (tls, from) = match &mode {
-            None => ("off", "PgBouncer's default client_tls_sslmode"),
-            Some(mode) => (listener_tls(&mode.value), "client_tls_sslmode"),
-        };
-        draft.set("tls", text(tls).as_str(), from);
-        if tls == "off" {
-            continue;
-        }
-        for (ours, file) in [("certificate", &certificate), ("key", &key)] {
-            if let Some(file) = file {
-                draft.set(ours, text(&file.value.to_string_lossy()).as_str(), &file.from);
-            }
-        }
-    }
-    if mode.is_some_and(|mode| mode.value.starts_with("verify")) {
-        settings.note(
-            "[pgbouncer] client_tls_sslmode = verify-…",
-            "TLS is required; certificates of clients are not asked for: they prove their password",
-        );
-    }
-    Ok(())
-}
-
-/// The addresses to listen on, and where each is from.
-fn addresses(settings: &mut Settings) -> Vec<(IpAddr, String)> {
-    let Some(given) = settings.text("listen_addr") else {
-        settings.note(
-            "[pgbouncer] listen_addr is not set",
-            "PgBouncer listens on a Unix socket only, the guard on 127.0.0.1",
-        );
-        return vec![(Ipv4Addr::LOCALHOST.into(), "PgBouncer's default listen_addr".into())];
-    };
-    let mut addresses = Vec::new();
-    for name in given.value.split(',').map(str::trim) {
-        let address = match name {
-            "*" => Ipv4Addr::UNSPECIFIED.into(),
-            "localhost" => Ipv4Addr::LOCALHOST.into(),
-            name => match name.parse() {
-                Ok(address) => address,
-                Err(_) => {
-                    settings.note(
-                        format!("[pgbouncer] listen_addr = {name}"),
-                        "an address is needed, not a name: 127.0.0.1 is written",
-                    );
-                    Ipv4Addr::LOCALHOST.into()
-                }
-            },
-        };
-        if !addresses.iter().any(|(known, _)| *known == address) {
-            addresses.push((address, given.from.clone()));
-        }
-    }
-    addresses
-}
-
-fn listener_tls(mode: &str) -> &'static str {
-    match mode {
-        "disable" => "off",
-        "allow" | "prefer" => "offered",
-        _ => "required",
-    }
 }
 
 fn upstream(draft: &mut Draft, settings: &mut Settings, group: &Group) -> Result<(), ImportError> {
@@ -192,6 +111,10 @@ fn pooling(draft: &mut Draft, settings: &mut Settings) {
 /// TLS towards the server. Where PgBouncer takes what it can get, the guard wants TLS from all but
 /// this host: it rather fails at start than sends in the clear what was not.
 fn tls(draft: &mut Draft, settings: &mut Settings, group: &Group) {
+    if group.server.socket().is_some() {
+        draft.set("tls", text("off").as_str(), "a Unix socket has none");
+        return;
+    }
     let given = settings.text("server_tls_sslmode");
     let mode = given.as_ref().map_or("prefer", |given| given.value.as_str());
     let from = match &given {
@@ -307,6 +230,7 @@ fn auth(draft: &mut Draft, settings: &mut Settings) {
             "auth_type = {kind}: clients are asked for what is kept of their password, md5 or \
              SCRAM-SHA-256; where the password itself is, for SCRAM-SHA-256."
         )),
+        "hba" => hba(draft, settings),
         "trust" => draft.set("trust", list(["0.0.0.0/0", "::/0"]), "auth_type = trust"),
         "any" => settings.note(
             "[pgbouncer] auth_type = any",
@@ -317,5 +241,26 @@ fn auth(draft: &mut Draft, settings: &mut Settings) {
             "clients prove their password (SCRAM-SHA-256 or md5); see auth.trust for networks that \
              need not",
         ),
+    }
+}
+
+/// Networks that are trusted; of all other lines it is said what becomes of them.
+fn hba(draft: &mut Draft, settings: &mut Settings) {
+    let Some(file) = settings.file("auth_hba_file") else {
+        settings
+            .note("[pgbouncer] auth_type = hba", "auth_hba_file is not set: all prove themselves; see auth.trust for networks that need not");
+        return;
+    };
+    match hba::read(&file.value) {
+        Ok(hba) => {
+            let trusted: Vec<_> = hba.trusted.iter().map(ToString::to_string).collect();
+            if !trusted.is_empty() {
+                draft.set("trust", list(trusted.iter().map(String::as_str)), &file.from);
+            }
+            for (line, advice) in hba.others {
+                settings.note(format!("auth_hba_file: {line}"), advice);
+            }
+        }
+        Err(error) => settings.note("[pgbouncer] auth_hba_file", error.to_string()),
     }
 }

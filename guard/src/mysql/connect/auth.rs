@@ -49,10 +49,10 @@ impl<'a> Proof<'a> {
     pub(super) fn new(
         account: &'a Account,
         greeting: &Greeting,
-        is_tls: bool,
+        is_private: bool,
         target: &Target,
     ) -> Result<Self, ConnectError> {
-        let line = if is_tls { Line::Tls(target.clear_password) } else { Line::Plain };
+        let line = if is_private { Line::Tls(target.clear_password) } else { Line::Plain };
         let plugin = match greeting.plugin {
             Some(Plugin::CachingSha2Password) if account.password().is_some() => {
                 Plugin::CachingSha2Password

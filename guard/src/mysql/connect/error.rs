@@ -7,6 +7,7 @@ use wire::Malformed;
 use wire::mysql::response::ErrPacket;
 use wire::mysql::{Capabilities, code};
 
+use crate::config::Endpoint;
 use crate::secret::rsa::RsaError;
 use crate::stream::packets::PacketError;
 
@@ -17,12 +18,10 @@ pub enum ConnectError {
     #[error("the database did not let us in within {0:?}")]
     TimedOut(Duration),
     /// There is nobody at that address.
-    #[error("the database at {host}:{port} cannot be reached: {source}")]
+    #[error("the database at {address} cannot be reached: {source}")]
     Unreachable {
-        /// Name or address.
-        host: String,
-        /// TCP port.
-        port: u16,
+        /// Where.
+        address: Endpoint,
         /// Why.
         source: io::Error,
     },

@@ -92,8 +92,7 @@ where
 
 fn target(addr: SocketAddr) -> Target {
     Target {
-        host: addr.ip().to_string(),
-        port: addr.port(),
+        address: addr.into(),
         tls: None,
         connect_timeout: Duration::from_secs(5),
         clear_password: ClearPassword::Refused,
@@ -216,7 +215,7 @@ async fn a_database_that_never_makes_up_its_mind_is_refused() {
     let switches = play(async |mut server: Server| {
         server.greet("mysql_native_password", SERVER).await;
         server.proof().await;
-        while server.0.stream.tcp().peer_addr().is_ok() {
+        while server.0.stream.socket().peer().is_ok() {
             let switch = AuthSwitch { plugin: b"mysql_native_password", data: SCRAMBLE };
             if server.0.write(|out, seq| switch.put(out, seq)).await.is_err()
                 || server.0.read().await.is_err()

@@ -73,19 +73,19 @@ async fn attempt(
     before: Challenge,
     context: &LoginContext,
 ) -> Result<Changed, LoginError> {
-    let from = packets.stream.tcp().peer_addr().map_err(PacketError::Io)?.ip();
+    let from = packets.stream.socket().peer().map_err(PacketError::Io)?.ip();
     let command = ChangeUser::parse(payload, capabilities)?;
-    let is_tls = packets.stream.is_tls();
+    let is_private = packets.stream.is_private();
     let prover = Prover {
         context,
         user: user(command.user, from)?,
         from,
-        is_tls,
+        is_private,
         can_switch: capabilities.contains(Capabilities::PLUGIN_AUTH),
     };
     let proved = prover.prove_again(packets, command.plugin, command.auth, before).await?;
     let is_mariadb_client = !capabilities.contains(Capabilities::LONG_PASSWORD);
-    let info = match (&context.tls, is_tls && is_mariadb_client) {
+    let info = match (&context.tls, is_private && is_mariadb_client) {
         (Some(tls), true) => proved.vouch(&tls.fingerprint),
         _ => Vec::new(),
     };

@@ -27,7 +27,8 @@ const USER_LEN_MAX: usize = 512;
 pub(super) struct Entrance<'a> {
     pub(super) from: IpAddr,
     pub(super) scramble: Scramble,
-    pub(super) is_tls: bool,
+    /// Whether a password may be sent as it is: TLS, or a Unix socket.
+    pub(super) is_private: bool,
     pub(super) welcome: &'a Welcome,
     pub(super) context: &'a LoginContext,
 }
@@ -60,13 +61,13 @@ impl Entrance<'_> {
             context: self.context,
             user: user(response.user, self.from)?,
             from: self.from,
-            is_tls: self.is_tls,
+            is_private: self.is_private,
             can_switch: capabilities.contains(Capabilities::PLUGIN_AUTH),
         };
         let proved = prover.prove(packets, response.plugin, response.auth, self.scramble).await?;
         let is_mariadb_client =
             self.welcome.mariadb && !response.capabilities.contains(Capabilities::LONG_PASSWORD);
-        let info = match (&self.context.tls, self.is_tls && is_mariadb_client) {
+        let info = match (&self.context.tls, self.is_private && is_mariadb_client) {
             (Some(tls), true) => proved.vouch(&tls.fingerprint),
             _ => Vec::new(),
         };
@@ -85,7 +86,7 @@ impl Entrance<'_> {
         match Opening::parse(payload)? {
             Opening::Ssl(_) => Err(LoginError::TlsNotOffered),
             Opening::Response(response) => match &self.context.tls {
-                Some(tls) if tls.demand == Demand::Required && !self.is_tls => {
+                Some(tls) if tls.demand == Demand::Required && !self.is_private => {
                     Err(LoginError::TlsRequired)
                 }
                 _ => Ok(response),

@@ -31,7 +31,7 @@ pub(super) struct Prover<'a> {
     pub(super) user: &'a str,
     pub(super) from: IpAddr,
     /// Whether a password may be sent as it is.
-    pub(super) is_tls: bool,
+    pub(super) is_private: bool,
     /// Whether the client knows of plugins.
     pub(super) can_switch: bool,
 }
@@ -201,7 +201,7 @@ impl<'a> Prover<'a> {
         let mut payload = packets.read().await?;
         let mut password = Zeroizing::new(payload.to_vec());
         payload.zeroize();
-        if !self.is_tls {
+        if !self.is_private {
             if *password != [caching_sha2::REQUEST_PUBLIC_KEY] {
                 return Err(LoginError::BarePassword(Box::new(self.denied(reply))));
             }

@@ -5,6 +5,7 @@ use tokio::sync::Semaphore;
 use super::LoginError;
 use crate::stream::Stream;
 use crate::stream::packets::{PacketError, Packets};
+use crate::stream::socket::Socket;
 use crate::tls::{HANDSHAKE_RECORD, ServerTls};
 
 /// Goes on by TLS. Nothing may have been read behind the request.
@@ -15,14 +16,16 @@ pub(super) async fn secure(
 ) -> Result<Packets<Stream>, LoginError> {
     let Packets { stream, buffer, seq } = packets;
     // CVE-2021-3935: whoever sits between could slip in what seems to come by TLS.
-    let Stream::Plain(tcp) = stream else { return Err(LoginError::PlainTextBeforeTls) };
+    let Stream::Plain(Socket::Tcp(tcp)) = stream else {
+        return Err(LoginError::PlainTextBeforeTls);
+    };
     let mut first = [0];
     if !buffer.is_empty()
         || tcp.peek(&mut first).await.map_err(PacketError::Io)? == 1 && first != [HANDSHAKE_RECORD]
     {
         return Err(LoginError::PlainTextBeforeTls);
     }
-    let stream = tls.accept(tcp, pacing).await.map_err(failed)?;
+    let stream = tls.accept(tcp.into(), pacing).await.map_err(failed)?;
     Ok(Packets::new(stream.into(), seq))
 }
 

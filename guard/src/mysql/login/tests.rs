@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use wire::mysql::auth::{caching_sha2, native};
@@ -85,7 +85,7 @@ async fn serve(context: LoginContext, mariadb: bool) -> (SocketAddr, Outcome) {
     let addr = listener.local_addr().unwrap();
     let outcome = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut login = login(stream, &welcome(mariadb), &context).await?;
+        let mut login = login(stream.into(), &welcome(mariadb), &context).await?;
         login.accept().await?;
         Ok(login)
     });
@@ -103,7 +103,7 @@ struct Client {
 impl Client {
     async fn connect(addr: SocketAddr) -> Self {
         let tcp = TcpStream::connect(addr).await.unwrap();
-        let mut packets = Packets::new(Stream::Plain(tcp), 0);
+        let mut packets = Packets::new(Stream::from(tcp), 0);
         let payload = packets.read().await.unwrap();
         let greeting = Greeting::parse(&payload).unwrap();
         Self {
@@ -449,7 +449,12 @@ async fn a_slow_client_keeps_no_place_from_others() {
             let (stream, _) = listener.accept().await.unwrap();
             let context = Arc::clone(&context);
             tokio::spawn(async move {
-                login(stream, &welcome(false), &context).await.unwrap().accept().await.unwrap();
+                login(stream.into(), &welcome(false), &context)
+                    .await
+                    .unwrap()
+                    .accept()
+                    .await
+                    .unwrap();
             });
         }
     });
@@ -499,7 +504,7 @@ async fn guesses_are_counted_and_a_right_proof_still_passes() {
         let context = Arc::clone(&context);
         let served = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            login(stream, &welcome(false), &context).await?.accept().await
+            login(stream.into(), &welcome(false), &context).await?.accept().await
         });
         Client::connect(addr).await.log_in(user, password).await;
         served.await.unwrap().map_or_else(|error| error.label(), |()| "in")
@@ -523,7 +528,7 @@ async fn the_last_word_may_be_a_refusal() {
     let addr = listener.local_addr().unwrap();
     let served = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        let login = login(stream, &welcome(false), &context).await.unwrap();
+        let login = login(stream.into(), &welcome(false), &context).await.unwrap();
         login.refuse(1049, b"42000", "Unknown database 'nope'").await;
     });
     let last = Client::connect(addr).await.log_in("app", "secret").await;
@@ -539,8 +544,8 @@ async fn a_client_may_change_its_user_and_is_asked_anew() {
             let (mut buffer, command) = (BytesMut::new(), format!("\x11{user}\0\0shop\0"));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let mut stream = Stream::Plain(listener.accept().await.unwrap().0);
-            let packets = Packets::new(Stream::Plain(tcp), 1);
+            let mut stream = Stream::from(listener.accept().await.unwrap().0);
+            let packets = Packets::new(Stream::from(tcp), 1);
             let mut client = Client { packets, scramble: [0; 20], plugin, offered: CLIENT };
             let server = async {
                 let before = Challenge { plugin, scramble: [7; 20] };
@@ -581,7 +586,7 @@ async fn a_change_of_user_may_begin_with_a_reply_to_the_last_challenge() {
     let command = [b"\x11app\0\x14", &reply[..], b"shop\0\x2d\0mysql_native_password\0"].concat();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let mut stream = Stream::Plain(listener.accept().await.unwrap().0);
+    let mut stream = Stream::from(listener.accept().await.unwrap().0);
     let (mut buffer, context) = (BytesMut::new(), context(Plugin::CachingSha2Password, None));
     let changed = change_user(&mut stream, &mut buffer, &command, CLIENT, before, &context).await;
     let changed = changed.expect("nothing more was asked");

@@ -5,11 +5,13 @@ use std::{sync::atomic::Ordering, time::Instant};
 use policy::{
     admission::{About, Arrival},
     class::Mode,
+    ddl::{Names, Subject},
     refusal::{Reason, Refusal},
-    sql::{Effects, Shape},
+    sql::{Begin, Effects, Shape},
 };
 
 use tracing::debug;
+use wire::mysql::response::Status;
 
 use super::{
     End, Session,
@@ -18,7 +20,7 @@ use super::{
     refuse,
     state::{Transaction, begin_sql},
     task::Task,
-    turn::{Turn, take_turn},
+    turn::{Asked, Turn, take_turn},
 };
 use crate::{
     mysql::{
@@ -60,11 +62,15 @@ impl Session {
             database: policy.database(self.database()),
             needs_connection: self.pinned.is_none(),
             may_hold_locks,
-            about: About { digest: task.shape.digest },
+            about: About { reads_only: self.reads_only(task), ..task.about },
         };
         drop(policy);
-        let (asked, gone) = ((arrival, !ends_nothing), gone(&mut self.client));
-        match take_turn(&self.shared, &self.entry.card, now, asked, gone).await {
+        let has_begun = matches!(self.transaction, Transaction::Begun(_));
+        let home = self.settings.schema.as_deref().unwrap_or_default();
+        let subject = Subject { shape: task.worked_on(), home, names: Names::MySql };
+        let asked = Asked { arrival, has_begun, may_wait: !ends_nothing, subject };
+        let gone = gone(&mut self.client);
+        match take_turn(&self.shared, &self.entry.card, now, &asked, gone).await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
@@ -85,6 +91,16 @@ impl Session {
                 Ok(false)
             }
         }
+    }
+
+    /// Whether it reads, takes no lock, and is over with its reply.
+    fn reads_only(&self, task: &Task) -> bool {
+        let is_alone = match self.transaction {
+            Transaction::Idle => self.status.contains(Status::AUTOCOMMIT),
+            Transaction::Begun(begin) => begin == Begin::ReadOnly,
+            Transaction::Open { .. } | Transaction::Aborted { .. } => false,
+        };
+        is_alone && task.shape.takes_no_locks() && !task.opens_cursor()
     }
 
     /// COMMIT and ROLLBACK always pass (invariant 4), also where nothing is open: pools of

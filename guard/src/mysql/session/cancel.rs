@@ -169,8 +169,16 @@ impl Session {
                 verdict.carried_out();
                 aborted
             }
-            // It ended by itself before the kill came, or another client killed it: as it is.
-            _ => self.conclude(task, reply, was_in_transaction, sent).await,
+            // It ended by itself before the kill came, or without an error because of it (SLEEP), or
+            // another client killed it: as it is.
+            cause => {
+                self.conclude(task, reply, was_in_transaction, sent).await?;
+                if let Cause::Melted(verdict) = cause {
+                    // Its transaction is what is in the way: heard of while the client is silent.
+                    let _is_called = self.entry.card.melt(*verdict);
+                }
+                Ok(())
+            }
         }
     }
 

@@ -188,7 +188,7 @@ impl Client {
                 // Readiness needs no buffer. With TLS, plain text may be waiting inside the
                 // library while the socket is quiet, so an idle TLS client keeps its buffer.
                 // Only this task reads; `readable` would join a list of waiters and leave it again.
-                poll_fn(|context| self.stream.tcp().poll_read_ready(context)).await?;
+                poll_fn(|context| self.stream.socket().poll_read_ready(context)).await?;
             }
             self.inbuf = self.buffers.take();
         } else {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use policy::{
+    admission::About,
     class::{ClassId, Mode},
     refusal::Refusal,
     rule::Facts,
@@ -29,6 +30,9 @@ use super::{
     view::View,
 };
 use crate::mysql::chosen::is_forgotten_by_reset;
+
+/// Where the values of an execution begin: behind the command and the statement's id.
+const EXECUTE_VALUES: usize = 5;
 
 impl Session {
     /// Carries out one command, whose first packet lies whole at the front of the client's buffer,
@@ -116,24 +120,14 @@ impl Session {
             self.kill(&card, is_query);
             return Ok(());
         }
-        let policy = self.shared.policy.load();
         let attributes: Vec<_> = text.attributes.collect();
-        let facts = Facts {
-            shape: &shape,
-            sql: text.sql,
-            scratch: &self.scratch,
-            attributes: &attributes,
-            user: &self.user,
-            database: self.database(),
-            client: self.entry.card.peer.ip(),
-        };
-        let (class, _) = policy.classify(&facts);
-        let switch = self.shared.switched_off(self.now, &policy, &facts, class);
+        let read = Text { sql: text.sql, shape: &shape, scratch: &self.scratch };
+        let (class, about, switch) = self.judge(read, &attributes, &[]);
         let subject = subject_of(&shape, text.sql, &self.scratch);
-        drop(policy);
+        self.entry.card.set_row(self.row_of_text(&shape, text.sql));
         let carried = self.carried(&shape, text.sql, dialect);
         let plain = Task::plain(Command::Query, first, shape);
-        let task = Task { class, switch, subject, carried, ..plain };
+        let task = Task { class, about, switch, subject, carried, ..plain };
         self.statement(task).await
     }
 
@@ -160,13 +154,14 @@ impl Session {
         let dialect = self.dialect();
         let sql: Arc<[u8]> = self.client.inbuf[HEADER_LEN + 1..first.packet].into();
         let shape = self.shared.statements.judge(&sql, dialect, &mut self.scratch);
-        let (class, switch) = self.judge(&shape, &sql);
+        let text = Text { sql: &sql, shape: &shape, scratch: &self.scratch };
+        let (class, about, switch) = self.judge(text, &[], &[]);
         // What a statement does to its session happens when it is executed.
-        let prepared = Some(Arc::clone(&shape));
         let task = Task {
             class,
+            about,
             switch,
-            execution: Execution::Prepare { sql, shape: prepared },
+            execution: Execution::Prepare { sql, shape, scratch: Box::new(self.scratch.clone()) },
             ..Task::plain(Command::StmtPrepare, first, plain_shape(Kind::Select))
         };
         self.statement(task).await
@@ -184,12 +179,21 @@ impl Session {
         };
         let (sql, shape, params) =
             (Arc::clone(&statement.sql), Arc::clone(&statement.shape), statement.params);
-        let opens_cursor = command == Command::StmtExecute
-            && StmtExecute::parse(payload, params, self.client.capabilities)
-                .is_ok_and(|execute| execute.opens_cursor());
-        let (class, switch) = self.judge(&shape, &sql);
+        // That of one that cannot be read, for the server to refuse, has none either.
+        let execute = (command == Command::StmtExecute)
+            .then(|| StmtExecute::parse(payload, params, self.client.capabilities).ok())
+            .flatten();
+        let opens_cursor = execute.as_ref().is_some_and(StmtExecute::opens_cursor);
+        let attributes: Vec<_> =
+            execute.iter().flat_map(|execute| execute.attributes(params)).collect();
+        let values = payload.get(EXECUTE_VALUES..).unwrap_or_default();
+        let text = Text { sql: &sql, shape: &shape, scratch: &statement.scratch };
+        let (class, about, switch) = self.judge(text, &attributes, values);
+        let row = self.row_of_execution(first, command, id);
+        self.entry.card.set_row(row);
         let task = Task {
             class,
+            about,
             switch,
             execution: Execution::Prepared { id, sql, opens_cursor },
             ..Task::plain(command, first, shape)
@@ -229,10 +233,15 @@ impl Session {
             return Ok(());
         }
         let (sql, shape) = (Arc::clone(&statement.sql), Arc::clone(&statement.shape));
-        let (class, _) = self.judge(&shape, &sql);
+        let text = Text { sql: &sql, shape: &shape, scratch: &statement.scratch };
+        let (class, about, _) = self.judge(text, &[], &[]);
         let execution = Execution::Prepared { id, sql, opens_cursor: false };
-        let task =
-            Task { class, execution, ..Task::plain(command, first, plain_shape(Kind::Select)) };
+        let task = Task {
+            class,
+            about,
+            execution,
+            ..Task::plain(command, first, plain_shape(Kind::Select))
+        };
         self.statement(task).await
     }
 
@@ -367,20 +376,26 @@ impl Session {
         }
     }
 
-    /// The class of a prepared statement, and the switch that turns it off.
-    fn judge(&mut self, shape: &Shape, sql: &[u8]) -> (ClassId, Option<Box<(Mode, Refusal)>>) {
+    /// Of a statement its class, its work with these `values`, and the switch that turns it off.
+    fn judge(
+        &self,
+        text: Text<'_>,
+        attributes: &[(&[u8], &[u8])],
+        values: &[u8],
+    ) -> (ClassId, About, Option<Box<(Mode, Refusal)>>) {
         let policy = self.shared.policy.load();
         let facts = Facts {
-            shape,
-            sql,
-            scratch: &self.scratch,
-            attributes: &[],
+            shape: text.shape,
+            sql: text.sql,
+            scratch: text.scratch,
+            attributes,
             user: &self.user,
             database: self.database(),
             client: self.entry.card.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
-        (class, self.shared.switched_off(self.now, &policy, &facts, class))
+        let about = self.shared.about(self.now, &policy, &facts, values);
+        (class, about, self.shared.switched_off(self.now, &policy, &facts, class))
     }
 
     /// The session's schema as rules read it; "" when none is selected or it is not UTF-8.
@@ -388,6 +403,14 @@ impl Session {
         let schema = self.settings.schema.as_deref().unwrap_or_default();
         std::str::from_utf8(schema).unwrap_or_default()
     }
+}
+
+/// A text, and what reading it told.
+#[derive(Clone, Copy)]
+struct Text<'a> {
+    sql: &'a [u8],
+    shape: &'a Shape,
+    scratch: &'a Scratch,
 }
 
 /// The literal name a statement is about, kept only where pins need it.

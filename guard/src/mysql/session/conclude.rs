@@ -222,7 +222,7 @@ impl Session {
             self.statements.remove(id);
             return;
         };
-        if let Some(statement) = self.statements.find(id) {
+        if let Some(statement) = self.statements.find_mut(id) {
             statement.params = prepared.params;
         }
         if let Some(lease) = &mut self.lease {
@@ -259,7 +259,7 @@ impl Session {
         if !task.carried.leaves_nothing() && reply.error.is_none() {
             self.pins.add(Pin::Unknown);
         }
-        if let Execution::Prepare { shape: Some(shape), .. } = &task.execution
+        if let Execution::Prepare { shape, .. } = &task.execution
             && shape.effects.contains(Effects::USER_VARIABLE)
         {
             // The server makes a variable that is assigned already, without a value; and MySQL reads

@@ -234,12 +234,15 @@ impl LookBack {
 }
 
 /// Whether a statement may have set `LAST_INSERT_ID()` although no packet tells: rows came back
-/// instead, as from `INSERT … RETURNING`, or an expression set it.
+/// instead, as from `INSERT … RETURNING`, or an error did, behind a row that had drawn an id; or an
+/// expression set it.
 pub fn may_insert_untold(shape: &Shape, reply: &Reply) -> bool {
-    reply.error.is_none()
-        && reply.has_rows
-        && (matches!(shape.kind, Kind::Insert | Kind::Replace | Kind::Call | Kind::Other)
-            || shape.effects.contains(Effects::LAST_INSERT_ID))
+    let inserts =
+        matches!(shape.kind, Kind::Insert | Kind::Replace | Kind::Load | Kind::Call | Kind::Other)
+            || shape.effects.contains(Effects::LAST_INSERT_ID);
+    // Each of several statements that succeeded has told by itself.
+    let fails = reply.error.is_some() && (inserts || shape.effects.contains(Effects::MULTI));
+    fails || inserts && reply.has_rows
 }
 
 /// Reads `LAST_INSERT_ID()` from a connection that is about to be given back, for an account that

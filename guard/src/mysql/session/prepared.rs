@@ -16,7 +16,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use policy::sql::Shape;
+use policy::sql::{Scratch, Shape};
 
 use super::{read_as::ReadAs, settings::Settings};
 
@@ -33,6 +33,8 @@ pub struct ClientStatement {
     pub settings: Arc<Settings>,
     /// Kind, digest, tables and effects, judged once at `PREPARE`.
     pub shape: Arc<Shape>,
+    /// Literals and tags of the text.
+    pub scratch: Box<Scratch>,
     /// Number of parameters.
     pub params: u16,
     /// The parameter types the client sent last; empty before the first execution.
@@ -72,7 +74,12 @@ impl ClientStatements {
     }
 
     /// The statement behind a (resolved) id.
-    pub fn find(&mut self, id: u32) -> Option<&mut ClientStatement> {
+    pub fn find(&self, id: u32) -> Option<&ClientStatement> {
+        self.by_id.get(&id)
+    }
+
+    /// As [`Self::find`], to note something of it.
+    pub fn find_mut(&mut self, id: u32) -> Option<&mut ClientStatement> {
         self.by_id.get_mut(&id)
     }
 
@@ -240,6 +247,7 @@ mod tests {
             sql: sql(text),
             settings: Arc::clone(settings),
             shape: Arc::new(Shape::of_command(Kind::Select)),
+            scratch: Box::default(),
             params: 0,
             types: Box::default(),
             read_as: ReadAs::default(),

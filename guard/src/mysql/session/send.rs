@@ -3,7 +3,10 @@
 use std::{io, sync::Arc};
 
 use bytes::BytesMut;
-use policy::{deadline::Deadline, sql::Shape};
+use policy::{
+    deadline::Deadline,
+    sql::{Scratch, Shape},
+};
 use tokio::io::AsyncWriteExt;
 use wire::mysql::{
     Capabilities,
@@ -122,8 +125,8 @@ impl Sending<'_> {
     async fn run(&mut self, task: &Task) -> Result<u32, Unsent> {
         let (prepare_as, rebuilt) = match &task.execution {
             Execution::Direct => (0, None),
-            Execution::Prepare { sql, shape } => {
-                (self.note_statement(sql, shape.as_ref().unwrap_or(&task.shape)), None)
+            Execution::Prepare { sql, shape, scratch } => {
+                (self.note_statement(sql, shape, scratch), None)
             }
             Execution::Prepared { id, .. } => (0, self.bind(task.first, *id).await?),
         };
@@ -131,11 +134,12 @@ impl Sending<'_> {
         Ok(prepare_as)
     }
 
-    fn note_statement(&mut self, sql: &Arc<[u8]>, shape: &Arc<Shape>) -> u32 {
+    fn note_statement(&mut self, sql: &Arc<[u8]>, shape: &Arc<Shape>, scratch: &Scratch) -> u32 {
         self.statements.insert(ClientStatement {
             sql: Arc::clone(sql),
             settings: Arc::clone(self.settings),
             shape: Arc::clone(shape),
+            scratch: Box::new(scratch.clone()),
             params: 0,
             types: Box::default(),
             read_as: ReadAs::default(),
@@ -147,7 +151,7 @@ impl Sending<'_> {
     async fn bind(&mut self, first: First, id: u32) -> Result<Option<BytesMut>, Unsent> {
         let unknown = || Unsent::refused(refuse::unknown_statement(id, "mysql_stmt_precheck"));
         let capabilities = self.connection.capabilities;
-        let statement = self.statements.find(id).ok_or_else(unknown)?;
+        let statement = self.statements.find_mut(id).ok_or_else(unknown)?;
         if !self.connection.mariadb {
             note_values(statement, capabilities, &self.client.inbuf[HEADER_LEN..first.packet]);
         }
@@ -155,7 +159,7 @@ impl Sending<'_> {
             let (sql, scene) = (Arc::clone(&statement.sql), Arc::clone(&statement.settings));
             self.prepare(&sql, &scene).await?;
         }
-        let statement = self.statements.find(id).ok_or_else(unknown)?;
+        let statement = self.statements.find_mut(id).ok_or_else(unknown)?;
         let server = self.connection.statements.find(id, statement).ok_or_else(unknown)?;
         let payload = &mut self.client.inbuf[HEADER_LEN..first.packet];
         command::set_statement_id(payload, server.id)

@@ -48,7 +48,11 @@ impl Session {
         if self.answer_transaction(&task).await? {
             return Ok(());
         }
-        if self.permit.is_none() {
+        if let Some(permit) = &mut self.permit {
+            if let Some(row) = self.entry.card.row() {
+                permit.come_to(&self.shared.hot, row);
+            }
+        } else {
             self.use_hold(&task).await;
             if !self.admit(&task).await? {
                 self.resume_hold();

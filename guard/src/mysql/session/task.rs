@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use policy::{
+    admission::About,
     class::{ClassId, Mode},
     refusal::Refusal,
-    sql::{Effects, Kind, Shape},
+    sql::{Effects, Kind, Scratch, Shape},
 };
 use wire::mysql::command::Command;
 
@@ -22,6 +23,8 @@ pub struct Task {
     pub shape: Arc<Shape>,
     /// Whose limits it falls under.
     pub class: ClassId,
+    /// What is known of the work that it begins.
+    pub about: About,
     /// A switch that turns it off, or in mode observe would.
     pub switch: Option<Box<(Mode, Refusal)>>,
     /// The literal name it is about.
@@ -42,7 +45,9 @@ pub enum Execution {
         /// Its text.
         sql: Arc<[u8]>,
         /// What executing it will do.
-        shape: Option<Arc<Shape>>,
+        shape: Arc<Shape>,
+        /// Literals and tags of its text.
+        scratch: Box<Scratch>,
     },
     /// It uses one.
     Prepared {
@@ -87,12 +92,21 @@ impl Task {
         Self {
             command,
             first,
+            about: About { digest: shape.digest, ..About::default() },
             shape,
             class: ClassId::DEFAULT,
             switch: None,
             subject: None,
             carried: Carried::Nothing,
             execution: Execution::Direct,
+        }
+    }
+
+    /// What works on tables: of one that is only prepared, too, for the server opens its tables.
+    pub fn worked_on(&self) -> &Shape {
+        match &self.execution {
+            Execution::Prepare { shape, .. } => shape,
+            Execution::Direct | Execution::Prepared { .. } => &self.shape,
         }
     }
 

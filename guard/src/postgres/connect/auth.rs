@@ -44,7 +44,7 @@ pub(super) async fn prove(
     match question(kind, &body)? {
         Authentication::Ok => return Ok(version),
         Authentication::CleartextPassword => {
-            if !messages.stream.is_tls() || clear_password == ClearPassword::Refused {
+            if !messages.stream.is_private() || clear_password == ClearPassword::Refused {
                 return Err(ConnectError::ClearPassword);
             }
             let needed = ConnectError::NeedsPassword("the password in the clear");

@@ -9,6 +9,7 @@ use wire::postgres::auth::scram;
 use wire::postgres::backend::{Fields, Notice, Severity, put_error};
 use wire::postgres::frame::HEADER_LEN;
 
+use crate::config::Endpoint;
 use crate::postgres::messages::MessageError;
 
 /// Why there is no connection.
@@ -18,12 +19,10 @@ pub enum ConnectError {
     #[error("the database did not let us in within {0:?}")]
     TimedOut(Duration),
     /// There is nobody at that address.
-    #[error("the database at {host}:{port} cannot be reached: {source}")]
+    #[error("the database at {address} cannot be reached: {source}")]
     Unreachable {
-        /// Name or address.
-        host: String,
-        /// TCP port.
-        port: u16,
+        /// Where.
+        address: Endpoint,
         /// Why.
         source: io::Error,
     },

@@ -128,8 +128,7 @@ where
         }
     });
     Target {
-        host: addr.ip().to_string(),
-        port: addr.port(),
+        address: addr.into(),
         tls: None,
         connect_timeout: Duration::from_secs(5),
         clear_password: ClearPassword::Refused,

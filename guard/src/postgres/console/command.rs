@@ -1,11 +1,13 @@
 //! What can be said to the console. Words are those of PgBouncer, in any case.
 
+use std::sync::Arc;
+
 use super::Refused;
 use super::table::Column;
 use super::{overview, show, table};
 
 /// A command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     /// Looks at something.
     Show(Topic),
@@ -31,16 +33,18 @@ fn first_word(word: &str) -> &'static str {
 }
 
 /// What changes something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
     /// Reads the configuration anew.
     Reload,
     /// Ends a client's session.
     Kill(u32),
-    /// Holds new transactions, and waits until none runs.
-    Pause,
-    /// Ends a pause.
-    Resume,
+    /// Ends all sessions of a database, and holds its new transactions.
+    KillDatabase(Arc<str>),
+    /// Holds new transactions, of one database or of all, and waits until none runs.
+    Pause(Option<Arc<str>>),
+    /// Ends a pause, of one database or of the guard.
+    Resume(Option<Arc<str>>),
 }
 
 /// What can be looked at.
@@ -49,6 +53,7 @@ pub(super) enum Topic {
     Pools,
     Clients,
     Servers,
+    Users,
     Stats,
     Classes,
     Pins,
@@ -57,14 +62,17 @@ pub(super) enum Topic {
     Databases,
     Listeners,
     Lists,
+    Config,
+    State,
     Version,
 }
 
 impl Topic {
-    const ALL: [(&'static str, Self); 12] = [
+    const ALL: [(&'static str, Self); 15] = [
         ("POOLS", Self::Pools),
         ("CLIENTS", Self::Clients),
         ("SERVERS", Self::Servers),
+        ("USERS", Self::Users),
         ("STATS", Self::Stats),
         ("CLASSES", Self::Classes),
         ("PINS", Self::Pins),
@@ -73,6 +81,8 @@ impl Topic {
         ("DATABASES", Self::Databases),
         ("LISTENERS", Self::Listeners),
         ("LISTS", Self::Lists),
+        ("CONFIG", Self::Config),
+        ("STATE", Self::State),
         ("VERSION", Self::Version),
     ];
 
@@ -81,6 +91,7 @@ impl Topic {
             Self::Pools => show::POOLS,
             Self::Clients => show::CLIENTS,
             Self::Servers => show::SERVERS,
+            Self::Users => overview::USERS,
             Self::Stats => super::stats::STATS,
             Self::Classes => show::CLASSES,
             Self::Pins => show::PINS,
@@ -89,6 +100,8 @@ impl Topic {
             Self::Databases => overview::DATABASES,
             Self::Listeners => overview::LISTENERS,
             Self::Lists => overview::LISTS,
+            Self::Config => overview::CONFIG,
+            Self::State => overview::STATE,
             Self::Version => &[("version", table::Type::Text)],
         }
     }
@@ -97,14 +110,23 @@ impl Topic {
 /// What `SHOW HELP` says.
 pub(super) fn help() -> String {
     let topics = Topic::ALL.map(|(word, _)| word).join("|");
-    format!("\n\tSHOW HELP|{topics}\n\tRELOAD\n\tPAUSE\n\tRESUME\n\tKILL <id of a client>")
+    format!(
+        "\n\tSHOW HELP|{topics}\n\tRELOAD\n\tPAUSE [<database>]\n\tRESUME [<database>]\n\tKILL \
+         <id of a client>\n\tKILL <database>"
+    )
 }
 
 impl Command {
     /// Reads one command, without its semicolon; `None` for an empty one.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, Refused> {
-        let words: Vec<String> = text.split_whitespace().map(str::to_ascii_uppercase).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let upper = text.to_ascii_uppercase();
+        let words: Vec<&str> = upper.split_whitespace().collect();
+        // A name is as it was written, with or without quotes.
+        let name = || {
+            let name = text.split_whitespace().nth(1).unwrap_or_default();
+            let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+            Arc::<str>::from(quoted.unwrap_or(name))
+        };
         let command = match words[..] {
             [] => return Ok(None),
             ["SHOW"] | ["SHOW", "HELP"] => Some(Self::Help),
@@ -113,14 +135,20 @@ impl Command {
                 found.map(|(_, topic)| Self::Show(*topic))
             }
             ["RELOAD"] => Some(Self::Act(Act::Reload)),
-            ["PAUSE"] => Some(Self::Act(Act::Pause)),
-            ["RESUME"] => Some(Self::Act(Act::Resume)),
+            ["PAUSE"] => Some(Self::Act(Act::Pause(None))),
+            ["PAUSE", _] => Some(Self::Act(Act::Pause(Some(name())))),
+            ["RESUME"] => Some(Self::Act(Act::Resume(None))),
+            ["RESUME", _] => Some(Self::Act(Act::Resume(Some(name())))),
             // What drivers say by themselves; nothing here has transactions or settings.
             [
                 "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "SET" | "RESET" | "DISCARD",
                 ..,
             ] => Some(Self::Nothing(first_word(words[0]))),
-            ["KILL" | "KILL_CLIENT", id] => id.parse().ok().map(Act::Kill).map(Self::Act),
+            ["KILL_CLIENT", id] => id.parse().ok().map(Act::Kill).map(Self::Act),
+            ["KILL", id] => Some(Self::Act(match id.parse() {
+                Ok(id) => Act::Kill(id),
+                Err(_) => Act::KillDatabase(name()),
+            })),
             _ => None,
         };
         let unknown = || Refused {
@@ -132,7 +160,7 @@ impl Command {
     }
 
     /// The columns of its result, if it has one.
-    pub(super) const fn columns(self) -> Option<&'static [Column]> {
+    pub(super) fn columns(&self) -> Option<&'static [Column]> {
         match self {
             Self::Show(topic) => Some(topic.columns()),
             Self::Help | Self::Act(_) | Self::Nothing(_) => None,
@@ -140,13 +168,13 @@ impl Command {
     }
 
     /// What is said when it is done.
-    pub(super) const fn tag(self) -> &'static [u8] {
+    pub(super) fn tag(&self) -> &'static [u8] {
         match self {
             Self::Show(_) | Self::Help => b"SHOW",
             Self::Act(Act::Reload) => b"RELOAD",
-            Self::Act(Act::Kill(_)) => b"KILL",
-            Self::Act(Act::Pause) => b"PAUSE",
-            Self::Act(Act::Resume) => b"RESUME",
+            Self::Act(Act::Kill(_) | Act::KillDatabase(_)) => b"KILL",
+            Self::Act(Act::Pause(_)) => b"PAUSE",
+            Self::Act(Act::Resume(_)) => b"RESUME",
             Self::Nothing(word) => word.as_bytes(),
         }
     }

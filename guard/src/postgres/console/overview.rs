@@ -1,12 +1,15 @@
 //! What is shown of the guard as a whole: its databases, how many there are of what, and who listens.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::table::{
     Column, Row,
     Type::{Int, Text},
     Value, time,
 };
+use crate::config::ListedKey;
+use crate::control::Operations;
 use crate::metrics::ClientState;
 use crate::postgres::Shared;
 
@@ -20,7 +23,9 @@ pub(super) const DATABASES: &[Column] = &[
     ("pool_size", Int),
     ("min_pool_size", Int),
     ("reserve_pool_size", Int),
+    ("server_lifetime", Int),
     ("pool_mode", Text),
+    ("load_balance_hosts", Text),
     ("max_connections", Int),
     ("current_connections", Int),
     ("max_client_connections", Int),
@@ -30,14 +35,82 @@ pub(super) const DATABASES: &[Column] = &[
 ];
 
 /// As PgBouncer's.
+pub(super) const USERS: &[Column] = &[
+    ("name", Text),
+    ("pool_size", Int),
+    ("reserve_pool_size", Int),
+    ("pool_mode", Text),
+    ("max_user_connections", Int),
+    ("current_connections", Int),
+    ("max_user_client_connections", Int),
+    ("current_client_connections", Int),
+];
+
+/// As PgBouncer's.
+pub(super) const CONFIG: &[Column] =
+    &[("key", Text), ("value", Text), ("default", Text), ("changeable", Text)];
+
+/// As PgBouncer's.
+pub(super) const STATE: &[Column] = &[("key", Text), ("value", Text)];
+
+/// As PgBouncer's.
 pub(super) const LISTS: &[Column] = &[("list", Text), ("items", Int)];
 
 pub(super) const LISTENERS: &[Column] =
     &[("database", Text), ("clients", Int), ("channels", Int), ("connect_time", Text)];
 
+/// Clients and connections, by database or by user.
+type Counts = BTreeMap<String, (usize, usize)>;
+
+/// Each user that is logged in, or has connections to the database.
+pub(super) fn users(shared: &Shared) -> Vec<Row> {
+    let mut users = Counts::new();
+    for card in shared.sessions.all() {
+        users.entry(card.user.to_string()).or_default().0 += 1;
+    }
+    for pool in shared.upstream.pools() {
+        users.entry(pool.opener().names().0).or_default().1 += pool.sizes().1;
+    }
+    let row = |(name, (clients, connections)): (String, (usize, usize))| {
+        vec![
+            name.into(),
+            shared.upstream.connections.into(),
+            Value::Null,
+            pool_mode(shared).into(),
+            Value::Null,
+            connections.into(),
+            Value::Null,
+            clients.into(),
+        ]
+    };
+    users.into_iter().map(row).collect()
+}
+
+fn pool_mode(shared: &Shared) -> &'static str {
+    if shared.options.session_pooling { "session" } else { "transaction" }
+}
+
+/// What is in force, by the names of the configuration file.
+pub(super) fn config(operations: &dyn Operations) -> Vec<Row> {
+    let row = |setting: ListedKey| {
+        let changeable = if setting.is_reloaded { "yes" } else { "no" };
+        vec![setting.key.into(), setting.value.into(), setting.default.into(), changeable.into()]
+    };
+    operations.config().into_iter().map(row).collect()
+}
+
+/// Whether the guard as a whole is paused.
+pub(super) fn state(shared: &Shared) -> Vec<Row> {
+    let is_paused = shared.gate.held().is_some();
+    let word = |is: bool| if is { "yes" } else { "no" };
+    [("active", word(!is_paused)), ("paused", word(is_paused)), ("suspended", "no")]
+        .map(|(key, value)| vec![key.into(), value.into()])
+        .into()
+}
+
 /// Each database that somebody uses now.
 pub(super) fn databases(shared: &Shared) -> Vec<Row> {
-    let mut databases: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut databases = Counts::new();
     for card in shared.sessions.all() {
         let name = card.database.as_deref().unwrap_or_default().to_owned();
         databases.entry(name).or_default().0 += 1;
@@ -46,19 +119,23 @@ pub(super) fn databases(shared: &Shared) -> Vec<Row> {
         databases.entry(pool.opener().names().1).or_default().1 += pool.sizes().1;
     }
     let is_paused = shared.gate.held().is_some();
-    let target = &shared.upstream.target;
-    let mode = if shared.options.session_pooling { "session" } else { "transaction" };
+    let address = &shared.upstream.target.address;
+    let (host, port) = address.folder_and_port();
+    let now = Instant::now();
     let row = |(name, (clients, connections)): (String, (usize, usize))| {
+        let is_paused = is_paused || shared.engine.pauses.of(&name, now).is_some();
         vec![
             name.as_str().into(),
-            target.host.as_str().into(),
-            u32::from(target.port).into(),
+            host.into(),
+            u32::from(port).into(),
             name.as_str().into(),
             Value::Null,
             shared.upstream.connections.into(),
             Value::Null,
             Value::Null,
-            mode.into(),
+            Value::Null,
+            pool_mode(shared).into(),
+            Value::Null,
             shared.upstream.connections.into(),
             connections.into(),
             Value::Null,

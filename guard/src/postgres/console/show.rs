@@ -19,6 +19,7 @@ use crate::engine::Connection as _;
 use crate::metrics::ClientState;
 use crate::postgres::Shared;
 use crate::session::registry::Card;
+use crate::stream::socket::Peer;
 
 /// As PgBouncer's, and pinned last.
 pub(super) const POOLS: &[Column] = &[
@@ -125,6 +126,7 @@ pub(super) fn rows(topic: Topic, shared: &Shared, operations: &dyn Operations) -
         Topic::Pools => pools(shared),
         Topic::Clients => clients(shared),
         Topic::Servers => servers(shared),
+        Topic::Users => overview::users(shared),
         Topic::Stats => stats::rows(&operations.metrics()),
         Topic::Classes => classes(operations),
         Topic::Pins => pins(operations),
@@ -133,6 +135,8 @@ pub(super) fn rows(topic: Topic, shared: &Shared, operations: &dyn Operations) -
         Topic::Databases => overview::databases(shared),
         Topic::Listeners => overview::listeners(shared),
         Topic::Lists => overview::lists(shared),
+        Topic::Config => overview::config(operations),
+        Topic::State => overview::state(shared),
         Topic::Version => vec![vec![concat!("Tidegate ", env!("CARGO_PKG_VERSION")).into()]],
     }
 }
@@ -219,7 +223,7 @@ fn client(card: &Card, now: Instant) -> Row {
         card.database.as_deref().into(),
         "none".into(),
         state.into(),
-        card.peer.ip().to_canonical().to_string().into(),
+        peer(card.peer).into(),
         u32::from(card.peer.port()).into(),
         Value::Null,
         Value::Null,
@@ -238,11 +242,19 @@ fn client(card: &Card, now: Instant) -> Row {
     ]
 }
 
+/// As PgBouncer shows it.
+fn peer(peer: Peer) -> String {
+    match peer {
+        Peer::Tcp(addr) => addr.ip().to_canonical().to_string(),
+        Peer::Unix => peer.to_string(),
+    }
+}
+
 /// Of connections that sessions have, those are known by which one is served; of the others, how many
 /// there are.
 fn servers(shared: &Shared) -> Vec<Row> {
     let cards = shared.sessions.all();
-    let target = &shared.upstream.target;
+    let (host, port) = shared.upstream.target.address.folder_and_port();
     let mut rows = Vec::new();
     for pool in shared.upstream.pools() {
         let (user, database) = pool.opener().names();
@@ -254,8 +266,8 @@ fn servers(shared: &Shared) -> Vec<Row> {
             row[2] = database.as_str().into();
             row[3] = "none".into();
             row[4] = state.into();
-            row[5] = target.host.as_str().into();
-            row[6] = u32::from(target.port).into();
+            row[5] = host.into();
+            row[6] = u32::from(port).into();
             row[9] = connected;
             row[10] = used;
             row[16] = process;

@@ -191,7 +191,9 @@ impl Talk {
         for part in text.split(';') {
             let done = match Command::parse(part) {
                 Ok(None) => continue,
-                Ok(Some(command)) => self.carry_out(command).await.map(|rows| (command, rows)),
+                Ok(Some(command)) => {
+                    self.carry_out(command.clone()).await.map(|rows| (command, rows))
+                }
                 Err(refused) => Err(refused),
             };
             is_empty = false;
@@ -255,7 +257,7 @@ impl Talk {
     }
 
     fn bind(&mut self, bind: &Bind<'_>) -> Result<(), Refused> {
-        let Some(&command) = self.statements.get(bind.statement) else {
+        let Some(command) = self.statements.get(bind.statement).cloned() else {
             return Err(refused(*b"26000", "prepared statement does not exist"));
         };
         if bind.values.len() > 0 {
@@ -264,7 +266,7 @@ impl Talk {
         if self.portals.len() >= NAMES_MAX && !self.portals.contains_key(bind.portal) {
             return Err(refused(*b"53400", "too many portals for the console"));
         }
-        let columns = command.and_then(Command::columns).map_or(0, <[_]>::len);
+        let columns = command.as_ref().and_then(Command::columns).map_or(0, <[_]>::len);
         let formats =
             (0..columns).map(|index| bind.result_formats.of(index).unwrap_or(Format::Text));
         let portal = Portal { command, formats: formats.collect(), rows: None };
@@ -280,12 +282,12 @@ impl Talk {
                 let found = self.statements.get(name);
                 let found = found.ok_or_else(|| refused(*b"26000", "no such statement"))?;
                 put_parameter_description(self.client.out(), &[]);
-                (*found, text)
+                (found.as_ref(), text)
             }
             Target::Portal(name) => {
                 let found = self.portals.get(name);
                 let found = found.ok_or_else(|| refused(*b"34000", "no such portal"))?;
-                (found.command, &*found.formats)
+                (found.command.as_ref(), &*found.formats)
             }
         };
         match command.and_then(Command::columns) {
@@ -298,13 +300,13 @@ impl Talk {
     async fn execute(&mut self, execute: &Execute<'_>) -> Result<(), Refused> {
         let no_portal = || refused(*b"34000", "no such portal");
         let mut portal = self.portals.remove(execute.portal).ok_or_else(no_portal)?;
-        let Some(command) = portal.command else {
+        let Some(command) = portal.command.clone() else {
             put_bare(self.client.out(), Reply::EmptyQueryResponse);
             return Ok(());
         };
         let mut rows = match portal.rows.take() {
             Some(rows) => rows,
-            None => self.carry_out(command).await?.into(),
+            None => self.carry_out(command.clone()).await?.into(),
         };
         let most = usize::try_from(execute.rows_max).ok().filter(|most| *most > 0);
         let count = most.unwrap_or(rows.len()).min(rows.len());

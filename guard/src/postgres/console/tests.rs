@@ -13,15 +13,18 @@ fn commands_are_read_in_any_case() {
         ("reload", Some(Command::Act(Act::Reload))),
         ("KILL 1073741824", Some(Command::Act(Act::Kill(1 << 30)))),
         ("kill_client 7", Some(Command::Act(Act::Kill(7)))),
-        ("PAUSE", Some(Command::Act(Act::Pause))),
-        ("RESUME", Some(Command::Act(Act::Resume))),
+        ("PAUSE", Some(Command::Act(Act::Pause(None)))),
+        ("pause App", Some(Command::Act(Act::Pause(Some("App".into()))))),
+        ("RESUME", Some(Command::Act(Act::Resume(None)))),
+        ("RESUME \"My_app\"", Some(Command::Act(Act::Resume(Some("My_app".into()))))),
+        ("KILL app", Some(Command::Act(Act::KillDatabase("app".into())))),
         ("begin", Some(Command::Nothing("BEGIN"))),
         ("SET extra_float_digits = 3", Some(Command::Nothing("SET"))),
     ] {
         assert_eq!(Command::parse(text), Ok(expected), "{text}");
     }
     for text in
-        ["SHOW NOTHING", "SELECT 1", "KILL", "KILL app", "KILL -1", "RELOAD now", "PAUSE app"]
+        ["SHOW NOTHING", "SELECT 1", "KILL", "KILL_CLIENT app", "RELOAD now", "PAUSE app now"]
     {
         assert_eq!(Command::parse(text).unwrap_err().code, *b"42601", "{text}");
     }

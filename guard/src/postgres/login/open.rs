@@ -14,13 +14,12 @@ use std::io;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use wire::postgres::startup::{self, First, Opening, REFUSED, SSL_ACCEPTED};
 
 use super::{LoginContext, LoginError, Startup, told};
 use crate::postgres::key::BackendKey;
 use crate::postgres::messages::{MessageError, Messages};
-use crate::stream::Stream;
+use crate::stream::{Stream, socket::Socket};
 use crate::tls::{Demand, HANDSHAKE_RECORD, ServerTls};
 
 /// Bytes of a packet's length.
@@ -50,10 +49,10 @@ enum Asked {
 }
 
 /// Has the client say what it wants. Whoever says it badly has been told so.
-pub(super) async fn open(tcp: TcpStream, context: &LoginContext) -> Result<Opened, LoginError> {
-    let mut stream = match first_byte(&tcp).await? {
-        HANDSHAKE_RECORD => direct(tcp, context).await?,
-        _ => Stream::Plain(tcp),
+pub(super) async fn open(socket: Socket, context: &LoginContext) -> Result<Opened, LoginError> {
+    let mut stream = match first_byte(&socket).await? {
+        Some(HANDSHAKE_RECORD) => direct(socket, context).await?,
+        _ => Stream::Plain(socket),
     };
     let (mut tls, mut encryption) = (Asked::Not, Asked::Not);
     loop {
@@ -62,14 +61,14 @@ pub(super) async fn open(tcp: TcpStream, context: &LoginContext) -> Result<Opene
             Err(error) => return told(Messages::new(stream), error).await,
         };
         stream = match (said, stream) {
-            (Said::Tls, Stream::Plain(tcp)) if tls == Asked::Not => {
+            (Said::Tls, Stream::Plain(socket)) if tls == Asked::Not => {
                 tls = Asked::Once;
-                answer(tcp, context).await?
+                answer(socket, context).await?
             }
-            (Said::Encryption, Stream::Plain(mut tcp)) if encryption == Asked::Not => {
+            (Said::Encryption, Stream::Plain(mut socket)) if encryption == Asked::Not => {
                 encryption = Asked::Once;
-                say(&mut tcp, REFUSED).await?;
-                Stream::Plain(tcp)
+                say(&mut socket, REFUSED).await?;
+                Stream::Plain(socket)
             }
             (Said::Tls | Said::Encryption, stream) => {
                 return told(Messages::new(stream), LoginError::AskedAgain).await;
@@ -87,19 +86,21 @@ pub(super) async fn open(tcp: TcpStream, context: &LoginContext) -> Result<Opene
     }
 }
 
-async fn first_byte(tcp: &TcpStream) -> Result<u8, LoginError> {
+/// The next byte, which stays to be read; none of a Unix socket, on which nobody begins TLS.
+async fn first_byte(socket: &Socket) -> Result<Option<u8>, LoginError> {
+    let Socket::Tcp(tcp) = socket else { return Ok(None) };
     let mut first = [0];
     match tcp.peek(&mut first).await.map_err(MessageError::from)? {
         0 => Err(MessageError::Closed.into()),
-        _ => Ok(first[0]),
+        _ => Ok(Some(first[0])),
     }
 }
 
 /// TLS without asking. The client must say that it means this protocol, or it could be deceived
 /// into speaking another (ALPACA).
-async fn direct(tcp: TcpStream, context: &LoginContext) -> Result<Stream, LoginError> {
+async fn direct(socket: Socket, context: &LoginContext) -> Result<Stream, LoginError> {
     let tls = context.tls.as_ref().ok_or(LoginError::TlsNotOffered)?;
-    let stream = tls.accept(tcp, &context.pacing).await.map_err(failed)?;
+    let stream = tls.accept(socket, &context.pacing).await.map_err(failed)?;
     let says_so = stream.get_ref().1.alpn_protocol() == Some(startup::ALPN);
     let stream = Stream::from(stream);
     match says_so {
@@ -109,20 +110,20 @@ async fn direct(tcp: TcpStream, context: &LoginContext) -> Result<Stream, LoginE
 }
 
 /// Answers an SSLRequest, and goes on by TLS if there is some.
-async fn answer(mut tcp: TcpStream, context: &LoginContext) -> Result<Stream, LoginError> {
+async fn answer(mut socket: Socket, context: &LoginContext) -> Result<Stream, LoginError> {
     let Some(tls) = &context.tls else {
-        say(&mut tcp, REFUSED).await?;
-        return Ok(Stream::Plain(tcp));
+        say(&mut socket, REFUSED).await?;
+        return Ok(Stream::Plain(socket));
     };
-    say(&mut tcp, SSL_ACCEPTED).await?;
-    if first_byte(&tcp).await? != HANDSHAKE_RECORD {
+    say(&mut socket, SSL_ACCEPTED).await?;
+    if first_byte(&socket).await? != Some(HANDSHAKE_RECORD) {
         return Err(LoginError::PlainTextBeforeTls);
     }
-    Ok(tls.accept(tcp, &context.pacing).await.map_err(failed)?.into())
+    Ok(tls.accept(socket, &context.pacing).await.map_err(failed)?.into())
 }
 
-async fn say(tcp: &mut TcpStream, answer: u8) -> Result<(), LoginError> {
-    Ok(tcp.write_all(&[answer]).await.map_err(MessageError::from)?)
+async fn say(socket: &mut Socket, answer: u8) -> Result<(), LoginError> {
+    Ok(socket.write_all(&[answer]).await.map_err(MessageError::from)?)
 }
 
 /// Reads a packet, and not one byte behind it.

@@ -49,7 +49,7 @@ impl Prover<'_> {
         }
         let known = self.context.users.find(self.user, self.from).await.map_err(unknown)?;
         let clear = self.context.clear_password == ClearPassword::OverTls;
-        let proved = if clear && messages.stream.is_tls() {
+        let proved = if clear && messages.stream.is_private() {
             self.by_password(messages, &known).await?
         } else if let Stored::Md5(_) = known.stored() {
             by_md5(messages, &known).await?

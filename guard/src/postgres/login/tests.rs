@@ -6,7 +6,7 @@ mod proof;
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use wire::postgres::auth::md5;
 use wire::postgres::auth::scram::{Keys, Secret as Verifier};
@@ -51,7 +51,7 @@ async fn serve(context: LoginContext) -> (SocketAddr, Outcome) {
     let addr = listener.local_addr().unwrap();
     let outcome = tokio::spawn(async move {
         let (tcp, _) = listener.accept().await.unwrap();
-        let mut entered = login(tcp, &context).await?;
+        let mut entered = login(tcp.into(), &context).await?;
         if let Entered::Login(login) = &mut entered {
             let settings = SETTINGS.map(|(name, value)| (name.into(), value.into()));
             let key = BackendKey::of_session(1 << 30, 7, login.version);
@@ -64,8 +64,7 @@ async fn serve(context: LoginContext) -> (SocketAddr, Outcome) {
 
 fn target(addr: SocketAddr, mode: TlsMode) -> Target {
     Target {
-        host: addr.ip().to_string(),
-        port: addr.port(),
+        address: addr.into(),
         tls: ClientTls::load(mode, "localhost", None).unwrap(),
         connect_timeout: TIMEOUT,
         clear_password: ClearPassword::OverTls,

@@ -211,13 +211,10 @@ impl Session {
     /// Keeps a statement that the server has not been told of; it is, when it has to know.
     fn keep_statement(&mut self, name: &[u8], rest: &[u8], shape: &Arc<Shape>) {
         if name.is_empty() {
-            let unnamed = &mut self.statements.unnamed;
-            unnamed.rest.clear();
-            unnamed.rest.extend_from_slice(rest);
-            unnamed.shape = Some(Arc::clone(shape));
-            unnamed.serial = self.shared.engine.statements.next_serial();
+            let serial = self.shared.engine.statements.next_serial();
+            self.statements.unnamed.set(rest, Arc::clone(shape), &self.scratch, serial);
         } else {
-            let statement = self.shared.engine.statements.intern(rest, shape);
+            let statement = self.shared.engine.statements.intern(rest, shape, &self.scratch);
             self.statements.insert(name, statement);
         }
     }

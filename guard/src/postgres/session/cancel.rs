@@ -140,7 +140,14 @@ impl Session {
                 aborted
             }
             // It ended by itself before the cancel came, or its client cancelled it: as it is.
-            _ => self.conclude(&task, &open.unit, open.sent).await,
+            cause => {
+                self.conclude(&task, &open.unit, open.sent).await?;
+                if let Cause::Melted(verdict) = cause {
+                    // Its transaction is what is in the way: heard of while the client is silent.
+                    let _is_called = self.entry.card.melt(*verdict);
+                }
+                Ok(())
+            }
         }
     }
 

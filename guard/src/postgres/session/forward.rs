@@ -5,16 +5,17 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut};
-use policy::sql::{Effects, Scratch, Shape};
+use bytes::Buf;
+use policy::sql::{Dialect, Effects, Scratch, Shape, customs_set};
 use wire::postgres::{
     backend::TransactionStatus,
-    frame::{HEADER_LEN, write_message},
-    frontend::{Bind, Kind, Names, Target, put_close, rename},
+    frame::HEADER_LEN,
+    frontend::{Bind, Kind, Names, Target, rename},
     result::{Asker, Request},
 };
 
 use super::{
+    ahead::is_of_data,
     answer::take_name,
     dialect,
     relay::{Relay, SEND_LEN_MAX, Stop, Unit},
@@ -24,7 +25,7 @@ use crate::postgres::{
     connection::Lost,
     holdings::Suspicion,
     refuse,
-    sequences::{Draws, may_draw},
+    sequences::{Draws, asks},
     statements::{ClientStatements, Statement, Undo, Unnamed},
 };
 
@@ -114,7 +115,7 @@ impl Relay<'_> {
             Some(shape) => shape,
             None => self.shared.statements.judge(sql, dialect(self.settings), self.scratch),
         };
-        note_customs(self.unit, &shape, sql, self.scratch);
+        note_customs(self.unit, &shape, sql, dialect(self.settings), self.scratch);
         self.suspect(&shape);
         // As on the server.
         let before = take_unnamed(self.unit, self.statements);
@@ -134,15 +135,11 @@ impl Relay<'_> {
             Some(shape) => shape,
             None => self.shared.statements.judge(sql, dialect(self.settings), self.scratch),
         };
-        note_customs(self.unit, &shape, sql, self.scratch);
+        note_customs(self.unit, &shape, sql, dialect(self.settings), self.scratch);
         if name.is_empty() {
             let serial = self.shared.engine.statements.next_serial();
             let before = take_unnamed(self.unit, self.statements);
-            let unnamed = &mut self.statements.unnamed;
-            unnamed.rest.clear();
-            unnamed.rest.extend_from_slice(rest);
-            unnamed.shape = Some(shape);
-            unnamed.serial = serial;
+            self.statements.unnamed.set(rest, shape, self.scratch, serial);
             self.connection.statements.unnamed = serial;
             let request = self.send_numbered(message, None)?;
             self.statements.undo.push(Undo::Unnamed { request, before });
@@ -158,7 +155,8 @@ impl Relay<'_> {
             return Err(Stop::Refused(refuse::too_many_statements(max)));
         }
         let statements = &self.shared.engine.statements;
-        let (statement, definitions) = (statements.intern(rest, &shape), statements.definitions());
+        let (statement, definitions) =
+            (statements.intern(rest, &shape, self.scratch), statements.definitions());
         let name = Box::from(name);
         self.prepare(message, name, statement, definitions)
     }
@@ -198,7 +196,20 @@ impl Relay<'_> {
         if shape.is_some_and(|shape| shape.effects.contains(Effects::SETS_SESSION)) {
             note_bound_customs(self.unit, body);
         }
+        let asks = shape.is_some_and(|shape| asks(shape));
+        let may_stand_in = self.connection.status == TransactionStatus::Failed
+            && shape.is_some_and(|shape| is_of_data(shape.kind));
         let name = name.map(Box::from);
+        if asks && self.connection.draws != Draws::Own {
+            self.forget_draws(name.as_deref().unwrap_or_default())?;
+            self.connection.draws = Draws::Others;
+        }
+        if let Some(name) = name.as_ref().filter(|_| may_stand_in)
+            && self.stand_in(name)?
+        {
+            let statement = self.statements.get(name).cloned();
+            return self.send(message, statement.as_deref());
+        }
         self.take_use(message, name)
     }
 
@@ -254,69 +265,14 @@ impl Relay<'_> {
         Ok(())
     }
 
-    /// Sees to it that the unnamed statement on the connection is the client's, or none.
-    fn bring_unnamed(&mut self) -> Result<(), Stop> {
-        let mine = &self.statements.unnamed;
-        let there = self.connection.statements.unnamed;
-        if mine.serial == there {
-            return Ok(());
-        }
-        if mine.serial == 0 {
-            let request = self.push(Request::Close, Asker::Guard)?;
-            put_close(&mut self.connection.outbuf, Target::Statement(b""));
-            self.statements.undo.push(Undo::Brought { request });
-        } else {
-            let request = self.push(Request::Parse, Asker::Guard)?;
-            let mine = &self.statements.unnamed;
-            put_raw_parse(&mut self.connection.outbuf, b"", &mine.rest);
-            self.statements.undo.push(Undo::Brought { request });
-        }
-        self.connection.statements.unnamed = self.statements.unnamed.serial;
-        Ok(())
-    }
-
-    /// Prepares a statement of the client's where the connection lacks it.
-    fn prepare_ahead(&mut self, statement: &Arc<Statement>) -> Result<(), Stop> {
-        if self.connection.statements.uses(statement) {
-            return Ok(());
-        }
-        if self.connection.statements.may_hold(statement) {
-            self.close(statement)?;
-        }
-        let definitions = self.shared.engine.statements.definitions();
-        let request = self.push(Request::Parse, Asker::Guard)?;
-        put_raw_parse(&mut self.connection.outbuf, &statement.name, &statement.rest);
-        self.statements.undo.push(Undo::Ahead { request, statement: Arc::clone(statement) });
-        self.hold(statement, definitions)
-    }
-
-    /// Notes a statement that is on its way to the connection; what has to go for it is closed.
-    fn hold(&mut self, statement: &Arc<Statement>, definitions: u64) -> Result<(), Stop> {
-        let max = self.shared.upstream.statements_per_connection;
-        self.connection.statements.insert(Arc::clone(statement), definitions);
-        while let Some(statement) = self.connection.statements.evict(max) {
-            let request = self.close(&statement)?;
-            self.statements.undo.push(Undo::Evicted { request, statement });
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, statement: &Statement) -> Result<u64, Stop> {
-        let request = self.push(Request::Close, Asker::Guard)?;
-        put_close(&mut self.connection.outbuf, Target::Statement(&statement.name));
-        Ok(request)
-    }
-
     /// What a statement may do to its session is suspected until the server is asked.
     fn suspect(&mut self, shape: &Shape) {
         self.unit.effects |= shape.effects;
-        if self.connection.draws == Draws::Others && may_draw(shape) {
-            self.connection.draws = Draws::Mixed;
-        }
+        self.connection.draws.run(shape);
         self.unit.suspicion = self.unit.suspicion.and(Suspicion::of(shape, self.pins));
     }
 
-    fn push(&mut self, request: Request, asker: Asker) -> Result<u64, Stop> {
+    pub(super) fn push(&mut self, request: Request, asker: Asker) -> Result<u64, Stop> {
         Ok(self.connection.tracker.push(request, asker).map_err(Lost::from)?)
     }
 
@@ -362,13 +318,18 @@ fn body_of<'a>(client: &'a Option<&mut Client>, message: Message) -> &'a [u8] {
     inbuf.get(HEADER_LEN..message.here).unwrap_or_default()
 }
 
-/// Notes the name of a parameter that is set and that the server does not list: one with a dot.
-fn note_customs(unit: &mut Unit, shape: &Shape, sql: &[u8], scratch: &Scratch) {
-    if shape.effects.contains(Effects::SETS_SESSION)
-        && let Some(name) = shape.subject(sql, scratch)
-        && name.contains(&b'.')
-    {
-        unit.customs.push(String::from_utf8_lossy(name).to_lowercase().into());
+/// Notes the names of parameters that are set and that the server does not list: those with a dot.
+fn note_customs(unit: &mut Unit, shape: &Shape, sql: &[u8], dialect: Dialect, scratch: &Scratch) {
+    if !shape.effects.contains(Effects::SETS_SESSION) {
+        return;
+    }
+    match shape.subject(sql, scratch) {
+        Some(name) if name.contains(&b'.') => {
+            unit.customs.push(String::from_utf8_lossy(name).to_lowercase().into());
+        }
+        Some(_) => {}
+        // Several statements, or what sets more than one.
+        None => unit.customs.extend(customs_set(sql, dialect).into_iter().map(Box::from)),
     }
 }
 
@@ -399,13 +360,4 @@ fn is_custom_name(value: &[u8]) -> bool {
             && bytes.all(|byte| is_start(byte) || byte.is_ascii_digit() || byte == b'$')
     };
     value.len() < NAME_LEN_MAX && value.contains(&b'.') && value.split(|&b| b == b'.').all(is_part)
-}
-
-/// Appends a Parse whose body behind the name is `rest`.
-fn put_raw_parse(out: &mut bytes::BytesMut, name: &[u8], rest: &[u8]) {
-    write_message(out, Kind::Parse.byte(), |out| {
-        out.put_slice(name);
-        out.put_u8(0);
-        out.put_slice(rest);
-    });
 }

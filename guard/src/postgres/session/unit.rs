@@ -1,15 +1,13 @@
 //! The path of one unit: gate, lease, database, client, settle.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use policy::{
     admission::{About, Arrival},
-    class::{ClassId, Mode},
+    class::{ClassId, Mode, Policy},
+    ddl::{Names, Subject},
     deadline::{Deadline, Since},
-    refusal::{Reason, Refusal},
+    refusal::Refusal,
     rule::Facts,
     sql::{Effects, Kind as StatementKind, Scratch, Shape},
 };
@@ -20,32 +18,20 @@ use wire::postgres::{
 };
 
 use super::{
-    End, Lease, Series, Session, Transaction,
+    End, Series, Session, Transaction,
     answer::take_name,
     cancel::Open,
     relay::{Relay, Stop, Unit},
 };
 use crate::{
-    postgres::{
-        client::Message,
-        connection::Lost,
-        handover::{HandoverError, Incoming, hand_over},
-        refuse::{self, Error},
-        sequences::{self, Draws, may_draw},
-    },
+    metrics::ClientState,
+    postgres::{client::Message, connection::Lost, refuse},
     session::{
-        turn::{Turn, take_turn},
+        turn::{Asked, Turn, take_turn},
         verdict::{Call, Work},
     },
     shared::{observed_times, times},
 };
-
-/// Connections that are tried for one unit before it is given up. More than one is needed when idle
-/// connections died together, as in a restart of the database.
-const LEASE_TRIES: usize = 64;
-
-/// How often BEGIN is sent on one connection. One late cancel hits once.
-const BEGIN_TRIES: usize = 2;
 
 /// A unit on its way to the database, and what was found out about it by its first message.
 #[derive(Debug)]
@@ -81,7 +67,11 @@ impl Session {
             return Ok(());
         }
         let task = self.classify(first, text);
-        if self.permit.is_none() && !self.admit(&task).await? {
+        if let Some(permit) = &mut self.permit {
+            if let Some(row) = self.entry.card.row() {
+                permit.come_to(&self.shared.hot, row);
+            }
+        } else if !self.admit(&task).await? {
             return Ok(());
         }
         if !self.borrow(&task).await? {
@@ -96,32 +86,52 @@ impl Session {
     /// What the unit does and whose limits hold for it, by its first message.
     fn classify(&mut self, first: Message, text: Option<Arc<Shape>>) -> Task {
         let body = &self.client.inbuf[HEADER_LEN..first.here];
-        let nothing = Scratch::default();
-        let (sql, scratch) = match text.is_some() {
-            true => (text_of(first.kind, body), &self.scratch),
-            false => (&b""[..], &nothing),
-        };
         let named = || name_of(first.kind, body).and_then(|name| self.statements.shape(name));
         let known = text.clone().or_else(|| named().cloned());
         let shape = known.unwrap_or_else(|| Arc::new(Shape::of_command(StatementKind::Other)));
         let policy = self.shared.policy.load();
-        let facts = Facts {
-            shape: &shape,
+        let facts = self.facts(first, text.is_some(), &shape);
+        let (class, _) = policy.classify(&facts);
+        let switch = self.shared.switched_off(self.now, &policy, &facts, class);
+        self.entry.card.set_row(self.row_of(first, &shape));
+        Task { first, text, shape, class, switch }
+    }
+
+    /// What is known of the unit by its first message, or by the statement that this executes.
+    fn facts<'a>(&'a self, first: Message, has_text: bool, shape: &'a Shape) -> Facts<'a> {
+        let body = &self.client.inbuf[HEADER_LEN..first.here];
+        let prepared = || name_of(first.kind, body).map(|name| self.statements.text(name));
+        let (sql, scratch) = match has_text {
+            true => (text_of(first.kind, body), &self.scratch),
+            false => prepared().unwrap_or((&b""[..], Scratch::NONE)),
+        };
+        Facts {
+            shape,
             sql,
             scratch,
             attributes: &[],
             user: &self.user,
             database: &self.database,
             client: self.entry.card.peer.ip(),
+        }
+    }
+
+    /// What is known of the work that the unit begins.
+    fn about(&self, policy: &Policy, task: &Task) -> About {
+        let first = task.first;
+        let facts = self.facts(first, task.text.is_some(), &task.shape);
+        let body = &self.client.inbuf[HEADER_LEN..first.here];
+        // With a statement of its own each time, the values are in what the client sent behind it.
+        let values = match first.kind {
+            Kind::Query => &[][..],
+            Kind::Parse => self.client.inbuf.get(first.here..).unwrap_or_default(),
+            _ => values_of(first.kind, body).unwrap_or(body),
         };
-        let (class, _) = policy.classify(&facts);
-        let switch = self.shared.switched_off(self.now, &policy, &facts, class);
-        Task { first, text, shape, class, switch }
+        self.shared.about(self.now, policy, &facts, values)
     }
 
     /// Asks the gate. Returns whether the unit may run; if not, the client has been told.
     async fn admit(&mut self, task: &Task) -> Result<bool, End> {
-        let now = self.now;
         let may_hold_locks = self.pins.may_hold_locks();
         // COMMIT and ROLLBACK always pass (invariant 4), also where nothing is open.
         let ends_nothing = is_plain_end(&task.shape) && !may_hold_locks;
@@ -131,6 +141,16 @@ impl Session {
             Some((Mode::Enforce, refusal)) => return Ok(self.shed(task, refusal)),
             Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
         }
+        let pauses = &self.shared.engine.pauses;
+        let may_wait = !may_hold_locks && !ends_nothing;
+        // Boxed: it is rare.
+        if may_wait
+            && pauses.of(&self.database, self.now).is_some()
+            && !Box::pin(self.wait_for_database(task)).await?
+        {
+            return Ok(false);
+        }
+        let now = self.now;
         let policy = self.shared.policy.load();
         let (times, observed) = (times(&policy, task.class), observed_times(&policy, task.class));
         let arrival = Arrival {
@@ -138,14 +158,23 @@ impl Session {
             database: policy.database(&self.database),
             needs_connection: self.pinned.is_none(),
             may_hold_locks,
-            about: About { digest: task.shape.digest },
+            about: About {
+                // In a transaction that goes on, what comes next may take any lock.
+                reads_only: matches!(self.transaction, Transaction::Idle)
+                    && task.shape.takes_no_locks(),
+                ..self.about(&policy, task)
+            },
         };
         drop(policy);
         // Where there is nothing to end, no permit is waited for. A series that goes on with something
         // else comes here again, and waits.
         let is_end = ends_nothing && self.series == Series::Served;
-        let (asked, gone) = ((arrival, !is_end), self.client.gone());
-        match take_turn(&self.shared, &self.entry.card, now, asked, gone).await {
+        let has_begun = matches!(self.transaction, Transaction::Begun(_));
+        let home = self.database.as_bytes();
+        let subject = Subject { shape: &task.shape, home, names: Names::Postgres };
+        let asked = Asked { arrival, has_begun, may_wait: !is_end, subject };
+        let gone = self.client.gone();
+        match take_turn(&self.shared, &self.entry.card, now, &asked, gone).await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
@@ -165,13 +194,40 @@ impl Session {
             Turn::Refused(refusal) => Ok(self.shed(task, &refusal)),
             Turn::Busy => Ok(self.shed_for_room(task)),
             Turn::Gone(error) => Err(End::Client(error)),
-            Turn::Interrupted if self.entry.card.is_ended() => Err(End::Killed),
-            Turn::Interrupted => {
-                self.decline(task.first, &refuse::interrupted());
-                self.show();
-                Ok(false)
-            }
+            Turn::Interrupted => self.interrupted(task),
         }
+    }
+
+    /// Waits while its database is paused. Returns whether it may go on; if not, the client has been
+    /// told.
+    async fn wait_for_database(&mut self, task: &Task) -> Result<bool, End> {
+        while let Some(pause) = self.shared.engine.pauses.of(&self.database, self.now) {
+            let class = Arc::clone(&self.shared.policy.load());
+            let class = &*class.class(task.class).name;
+            self.entry.card.set_state(ClientState::Waiting);
+            let call = Call { card: &self.entry.card, work: Work::default() };
+            tokio::select! {
+                biased;
+                waited = pause.wait(self.now, class) => match waited {
+                    Ok(()) => {}
+                    Err(refusal) => return Ok(self.shed(task, &refusal)),
+                },
+                error = self.client.gone() => return Err(End::Client(error)),
+                () = call.wait() => return self.interrupted(task),
+            }
+            self.now = Instant::now();
+        }
+        Ok(true)
+    }
+
+    /// It was called away while it waited for its turn.
+    fn interrupted(&mut self, task: &Task) -> Result<bool, End> {
+        if self.entry.card.is_ended() {
+            return Err(End::Killed);
+        }
+        self.decline(task.first, &refuse::interrupted());
+        self.show();
+        Ok(false)
     }
 
     fn shed(&mut self, task: &Task, refusal: &Refusal) -> bool {
@@ -208,130 +264,6 @@ impl Session {
     fn shed_for_room(&mut self, task: &Task) -> bool {
         self.decline(task.first, &refuse::unavailable("there is no room"));
         false
-    }
-
-    /// Sees to it that the session has a connection in its own state. Returns whether it has; if
-    /// not, the client has been told and the permit is given back.
-    async fn borrow(&mut self, task: &Task) -> Result<bool, End> {
-        self.resume();
-        // What is open or pinned on a connection cannot be had on another one.
-        let is_bound = self.lease.is_some() && (self.is_in_transaction() || !self.pins.is_empty());
-        let lock_timeout = self.times.lock_wait.map(|limit| limit.as_millis().max(1) as u64);
-        let mut refusal = None;
-        for _ in 0..LEASE_TRIES {
-            let mut lease = match self.lease.take() {
-                Some(lease) => lease,
-                None => match self.lease_new().await? {
-                    Ok(lease) => lease,
-                    Err(error) => {
-                        refusal = Some(error);
-                        break;
-                    }
-                },
-            };
-            let asks_draws = self.asks_draws(task);
-            if is_bound && lease.is_in_transaction() {
-                let forgotten = forget_draws(&mut lease, task).await;
-                self.lease = Some(lease);
-                if let Err(lost) = forgotten {
-                    self.lose(Some(task.first), &lost).await?;
-                    return Err(End::UpstreamLost);
-                }
-                return Ok(true);
-            }
-            let (session, settings) = (self.identity(), &self.settings);
-            let incoming = Incoming { session, settings, lock_timeout, asks_draws };
-            match hand_over(&mut lease, incoming).await {
-                Ok(()) if self.needs_its_own(task, lease.last_used_by) => {
-                    lease.give_back();
-                    refusal = Some(refuse::sequence_elsewhere());
-                    break;
-                }
-                Ok(()) if self.begin(&mut lease).await.is_ok() => {
-                    lease.last_used_by = self.identity();
-                    self.entry.card.set_backend(lease.backend(), task.class);
-                    self.lease = Some(lease);
-                    return Ok(true);
-                }
-                Ok(()) if is_bound => {
-                    self.lease = Some(lease);
-                    self.lose(Some(task.first), &Lost::Closed).await?;
-                    return Err(End::UpstreamLost);
-                }
-                // No statement runs on it and no transaction is open: closing it is enough.
-                Ok(()) => drop(lease.detach()),
-                Err(HandoverError::Refused(error)) => {
-                    // What pins the session stays on it.
-                    if is_bound {
-                        self.lease = Some(lease);
-                    } else {
-                        lease.give_back();
-                    }
-                    refusal = Some(Error::Server(error));
-                    break;
-                }
-                Err(HandoverError::Lost(lost)) if is_bound => {
-                    self.lease = Some(lease);
-                    self.lose(Some(task.first), &lost).await?;
-                    return Err(End::UpstreamLost);
-                }
-                // Nothing of the client's was sent: another connection will do.
-                Err(HandoverError::Lost(_)) => drop(lease.detach()),
-            }
-        }
-        self.permit = None;
-        self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
-        self.show();
-        let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
-        self.decline(task.first, &refusal);
-        Ok(false)
-    }
-
-    /// Begins the transaction that is due. The client's messages go out when the database has
-    /// confirmed it: had somebody cancelled BEGIN, what is behind it would commit by itself.
-    async fn begin(&mut self, lease: &mut Lease) -> Result<(), Lost> {
-        let Transaction::Begun(sql) = self.transaction else { return Ok(()) };
-        for _ in 0..BEGIN_TRIES {
-            if lease.query(sql).await?.is_ok() {
-                self.transaction = Transaction::Open { since: self.now };
-                return Ok(());
-            }
-        }
-        Err(Lost::Closed)
-    }
-
-    /// Whether this unit, or one behind it, may ask what was drawn from sequences.
-    fn asks_draws(&self, task: &Task) -> bool {
-        let habit = &self.pool.memory.asks_draws;
-        let asks = task.shape.effects.contains(Effects::LAST_INSERT_ID);
-        if asks {
-            habit.store(true, Ordering::Relaxed);
-        }
-        asks || habit.load(Ordering::Relaxed)
-    }
-
-    /// Whether a unit does nothing but ask for what only the connection knows that this session used
-    /// last: the server's error would say that nothing was drawn.
-    fn needs_its_own(&self, task: &Task, last_used_by: u64) -> bool {
-        task.shape.effects.contains(Effects::LAST_INSERT_ID)
-            && !may_draw(&task.shape)
-            && !matches!(self.transaction, Transaction::Begun(_))
-            && last_used_by != self.identity()
-    }
-
-    /// Leases a connection from the pool. The inner error is for the client.
-    async fn lease_new(&mut self) -> Result<Result<Lease, Error>, End> {
-        let patience = self.now + self.shared.options.lease_timeout;
-        let leased = tokio::select! {
-            biased;
-            leased = self.pool.lease() => leased,
-            error = self.client.gone() => return Err(End::Client(error)),
-            () = self.timer.until(Some(patience)) => {
-                return Ok(Err(refuse::unavailable("no connection could be opened in time")));
-            }
-        };
-        self.now = Instant::now();
-        Ok(leased.map_err(|error| refuse::not_leased(&error)))
     }
 
     /// Sends the unit and brings its reply to the client.
@@ -376,7 +308,8 @@ impl Session {
                 self.reclaim_lease();
                 Err(End::Told(Some(error)))
             }
-            stop => self.cancel(task, Open { unit, deadline, sent }, stop).await,
+            // Boxed: it is large and rare.
+            stop => Box::pin(self.cancel(task, Open { unit, deadline, sent }, stop)).await,
         }
     }
 
@@ -402,6 +335,14 @@ impl Session {
             self.reclaim_lease();
             return Err(End::Told(None));
         }
+        // What its client has done wrong ends its session, as on the server.
+        if let Lost::Ended(error) = lost
+            && error.sqlstate == *b"08P01"
+        {
+            let error = refuse::Error::Server(error.clone());
+            self.reclaim_lease();
+            return Err(End::Told(Some(error)));
+        }
         self.client.abandon(unit.passing);
         // An error that came ends the unit as well as one of the guard's.
         let untold = unit.error.is_none().then_some(Message { len: 0, here: 0, ..task.first });
@@ -416,19 +357,8 @@ impl Session {
     }
 }
 
-/// Makes a connection forget what others have drawn, where a transaction asks that has drawn nothing.
-async fn forget_draws(lease: &mut Lease, task: &Task) -> Result<(), Lost> {
-    if task.shape.effects.contains(Effects::LAST_INSERT_ID) && lease.draws == Draws::Others {
-        // In a transaction that has failed it is refused, as the question will be.
-        if lease.query(sequences::FORGET.as_bytes()).await?.is_ok() {
-            lease.draws = Draws::Own;
-        }
-    }
-    Ok(())
-}
-
 /// The text that the first message of a unit has.
-fn text_of(kind: Kind, mut body: &[u8]) -> &[u8] {
+pub(super) fn text_of(kind: Kind, mut body: &[u8]) -> &[u8] {
     match kind {
         Kind::Parse => take_name(&mut body).and_then(|_| take_name(&mut body)),
         _ => body.strip_suffix(&[0]),
@@ -446,6 +376,16 @@ fn name_of(kind: Kind, mut body: &[u8]) -> Option<&[u8]> {
         }
         _ => None,
     }
+}
+
+/// What a Bind brings beside the names of portal and statement.
+fn values_of(kind: Kind, mut body: &[u8]) -> Option<&[u8]> {
+    if kind != Kind::Bind {
+        return None;
+    }
+    take_name(&mut body)?;
+    take_name(&mut body)?;
+    Some(body)
 }
 
 /// Whether it ends a transaction and does nothing else.

@@ -37,8 +37,7 @@ impl Database {
             }
         });
         let target = Target {
-            host: addr.ip().to_string(),
-            port: addr.port(),
+            address: addr.into(),
             tls: None,
             connect_timeout: Duration::from_secs(3600),
             clear_password: ClearPassword::Refused,
