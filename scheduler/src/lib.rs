@@ -1,0 +1,12 @@
+//! The scheduler: what is due when.
+//!
+//! So far this is what a schedule says ([`trigger`]), files of them ([`book`]), and what of them is
+//! due together ([`lint`]). It is told the time and does no I/O but for reading the system's time
+//! zones. How a batch is spread is `policy::spread`. There is no ledger yet, no claim and no
+//! dispatch.
+
+pub mod trigger;
+
+pub mod book;
+
+pub mod lint;
