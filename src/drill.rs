@@ -1,13 +1,25 @@
 //! `tidegate drill NAME`: a fire drill, without and with the guard.
 
+mod herd;
+mod holder;
+mod hotrow;
+mod mixshift;
 mod tipping;
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use drill::server::engine::Engine;
 use drill::zombie::{self, Report, Scene, Show};
+use serde::Serialize;
 
+use self::herd::Herd;
+use self::holder::Holder;
+use self::hotrow::HotRow;
+use self::mixshift::MixShift;
 use self::tipping::Tipping;
 use crate::demo::asked_to_stop;
 use crate::exit::Failure;
@@ -21,20 +33,63 @@ pub(crate) struct Drill {
 
 #[derive(Debug, Subcommand)]
 enum Name {
+    Herd(Herd),
+    Holder(Holder),
+    Hotrow(HotRow),
+    Mixshift(MixShift),
     Tipping(Tipping),
     Zombie(Zombie),
 }
 
+/// Which database a drill runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Flavour {
+    /// MariaDB of the Debian release.
+    Mariadb,
+    /// MySQL 9.7.
+    Mysql,
+    /// PostgreSQL of the Debian release.
+    Postgres,
+    /// PostgreSQL 18.
+    Postgres18,
+}
+
+impl Flavour {
+    fn engine(self) -> Engine {
+        match self {
+            Self::Mariadb => Engine::MariaDb,
+            Self::Mysql => Engine::MySql,
+            Self::Postgres => Engine::Postgres,
+            Self::Postgres18 => Engine::Postgres18,
+        }
+    }
+}
+
+/// Which PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Generation {
+    /// Of the Debian release.
+    Postgres,
+    /// PostgreSQL 18.
+    Postgres18,
+}
+
 /// A locked row, clients that retry, and a time limit: PgBouncer's and the guard's.
 ///
-/// Needs PostgreSQL 15 and PgBouncer, as Debian packages them. Exit code 0 only when behind the guard
+/// Needs PostgreSQL and PgBouncer, as Debian packages them. Exit code 0 only when behind the guard
 /// never more backends waited for the lock than its pool has connections, and no update was committed
 /// whose client was told that it had failed.
 #[derive(Debug, Args)]
 struct Zombie {
+    /// Which database to run on; PgBouncer knows only these.
+    #[arg(long, value_enum, default_value_t = Generation::Postgres)]
+    engine: Generation,
+    /// A shorter lock, and so a shorter queue.
+    #[arg(long)]
+    quick: bool,
     /// How long the row stays locked, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = Scene::default().hold.as_secs())]
-    hold: u64,
+    #[arg(long, value_name = "SECONDS")]
+    hold: Option<u64>,
     /// Clients that want it.
     #[arg(long, default_value_t = Scene::default().clients)]
     clients: usize,
@@ -46,6 +101,10 @@ struct Zombie {
 impl Drill {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.drill {
+            Name::Herd(herd) => herd.run(),
+            Name::Holder(holder) => holder.run(),
+            Name::Hotrow(hotrow) => hotrow.run(),
+            Name::Mixshift(mixshift) => mixshift.run(),
             Name::Tipping(tipping) => tipping.run(),
             Name::Zombie(zombie) => zombie.run(),
         }
@@ -55,22 +114,18 @@ impl Drill {
 impl Zombie {
     fn run(self) -> Result<(), Failure> {
         let report = self.play().map_err(Failure::Failed)?;
-        if self.json {
-            let json = serde_json::to_string_pretty(&report).map_err(anyhow::Error::from);
-            println!("{}", json.map_err(Failure::Failed)?);
-        } else {
-            println!("\n{}", zombie::table(&report));
-        }
-        if report.guard_keeps_its_word() {
-            Ok(())
-        } else {
-            Err(Failure::Failed(anyhow!("the guard did not keep its word")))
-        }
+        print(&report, self.json, zombie::table)?;
+        verdict(report.guard_keeps_its_word(), "the guard did not keep its word")
     }
 
     fn play(&self) -> anyhow::Result<Report> {
-        let hold = Duration::from_secs(self.hold);
-        let scene = Scene { clients: self.clients, hold, ..Scene::default() };
+        let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
+        scene.clients = self.clients;
+        scene.hold = self.hold.map_or(scene.hold, Duration::from_secs);
+        scene.engine = match self.engine {
+            Generation::Postgres => Engine::Postgres,
+            Generation::Postgres18 => Engine::Postgres18,
+        };
         let mut show = if self.json { Show::quiet() } else { Show::new() };
         until_asked_to_stop(async { Ok(zombie::run(&scene, &mut show).await?) })
     }
@@ -88,4 +143,32 @@ fn until_asked_to_stop<R>(drill: impl Future<Output = anyhow::Result<R>>) -> any
             }
         }
     })
+}
+
+/// Prints what came of a drill, as a table or as JSON and nothing else.
+fn print<R: Serialize>(report: &R, as_json: bool, table: fn(&R) -> String) -> Result<(), Failure> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(report).map_err(anyhow::Error::from)?);
+    } else {
+        println!("\n{}", table(report));
+    }
+    Ok(())
+}
+
+/// Prints what came of a drill as a table, and writes all that was measured to `file`, if there is one.
+fn tell<R: Serialize>(
+    report: &R,
+    file: Option<&Path>,
+    table: fn(&R) -> String,
+) -> Result<(), Failure> {
+    print(report, false, table)?;
+    let Some(file) = file else { return Ok(()) };
+    let json = serde_json::to_string_pretty(report).map_err(anyhow::Error::from)?;
+    let written = fs::write(file, json + "\n").with_context(|| file.display().to_string());
+    written.map_err(Failure::Failed)
+}
+
+/// The exit code: whether the guard did what the drill is there to show.
+fn verdict(is_shown: bool, otherwise: &'static str) -> Result<(), Failure> {
+    if is_shown { Ok(()) } else { Err(Failure::Failed(anyhow!(otherwise))) }
 }

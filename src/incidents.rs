@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use guard::control::{Act, Incident, Sighting};
+use guard::control::{Act, Incident, Sighting, Step};
 
 use crate::client::Client;
 use crate::exit::Failure;
@@ -48,7 +48,10 @@ fn show(incident: &Incident) -> String {
         time(incident.oldest_wait_ms),
     );
     // As it happened.
-    let mut events: Vec<(u64, String)> = incident.roots.iter().map(root).collect();
+    let is_done = incident.mode == "enforce";
+    let mut events: Vec<(u64, String)> =
+        incident.steps.iter().map(|one| step(one, is_done)).collect();
+    events.extend(incident.roots.iter().map(root));
     events.extend(incident.acts.iter().map(act));
     events.sort_by_key(|(at_ms, _)| *at_ms);
     for (at_ms, what) in events {
@@ -61,10 +64,27 @@ fn show(incident: &Incident) -> String {
     let (count, rows) = ended.fold((0, 0), |sum, act| (sum.0 + 1, sum.1 + act.rows_modified));
     let _infallible = writeln!(
         text,
-        "   cost   {} of waiting, all together; {count} rolled back, {rows} rows undone",
+        "   cost   {} of waiting, all together; {count} rolled back, {rows} rows undone; \
+         {} held up at the gate, {} refused",
         time(incident.waited_ms),
+        incident.held,
+        incident.shed,
     );
     text
+}
+
+/// What admission was told; where the mode is observe, what it would have been.
+fn step(step: &Step, is_done: bool) -> (u64, String) {
+    let would = if is_done { "" } else { "in mode enforce: " };
+    let what = match &*step.phase {
+        "freezing" => "new transactions that write are held up, who may be shed is refused",
+        "melting" => "that has not helped: who holds the others up is to be rolled back",
+        "waiting" => "nothing more can be done: writers use half of the limit",
+        "letting_in" => "little waits: everybody again, from half of the limit on",
+        "over" => "over: the limit rises to its whole",
+        other => other,
+    };
+    (step.at_ms, format!("{would}{what} ({} of {} wait)", step.blocked, step.open))
 }
 
 fn root(seen: &Sighting) -> (u64, String) {
@@ -165,17 +185,30 @@ mod tests {
                 gone_after_ms: Some(210),
                 has_stayed: false,
             }],
+            steps: [(0, "freezing", 12), (400, "melting", 13), (1600, "letting_in", 1)]
+                .map(|(at_ms, phase, blocked)| Step {
+                    at_ms,
+                    phase: phase.into(),
+                    blocked,
+                    open: 14,
+                })
+                .into(),
+            held: 31,
+            shed: 4,
             left_out: 0,
         };
         assert_eq!(
             show(&incident),
             "incident 3 · 2022-06-27 13:00:30 UTC · over after 2.6s · mode enforce\n   \
                 up to 13 of 14 open transactions waited for a lock, the longest for 2.3s\n   \
+                +0ms    new transactions that write are held up, who may be shed is refused (12 of 14 wait)\n   \
+                +400ms  that has not helped: who holds the others up is to be rolled back (13 of 14 wait)\n   \
                 +400ms  88 holds up 12 on row shop.account PRIMARY: idle for 4.0s, open 4.2s, web of 10.0.0.7:5123 in class checkout\n           \
                         update account set n = n + ? where id = ?\n   \
                 +400ms  88 to be rolled back: idle blocker, 12 behind it; rolled back; gone 210ms later\n   \
                 +1.4s   9 holds up 4 on what is not told: idle for 4.0s, open 4.2s, batch, not through this guard; left alone: no client of this guard (melt.others = false)\n   \
-                cost   31.0s of waiting, all together; 1 rolled back, 3 rows undone\n"
+                +1.6s   little waits: everybody again, from half of the limit on (1 of 14 wait)\n   \
+                cost   31.0s of waiting, all together; 1 rolled back, 3 rows undone; 31 held up at the gate, 4 refused\n"
         );
     }
 }

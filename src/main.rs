@@ -1,5 +1,6 @@
 //! The command line of Tidegate: one file per subcommand.
 
+mod batch;
 mod check;
 mod classes;
 mod client;
@@ -9,11 +10,13 @@ mod docs;
 mod drill;
 mod exit;
 mod guard;
+mod hot;
 mod import;
 mod incidents;
 mod locks;
 mod pause;
 mod pins;
+mod schedule;
 mod show;
 mod status;
 mod switch;
@@ -39,10 +42,13 @@ enum Command {
     Guard(guard::Guard),
     Check(check::Check),
     Import(import::Import),
+    Batch(batch::Batch),
+    Schedule(schedule::Schedule),
     Status(status::Status),
     Classes(classes::Classes),
     Pins(pins::Pins),
     Locks(locks::Locks),
+    Hot(hot::Hot),
     Incidents(incidents::Incidents),
     Pause(pause::Pause),
     Resume(pause::Resume),
@@ -65,10 +71,13 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Guard(guard) => guard.run(),
         Command::Check(check) => check.run(),
         Command::Import(import) => import.run(),
+        Command::Batch(batch) => batch.run(),
+        Command::Schedule(schedule) => schedule.run(),
         Command::Status(status) => status.run(),
         Command::Classes(classes) => classes.run(),
         Command::Pins(pins) => pins.run(),
         Command::Locks(locks) => locks.run(),
+        Command::Hot(hot) => hot.run(),
         Command::Incidents(incidents) => incidents.run(),
         Command::Pause(pause) => pause.run(),
         Command::Resume(resume) => resume.run(),

@@ -19,12 +19,10 @@ pub use self::show::{Show, table};
 use crate::error::Error;
 use crate::guard::{Guard, Setup};
 use crate::load::hot_row::{self, HotRow};
-use crate::load::{Counts, Crowd, Target, Timeline};
-use crate::server::account::{APP, Account, MD5};
+use crate::load::{Counts, Crowd, Target, Timeline, told_ms};
 use crate::server::engine::Engine;
-use crate::server::probe::Gauges;
 use crate::server::{Server, Settings};
-use crate::watch::{Sample, Watch};
+use crate::watch::{Sample, Watch, most};
 
 /// The scene: how many, how long.
 #[derive(Debug, Clone, Copy)]
@@ -78,14 +76,8 @@ transaction_time = "2s"
 idle_in_transaction_time = "500ms"
 "#;
 
-/// `max_connections` of a PostgreSQL: each is a process, so servers have fewer than a MariaDB.
-const BACKENDS_MAX: u32 = 300;
-
 /// Upstream connections of the guard in the demo.
 const CONNECTIONS: u32 = 8;
-
-/// The fewest commits whose percentiles are told.
-const ENOUGH: usize = 100;
 
 /// How often the server is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -161,7 +153,7 @@ pub async fn run(engine: Engine, scene: &Scene, show: &mut Show) -> Result<Repor
     let setup = Setup { connections: CONNECTIONS, ..Setup::with(LIMITS) };
     let guard = Guard::start(&server, &setup).await?;
     show.scene(engine, Way::Guard, scene);
-    let target = Target { engine, addr: guard.addr() };
+    let target = Target::behind(&guard, engine);
     let guard = play(scene, Way::Guard, &server, target, show).await?;
     Ok(Report { engine, direct, guard })
 }
@@ -173,27 +165,15 @@ pub async fn run(engine: Engine, scene: &Scene, show: &mut Show) -> Result<Repor
 pub async fn direct(engine: Engine, scene: &Scene, show: &mut Show) -> Result<Outcome, Error> {
     let server = prepare(engine, show).await?;
     show.scene(engine, Way::Direct, scene);
-    let target = Target { engine, addr: server.addr() };
+    let target = Target::of(&server);
     play(scene, Way::Direct, &server, target, show).await
 }
 
 async fn prepare(engine: Engine, show: &mut Show) -> Result<Server, Error> {
     show.step(&format!("starting a private {engine} and loading it"));
-    let mut settings = Settings::from(engine);
-    if engine.is_postgres() {
-        settings.max_connections = BACKENDS_MAX;
-    }
-    let server = Server::start(settings).await?;
+    let server = Server::start(Settings::usual(engine)).await?;
     HotRow::load(&server).await?;
     Ok(server)
-}
-
-/// As whom the clients log in. A SCRAM proof is some milliseconds of work for its client, and hundreds
-/// that share this machine with the server keep it busy with that: directly, the storm then had 5
-/// backends running, with md5 296. The guard has no part in it: a login by SCRAM costs it 0.2 ms of CPU
-/// in all, and no hashing (`tests/herd_postgres.rs`).
-fn account(engine: Engine) -> Account {
-    if engine.is_postgres() { MD5 } else { APP }
 }
 
 /// Runs the scene one way.
@@ -207,15 +187,9 @@ async fn play(
     let watch = Watch::of(server, LOOK).await?;
     let timeline = Arc::new(Timeline::new());
     let transaction = Arc::new(HotRow { think: scene.think });
-    let account = account(target.engine);
     let crowd = |clients, duration| Crowd {
-        target,
-        account,
-        clients,
         deadline: scene.deadline,
-        retries: 3,
-        pace: Duration::ZERO,
-        duration,
+        ..Crowd::impatient(target, clients, duration)
     };
     let regulars = crowd(scene.regulars, scene.calm + scene.storm);
     let arrivals = crowd(scene.crowd, scene.storm);
@@ -223,7 +197,7 @@ async fn play(
         sleep(scene.calm).await;
         let hold = async {
             // Refused or cut short is what the guard may do to it; the counts tell the rest.
-            let _cut_short = hot_row::hold(target, &account, scene.hold).await;
+            let _cut_short = hot_row::hold(target, &target.account(), scene.hold).await;
         };
         tokio::join!(hold, arrivals.run(transaction.clone(), timeline.clone()));
     };
@@ -252,26 +226,21 @@ fn outcome(scene: &Scene, way: Way, timeline: &Timeline, samples: &[Sample]) -> 
     let storm = timeline.sum(breaks..breaks + whole(scene.storm));
     let per_second = |count: u64, span: Duration| count as f64 / span.as_secs_f64();
     let in_storm = |count: fn(&Counts) -> u64| per_second(count(&storm), scene.storm);
-    let is_enough = storm.latencies.len() >= ENOUGH;
-    let ms = |share| {
-        storm.latency(share).filter(|_| is_enough).map(|latency| latency.as_secs_f64() * 1000.0)
-    };
-    let most = |gauge: fn(&Gauges) -> u32| {
-        samples.iter().map(|sample| gauge(&sample.gauges)).max().unwrap_or(0)
-    };
+    let mut latencies = storm.latencies.clone();
+    let most = most(samples, Duration::ZERO);
     Outcome {
         way,
         calm_good_per_second: per_second(calm.good, scene.calm),
         storm_good_per_second: in_storm(|counts| counts.good),
-        storm_p50_ms: ms(0.5),
-        storm_p99_ms: ms(0.99),
+        storm_p50_ms: told_ms(&mut latencies, 0.5),
+        storm_p99_ms: told_ms(&mut latencies, 0.99),
         storm_given_up_per_second: in_storm(|counts| counts.given_up),
         storm_timed_out_per_second: in_storm(|counts| counts.timed_out),
         storm_refused_per_second: in_storm(|counts| counts.refused),
         storm_connects_per_second: in_storm(|counts| counts.connects),
-        threads_running_max: most(|gauges| gauges.threads_running),
-        threads_connected_max: most(|gauges| gauges.threads_connected),
-        lock_waiters_max: most(|gauges| gauges.lock_waiters),
+        threads_running_max: most.threads_running,
+        threads_connected_max: most.threads_connected,
+        lock_waiters_max: most.lock_waiters,
     }
 }
 

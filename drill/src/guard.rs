@@ -132,12 +132,33 @@ impl Guard {
         Self::start_with(|doors| setup.text(server, doors)).await
     }
 
+    /// Starts a guard of a drill, with so many connections to the server and these sections: it writes
+    /// only errors.
+    ///
+    /// # Errors
+    /// As [`Guard::start`].
+    pub async fn of_drill(
+        server: &Server,
+        connections: u32,
+        sections: &str,
+    ) -> Result<Self, Error> {
+        let sections = format!("[log]\nlevel = \"error\"\n\n{sections}");
+        Self::start(server, &Setup { connections, ..Setup::with(sections) }).await
+    }
+
     /// As [`Guard::start`], with the whole configuration's text, made for the ports it will use.
     ///
     /// # Errors
     /// As [`Guard::start`].
     pub async fn start_with(text: impl Fn(Doors) -> String) -> Result<Self, Error> {
-        let program = program()?;
+        Self::start_as(&program()?, text).await
+    }
+
+    /// As [`Guard::start_with`], of this program.
+    ///
+    /// # Errors
+    /// As [`Guard::start`].
+    pub async fn start_as(program: &Path, text: impl Fn(Doors) -> String) -> Result<Self, Error> {
         let mut attempt = 1;
         loop {
             let folder = Scratch::new()?;
@@ -145,7 +166,7 @@ impl Guard {
             let config = folder.path().join(CONFIG);
             fs::write(&config, text(doors)).map_err(at(&config))?;
             let arguments = [Path::new("guard"), Path::new("-c"), &config];
-            let process = Process::start(&program, arguments, &folder.path().join(LOG))?;
+            let process = Process::start(program, arguments, &folder.path().join(LOG))?;
             let mut guard = Self { process, doors, folder };
             match guard.ready().await {
                 Err(_) if attempt < PORT_ATTEMPTS && guard.port_was_taken() => attempt += 1,

@@ -16,13 +16,23 @@ pub mod load;
 
 pub mod watch;
 
+pub mod way;
+
 pub mod demo;
 
 pub mod tipping;
 
+pub mod holder;
+
+pub mod hotrow;
+
+pub mod herd;
+
+pub mod mixshift;
+
 pub mod zombie;
 
-mod screen;
+pub mod screen;
 
 pub mod process;
 
@@ -33,3 +43,4 @@ pub mod home;
 pub mod error;
 
 pub use error::Error;
+pub use screen::Screen;

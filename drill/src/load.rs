@@ -10,26 +10,35 @@
 //! transaction that was committed in the end, all its attempts together: what a user waits. Those
 //! given up are counted beside it.
 
+pub mod accounts;
 mod dice;
 pub mod hot_row;
+pub mod pages;
 mod peer;
 pub mod rows;
+mod tables;
 mod timeline;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use tokio::time::error::Elapsed;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use self::dice::Dice;
 pub use self::peer::{Fault, Peer, Target};
-pub use self::timeline::{Counts, Second, Served, Timeline, percentile};
+pub use self::timeline::{Counts, Rates, Second, Served, Timeline, back, rate, told_ms, whole_ms};
 use crate::server::account::Account;
 
 /// A client pauses this long after an answer that came at once and was a failure, so that a refusal
 /// does not turn it into a busy loop.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client of a drill waits before it drops its socket; a commit after that is not good.
+const DEADLINE: Duration = Duration::from_secs(1);
+/// Its further attempts before a transaction is given up.
+const RETRIES: u32 = 3;
 
 /// How a crowd of clients behaves.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +56,19 @@ pub struct Crowd {
     /// Mean time from one transaction of a client to its next, at random. Zero: each begins as soon
     /// as the one before is over.
     pub pace: Duration,
+    /// When they connect.
+    pub connects: Connects,
     /// How long they go on.
     pub duration: Duration,
+}
+
+/// When a client that has no connection opens one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connects {
+    /// With its next transaction.
+    WhenDue,
+    /// At once, and again until it is let in, as a pool of connections does in an application.
+    AtOnce,
 }
 
 /// What a client runs, over and over.
@@ -59,6 +79,27 @@ pub trait Transaction: Send + Sync + 'static {
 }
 
 impl Crowd {
+    /// The clients of a drill: impatient, and as fast as they can.
+    #[must_use]
+    pub fn impatient(target: Target, clients: usize, duration: Duration) -> Self {
+        Self {
+            target,
+            account: target.account(),
+            clients,
+            deadline: DEADLINE,
+            retries: RETRIES,
+            pace: Duration::ZERO,
+            connects: Connects::WhenDue,
+            duration,
+        }
+    }
+
+    /// The same, which begin so many transactions a second together.
+    #[must_use]
+    pub fn paced(self, per_second: f64) -> Self {
+        Self { pace: Duration::from_secs_f64(self.clients as f64 / per_second.max(1.0)), ..self }
+    }
+
     /// Runs the crowd and records into `timeline`, until the duration is over. What is under way
     /// then is dropped.
     pub async fn run<T: Transaction>(self, transaction: Arc<T>, timeline: Arc<Timeline>) {
@@ -80,6 +121,13 @@ impl Crowd {
     }
 }
 
+/// What an attempt that succeeded has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Did {
+    LoggedIn,
+    Committed,
+}
+
 /// One client.
 struct Loop<T> {
     crowd: Crowd,
@@ -93,6 +141,12 @@ impl<T: Transaction> Loop<T> {
     async fn run(mut self, first: u64) {
         let mut due = tokio::time::Instant::now();
         for number in first.. {
+            while self.conn.is_none() && self.crowd.connects == Connects::AtOnce {
+                let began = Instant::now();
+                let login = timeout(self.crowd.deadline, self.login()).await;
+                let outcome = login.map(|login| login.map(|_| Did::LoggedIn));
+                self.settle(began, outcome).await;
+            }
             if !self.crowd.pace.is_zero() {
                 // What has come due meanwhile is not made up for: users go away as well.
                 due = (due + self.dice.gap(self.crowd.pace)).max(tokio::time::Instant::now());
@@ -117,9 +171,20 @@ impl<T: Transaction> Loop<T> {
     async fn attempt(&mut self, number: u64) -> bool {
         let began = Instant::now();
         let outcome = timeout(self.crowd.deadline, self.try_once(number)).await;
+        self.settle(began, outcome.map(|outcome| outcome.map(|()| Did::Committed))).await
+    }
+
+    /// Counts what an attempt came to, and leaves behind what is left of it. Whether it succeeded.
+    async fn settle(
+        &mut self,
+        began: Instant,
+        outcome: Result<Result<Did, Fault>, Elapsed>,
+    ) -> bool {
         match outcome {
-            Ok(Ok(())) => {
-                self.timeline.served(began.elapsed());
+            Ok(Ok(did)) => {
+                if did == Did::Committed {
+                    self.timeline.served(began.elapsed());
+                }
                 return true;
             }
             Ok(Err(Fault::Aborted(_))) => {
@@ -151,14 +216,19 @@ impl<T: Transaction> Loop<T> {
     }
 
     async fn try_once(&mut self, number: u64) -> Result<(), Fault> {
-        let peer = match &mut self.conn {
+        let transaction = Arc::clone(&self.transaction);
+        transaction.run(self.login().await?, number).await
+    }
+
+    /// The connection, which is opened where there is none.
+    async fn login(&mut self) -> Result<&mut Peer, Fault> {
+        Ok(match &mut self.conn {
             Some(peer) => peer,
             empty => {
                 self.timeline.record(|counts| counts.connects += 1);
                 empty.insert(Peer::login(self.crowd.target, &self.crowd.account).await?)
             }
-        };
-        self.transaction.run(peer, number).await
+        })
     }
 
     /// After an error the connection is kept, as drivers do, and its transaction rolled back.

@@ -1,6 +1,7 @@
 //! Where a drill tells what happens: line by line on the error output, since the result alone goes
-//! to the output. Colours only on a terminal.
+//! to the output. Colours only on a terminal. And how it prints a table that has a column for each way.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
 
 /// A way to emphasise text.
@@ -25,20 +26,22 @@ impl Paint {
 
 /// The error output, or nothing.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub struct Screen {
     colour: bool,
     quiet: bool,
 }
 
 impl Screen {
     /// Colourful on a terminal, plain elsewhere; respects `NO_COLOR`.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self { colour, quiet: false }
     }
 
     /// Says nothing.
-    pub(crate) fn quiet() -> Self {
+    #[must_use]
+    pub fn quiet() -> Self {
         Self { colour: false, quiet: true }
     }
 
@@ -48,7 +51,49 @@ impl Screen {
         }
     }
 
+    /// What comes next, while nothing else is told.
+    pub(crate) fn step(&self, what: &str) {
+        self.line(&self.paint(Paint::Dim, what));
+    }
+
+    /// A part of the drill begins.
+    pub(crate) fn title(&self, what: &str) {
+        self.line("");
+        self.line(&self.paint(Paint::Bold, what));
+    }
+
     pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
         if self.colour { format!("\x1b[{}m{text}\x1b[0m", paint.code()) } else { text.to_owned() }
     }
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A line of [`columns`]: what it tells, and how it is read off an outcome.
+pub(crate) type Row<'a, O> = (&'a str, fn(&O) -> String);
+
+/// A table of plain text with a column for each of `outcomes`, which come with their names; `title`
+/// stands above the names of the lines, which are `width` wide.
+pub(crate) fn columns<O>(
+    (title, width): (&str, usize),
+    outcomes: &[(&str, &O)],
+    rows: &[Row<'_, O>],
+) -> String {
+    let mut text = format!("{title:<width$}");
+    for (name, _) in outcomes {
+        let _infallible = write!(text, "{name:>12}");
+    }
+    text.push('\n');
+    for (what, value) in rows {
+        let _infallible = write!(text, "{what:<width$}");
+        for (_, outcome) in outcomes {
+            let _infallible = write!(text, "{:>12}", value(outcome));
+        }
+        text.push('\n');
+    }
+    text
 }

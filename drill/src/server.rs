@@ -55,6 +55,21 @@ impl Default for Settings {
     }
 }
 
+/// `max_connections` of a PostgreSQL under a crowd: each is a process, so servers have fewer than a
+/// MariaDB.
+const BACKENDS_MAX: u32 = 300;
+
+impl Settings {
+    /// With as many connections as a server of that kind usually has.
+    #[must_use]
+    pub fn usual(engine: Engine) -> Self {
+        let usual = Self::from(engine);
+        let max_connections =
+            if engine.is_postgres() { BACKENDS_MAX } else { usual.max_connections };
+        Self { max_connections, ..usual }
+    }
+}
+
 impl From<Engine> for Settings {
     fn from(engine: Engine) -> Self {
         Self { engine, ..Self::default() }

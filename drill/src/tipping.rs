@@ -20,12 +20,13 @@ mod show;
 use std::time::Duration;
 
 use self::measure::{Bench, Slice};
-pub use self::report::{Moment, Point, Recovery, Report, Try, Way};
-pub use self::show::{Show, table};
+pub use self::report::{Point, Recovery, Report, Try, Way};
+pub use self::show::table;
 use crate::error::Error;
-use crate::guard::{Guard, Setup};
+use crate::guard::Guard;
 use crate::load::Target;
 use crate::load::rows::Rows;
+use crate::screen::Screen;
 use crate::server::engine::Engine;
 use crate::server::{Server, Settings};
 
@@ -98,43 +99,37 @@ impl Scene {
     }
 }
 
-/// `max_connections` of a PostgreSQL: each is a process, so servers have fewer than a MariaDB.
-const BACKENDS_MAX: u32 = 300;
 /// The guard's own default of `upstream.connections`; that of drills is smaller.
 const CONNECTIONS: u32 = 32;
 
-/// Runs the scene all three ways, telling `show` as it goes.
+/// Runs the scene all three ways, telling `screen` as it goes.
 ///
 /// # Errors
 /// When the server is not installed, or it or a guard does not start or is lost.
-pub async fn run(engine: Engine, scene: &Scene, show: &mut Show) -> Result<Report, Error> {
-    show.step(&format!("starting a private {engine} and loading it"));
-    let mut settings = Settings::from(engine);
-    if engine.is_postgres() {
-        settings.max_connections = BACKENDS_MAX;
-    }
-    let server = Server::start(settings).await?;
+pub async fn run(engine: Engine, scene: &Scene, screen: &Screen) -> Result<Report, Error> {
+    screen.step(&format!("starting a private {engine} and loading it"));
+    let server = Server::start(Settings::usual(engine)).await?;
     Rows::load(&server).await?;
     let mut bench = Bench { server, scene: scene.clone(), alone: 0.0, capacity: 0.0 };
     let mut report = Report::new(engine);
-    direct(&mut bench, &mut report, show).await?;
-    let best = fixed(&mut bench, &mut report, show).await?;
-    guarded(&mut bench, best, &mut report, show).await?;
+    direct(&mut bench, &mut report, screen).await?;
+    let best = fixed(&mut bench, &mut report, screen).await?;
+    guarded(&mut bench, best, &mut report, screen).await?;
     Ok(report)
 }
 
 /// To the server, with ever more clients.
-async fn direct(bench: &mut Bench, report: &mut Report, show: &mut Show) -> Result<(), Error> {
-    show.way("directly");
+async fn direct(bench: &mut Bench, report: &mut Report, screen: &Screen) -> Result<(), Error> {
+    screen.title("directly");
     for clients in bench.scene.direct.clone() {
-        let target = bench.direct();
+        let target = Target::of(&bench.server);
         let point = bench.point(Way::Direct, target, None, Slice::crowd(clients)).await?;
         if clients == 1 {
             bench.alone = point.good_per_second;
         }
         bench.capacity = bench.capacity.max(point.good_per_second);
         let point = bench.load(point);
-        show.point(&point);
+        screen.line(&show::point(&point));
         report.points.push(point);
         bench.quiet().await?;
     }
@@ -142,23 +137,23 @@ async fn direct(bench: &mut Bench, report: &mut Report, show: &mut Show) -> Resu
     report.points.iter_mut().for_each(|point| point.load = bench.load(point.clone()).load);
     report.alone_per_second = bench.alone;
     report.direct_per_second = bench.capacity;
-    let target = bench.direct();
+    let target = Target::of(&bench.server);
     let recovery = bench.recover(Way::Direct, target, bench.capacity).await?;
-    show.recovery(&recovery);
+    screen.line(&show::sentence(&recovery));
     report.recoveries.push(recovery);
     bench.quiet().await
 }
 
 /// Tries the fixed limits, and returns the best.
-async fn fixed(bench: &mut Bench, report: &mut Report, show: &mut Show) -> Result<u32, Error> {
-    show.way("fixed limits");
+async fn fixed(bench: &mut Bench, report: &mut Report, screen: &Screen) -> Result<u32, Error> {
+    screen.title("fixed limits");
     for limit in bench.scene.limits.clone() {
-        let guard = start(bench, &fixed_at(limit)).await?;
+        let guard = bench.guard(&fixed_at(limit)).await?;
         let slice = Slice::crowd(bench.scene.trial);
         let target = bench.behind(&guard);
         let point = bench.point(Way::Fixed, target, None, slice).await?;
         let tried = Try { limit, clients: point.clients, good_per_second: point.good_per_second };
-        show.tried(&tried);
+        screen.line(&show::tried(&tried));
         report.tries.push(tried);
         bench.quiet().await?;
     }
@@ -173,18 +168,18 @@ async fn guarded(
     bench: &mut Bench,
     best: u32,
     report: &mut Report,
-    show: &mut Show,
+    screen: &Screen,
 ) -> Result<(), Error> {
-    let adaptive = start(bench, "[limit]\nmode = \"enforce\"\n").await?;
-    show.way("finding the limit");
+    let adaptive = bench.guard("[limit]\nmode = \"enforce\"\n").await?;
+    screen.title("finding the limit");
     let slice = Slice::crowd(bench.scene.trial).cold(bench.scene.find);
     let target = bench.behind(&adaptive);
     let found = bench.point(Way::Adaptive, target, Some(&adaptive), slice).await?;
-    show.found(&found);
+    screen.line(&show::found(&found));
     report.start = Some(found);
     bench.quiet().await?;
-    let fixed = start(bench, &fixed_at(best)).await?;
-    show.way(&format!("a fixed limit of {best}, and one that finds itself, in turn"));
+    let fixed = bench.guard(&fixed_at(best)).await?;
+    screen.title(&format!("a fixed limit of {best}, and one that finds itself, in turn"));
     let reachable = report.best_try().map_or(0.0, |best| best.good_per_second);
     let calm = bench.scene.calm.clone().into_iter().map(|share| Slice::paced(share * reachable));
     let crowds = bench.scene.guarded.clone();
@@ -201,13 +196,13 @@ async fn guarded(
         for points in turns {
             let Some(point) = Point::mean(points) else { continue };
             let point = bench.load(point);
-            show.point(&point);
+            screen.line(&show::point(&point));
             report.points.push(point);
         }
     }
     for (way, guard) in [(Way::Fixed, &fixed), (Way::Adaptive, &adaptive)] {
         let recovery = bench.recover(way, bench.behind(guard), reachable).await?;
-        show.recovery(&recovery);
+        screen.line(&show::sentence(&recovery));
         report.recoveries.push(recovery);
         bench.quiet().await?;
     }
@@ -218,19 +213,13 @@ fn fixed_at(limit: u32) -> String {
     format!("[overall]\nin_flight = {limit}\n")
 }
 
-async fn start(bench: &Bench, limit: &str) -> Result<Guard, Error> {
-    let sections = format!("[log]\nlevel = \"error\"\n\n{limit}");
-    let setup = Setup { connections: CONNECTIONS, ..Setup::with(sections) };
-    Guard::start(&bench.server, &setup).await
-}
-
 impl Bench {
-    fn direct(&self) -> Target {
-        Target { engine: self.server.engine(), addr: self.server.addr() }
+    async fn guard(&self, limit: &str) -> Result<Guard, Error> {
+        Guard::of_drill(&self.server, CONNECTIONS, limit).await
     }
 
     fn behind(&self, guard: &Guard) -> Target {
-        Target { engine: self.server.engine(), addr: guard.addr() }
+        Target::behind(guard, self.server.engine())
     }
 }
 

@@ -1,10 +1,12 @@
 //! Looks at a server several times a second, over a connection opened before the storm.
 
+pub mod limit;
+
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::error::Error;
 use crate::server::Server;
@@ -17,6 +19,31 @@ pub struct Sample {
     pub at: Duration,
     /// What was seen.
     pub gauges: Gauges,
+}
+
+/// The most that was seen of each gauge, from that time on.
+#[must_use]
+pub fn most(samples: &[Sample], since: Duration) -> Gauges {
+    let late = samples.iter().filter(|sample| sample.at >= since);
+    late.fold(Gauges::default(), |most, sample| most.max(sample.gauges))
+}
+
+/// How often it is looked whether a server is quiet.
+const QUIET_LOOK: Duration = Duration::from_millis(200);
+
+/// Waits until nothing is open on the server. One that is still busy with clients long gone is killed
+/// and started again: the next crowd is not to pay for the one before.
+///
+/// # Errors
+/// When the server is lost, or does not start again.
+pub(crate) async fn quiet(server: &mut Server, patience: Duration) -> Result<(), Error> {
+    let mut watch = Watch::of(server, QUIET_LOOK).await?;
+    let is_quiet = watch.until(|seen| seen.transactions == 0);
+    if let Ok(quiet) = timeout(patience, is_quiet).await {
+        return quiet;
+    }
+    server.crash();
+    server.restart().await
 }
 
 /// A watch that runs. Dropping it ends it; what it saw is lost then.

@@ -26,6 +26,7 @@ pub use self::show::{Show, table};
 use self::storm::{Storm, connect};
 use crate::error::Error;
 use crate::guard::{self, Guard};
+use crate::load::whole_ms;
 use crate::pgbouncer::{self, PgBouncer};
 use crate::server::Server;
 use crate::server::account::{APP, ROOT};
@@ -34,6 +35,8 @@ use crate::server::engine::Engine;
 /// The scene: how many, how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene {
+    /// Which PostgreSQL.
+    pub engine: Engine,
     /// Clients that never give up.
     pub clients: usize,
     /// Connections to the database that each of the two poolers may open.
@@ -47,7 +50,21 @@ pub struct Scene {
 impl Default for Scene {
     /// A quarter of a minute for each pooler.
     fn default() -> Self {
-        Self { clients: 32, pool: 8, limit: Duration::from_secs(1), hold: Duration::from_secs(10) }
+        Self {
+            engine: Engine::Postgres,
+            clients: 32,
+            pool: 8,
+            limit: Duration::from_secs(1),
+            hold: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Scene {
+    /// With the row locked for less long, and so a shorter queue.
+    #[must_use]
+    pub fn quick() -> Self {
+        Self { hold: Duration::from_secs(4), ..Self::default() }
     }
 }
 
@@ -123,7 +140,7 @@ pub async fn run(scene: &Scene, show: &mut Show) -> Result<Report, Error> {
 /// As [`run`].
 pub async fn behind(way: Way, scene: &Scene, show: &mut Show) -> Result<Outcome, Error> {
     show.begin(way, scene);
-    let server = Server::start(Engine::Postgres).await?;
+    let server = Server::start(scene.engine).await?;
     connect(&server.postgres_config(&APP)).await?.batch_execute(TABLES).await?;
     let pooler = Pooler::start(way, &server, scene).await?;
     play(way, scene, &server, pooler.addr(), show).await
@@ -201,7 +218,7 @@ async fn play(
         backends_max: most.backends,
         failures_told: told.failed.len(),
         failed_applied,
-        back_after_ms: back_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        back_after_ms: back_after.map(whole_ms),
     })
 }
 

@@ -1,28 +1,13 @@
 //! `tidegate drill tipping`.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
-use clap::{Args, ValueEnum};
-use drill::server::engine::Engine;
-use drill::tipping::{self, Report, Scene, Show};
+use clap::Args;
+use drill::Screen;
+use drill::tipping::{self, Report, Scene};
 
-use super::until_asked_to_stop;
+use super::{Flavour, tell, until_asked_to_stop, verdict};
 use crate::exit::Failure;
-
-/// Which database the drill runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Flavour {
-    /// MariaDB of the Debian release.
-    Mariadb,
-    /// MySQL 9.7.
-    Mysql,
-    /// PostgreSQL of the Debian release.
-    Postgres,
-    /// PostgreSQL 18.
-    Postgres18,
-}
 
 /// Ever more clients that deadlock: directly, behind the best fixed limit, and behind one that
 /// finds itself.
@@ -54,28 +39,12 @@ pub(super) struct Tipping {
 impl Tipping {
     pub(super) fn run(self) -> Result<(), Failure> {
         let report = self.play().map_err(Failure::Failed)?;
-        println!("\n{}", tipping::table(&report));
-        if let Some(file) = &self.json {
-            let json = serde_json::to_string_pretty(&report).map_err(anyhow::Error::from);
-            let written = json.and_then(|json| {
-                fs::write(file, json + "\n").with_context(|| file.display().to_string())
-            });
-            written.map_err(Failure::Failed)?;
-        }
-        if report.guard_is_better() {
-            Ok(())
-        } else {
-            Err(Failure::Failed(anyhow!("the guard was not better than none")))
-        }
+        tell(&report, self.json.as_deref(), tipping::table)?;
+        verdict(report.guard_is_better(), "the guard was not better than none")
     }
 
     fn play(&self) -> anyhow::Result<Report> {
-        let engine = match self.engine {
-            Flavour::Mariadb => Engine::MariaDb,
-            Flavour::Mysql => Engine::MySql,
-            Flavour::Postgres => Engine::Postgres,
-            Flavour::Postgres18 => Engine::Postgres18,
-        };
+        let engine = self.engine.engine();
         let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
         if !self.clients.is_empty() {
             scene.guarded.clone_from(&self.clients);
@@ -84,7 +53,7 @@ impl Tipping {
             scene.limits.clone_from(&self.limits);
         }
         scene.turns = self.turns.unwrap_or(scene.turns).max(1);
-        let mut show = Show::new();
-        until_asked_to_stop(async { Ok(tipping::run(engine, &scene, &mut show).await?) })
+        let screen = Screen::new();
+        until_asked_to_stop(async { Ok(tipping::run(engine, &scene, &screen).await?) })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Outcome, Report, Scene, Way};
 use crate::load::Second;
-use crate::screen::{Paint, Screen};
+use crate::screen::{Paint, Row, Screen, columns};
 use crate::server::engine::Engine;
 use crate::server::probe::Gauges;
 
@@ -32,7 +32,7 @@ impl Show {
     }
 
     pub(super) fn step(&mut self, what: &str) {
-        self.screen.line(&self.screen.paint(Paint::Dim, what));
+        self.screen.step(what);
     }
 
     pub(super) fn scene(&mut self, engine: Engine, way: Way, scene: &Scene) {
@@ -41,8 +41,7 @@ impl Show {
             Way::Direct => "the database directly",
             Way::Guard => "the same through the guard",
         };
-        self.screen.line("");
-        self.screen.line(&self.screen.paint(Paint::Bold, title));
+        self.screen.title(title);
         self.screen.line(&format!(
             "{} clients update one row; after {:?} come {} more, and one keeps the row for {:?}. \
              Who waits {:?} hangs up and tries again.",
@@ -83,32 +82,29 @@ impl Default for Show {
 /// The report as a table of plain text.
 #[must_use]
 pub fn table(report: &Report) -> String {
-    type Value = fn(&Outcome) -> Option<f64>;
     let worker = report.engine.worker();
     let running = format!("on the server: most {worker} running");
     let connected = format!("  most {worker} connected");
-    let rows: [(&str, Value); 11] = [
-        ("before the storm: commits in time per second", |it| Some(it.calm_good_per_second)),
-        ("in the storm: commits in time per second", |it| Some(it.storm_good_per_second)),
-        ("  p50 of what was committed, with retries (ms)", |it| it.storm_p50_ms),
-        ("  p99 of what was committed, with retries (ms)", |it| it.storm_p99_ms),
-        ("  transactions given up per second", |it| Some(it.storm_given_up_per_second)),
-        ("  clients that hung up per second", |it| Some(it.storm_timed_out_per_second)),
-        ("  refusals per second", |it| Some(it.storm_refused_per_second)),
-        ("  connections clients opened per second", |it| Some(it.storm_connects_per_second)),
-        (&running, |it| Some(it.threads_running_max.into())),
-        (&connected, |it| Some(it.threads_connected_max.into())),
-        ("  most transactions waiting for a lock", |it| Some(it.lock_waiters_max.into())),
+    let rows: [Row<'_, Outcome>; 11] = [
+        ("before the storm: commits in time per second", |it| cell(Some(it.calm_good_per_second))),
+        ("in the storm: commits in time per second", |it| cell(Some(it.storm_good_per_second))),
+        ("  p50 of what was committed, with retries (ms)", |it| cell(it.storm_p50_ms)),
+        ("  p99 of what was committed, with retries (ms)", |it| cell(it.storm_p99_ms)),
+        ("  transactions given up per second", |it| cell(Some(it.storm_given_up_per_second))),
+        ("  clients that hung up per second", |it| cell(Some(it.storm_timed_out_per_second))),
+        ("  refusals per second", |it| cell(Some(it.storm_refused_per_second))),
+        ("  connections clients opened per second", |it| cell(Some(it.storm_connects_per_second))),
+        (&running, |it| cell(Some(it.threads_running_max.into()))),
+        (&connected, |it| cell(Some(it.threads_connected_max.into()))),
+        ("  most transactions waiting for a lock", |it| cell(Some(it.lock_waiters_max.into()))),
     ];
-    let cell = |value: Option<f64>| match value {
+    columns(("", 48), &[("direct", &report.direct), ("guard", &report.guard)], &rows)
+}
+
+fn cell(value: Option<f64>) -> String {
+    match value {
         None => "too few".to_owned(),
         Some(value) if value > 0.0 && value < 10.0 && value.fract() != 0.0 => format!("{value:.1}"),
         Some(value) => format!("{value:.0}"),
-    };
-    let mut text = format!("{:<48}{:>12}{:>12}\n", "", "direct", "guard");
-    for (name, value) in rows {
-        let (direct, guard) = (cell(value(&report.direct)), cell(value(&report.guard)));
-        text += &format!("{name:<48}{direct:>12}{guard:>12}\n");
     }
-    text
 }

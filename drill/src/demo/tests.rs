@@ -1,4 +1,5 @@
 use super::*;
+use crate::server::probe::Gauges;
 
 fn at(way: Way, good: u64, waiters: u32) -> Outcome {
     let scene = Scene { calm: Duration::ZERO, storm: Duration::from_secs(1), ..Scene::default() };

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Fault, Peer, Target, Transaction};
+use super::{Fault, Peer, Target, Transaction, tables};
 use crate::error::Error;
 use crate::server::Server;
-use crate::server::account::{APP, Account};
+use crate::server::account::Account;
 use crate::server::engine::Engine;
 
 /// Recipients loaded.
@@ -28,27 +28,14 @@ impl HotRow {
     /// # Errors
     /// When the server refuses.
     pub async fn load(server: &Server) -> Result<(), Error> {
-        let failed = |fault: Fault| Error::Failed {
-            program: format!("loading {}", server.engine()),
-            log: fault.to_string(),
-        };
-        let target = Target { engine: server.engine(), addr: server.addr() };
-        let mut peer = Peer::login(target, &APP).await.map_err(failed)?;
-        for sql in tables(server.engine()) {
-            peer.run(&sql).await.map_err(failed)?;
-        }
-        let numbers: Vec<String> =
-            (0..RECIPIENTS).map(|id| format!("({id},'recipient {id}')")).collect();
-        for rows in numbers.chunks(1000) {
-            let insert = format!("INSERT INTO recipient VALUES {}", rows.join(","));
-            peer.run(&insert).await.map_err(failed)?;
-        }
-        Ok(())
+        let rows = (0..RECIPIENTS).map(|id| format!("({id},'recipient {id}')"));
+        let rows = tables::insert("recipient", rows);
+        tables::make(server, create(server.engine()).into_iter().chain(rows)).await
     }
 }
 
 /// The tables, with the one row that is hot.
-fn tables(engine: Engine) -> [String; 4] {
+fn create(engine: Engine) -> [String; 4] {
     let numbered =
         if engine.is_postgres() { "GENERATED ALWAYS AS IDENTITY" } else { "AUTO_INCREMENT" };
     [

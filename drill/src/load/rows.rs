@@ -5,10 +5,9 @@
 //! wait: a database that is offered more of this than it can do comes to do next to nothing.
 
 use super::dice::Dice;
-use super::{Fault, Peer, Target, Transaction};
+use super::{Fault, Peer, Transaction, tables};
 use crate::error::Error;
 use crate::server::Server;
-use crate::server::account::APP;
 
 /// Rows of the table.
 const ROWS: u64 = 40;
@@ -25,20 +24,9 @@ impl Rows {
     /// # Errors
     /// When the server refuses.
     pub async fn load(server: &Server) -> Result<(), Error> {
-        let failed = |fault: Fault| Error::Failed {
-            program: format!("loading {}", server.engine()),
-            log: fault.to_string(),
-        };
-        let target = Target { engine: server.engine(), addr: server.addr() };
-        let mut peer = Peer::login(target, &APP).await.map_err(failed)?;
-        let rows: Vec<String> = (0..ROWS).map(|id| format!("({id},0)")).collect();
-        for sql in [
-            "CREATE TABLE stock (id INT PRIMARY KEY, sold BIGINT NOT NULL)".to_owned(),
-            format!("INSERT INTO stock VALUES {}", rows.join(",")),
-        ] {
-            peer.run(&sql).await.map_err(failed)?;
-        }
-        Ok(())
+        let create = "CREATE TABLE stock (id INT PRIMARY KEY, sold BIGINT NOT NULL)".to_owned();
+        let rows = tables::insert("stock", (0..ROWS).map(|id| format!("({id},0)")));
+        tables::make(server, [create].into_iter().chain(rows)).await
     }
 }
 

@@ -18,14 +18,9 @@ async fn loaded() -> Vec<Server> {
     servers
 }
 
-fn target(server: &Server) -> Target {
-    Target { engine: server.engine(), addr: server.addr() }
-}
-
 fn crowd(server: &Server, deadline: Duration) -> Crowd {
-    let (target, duration) = (target(server), Duration::from_millis(2_500));
-    let pace = Duration::ZERO;
-    Crowd { target, account: APP, clients: 4, deadline, retries: 3, pace, duration }
+    let crowd = Crowd::impatient(Target::of(server), 4, Duration::from_millis(2_500));
+    Crowd { account: APP, deadline, ..crowd }
 }
 
 const TRANSACTION: HotRow = HotRow { think: Duration::from_millis(1) };
@@ -47,7 +42,7 @@ async fn clients_of_a_held_row_hang_up_and_leave_waiters_behind() {
     for server in loaded().await {
         let timeline = Arc::new(Timeline::new());
         let watch = Watch::of(&server, Duration::from_millis(100)).await.unwrap();
-        let held = async { hold(target(&server), &APP, Duration::from_secs(5)).await.unwrap() };
+        let held = async { hold(Target::of(&server), &APP, Duration::from_secs(5)).await.unwrap() };
         let crowd = crowd(&server, Duration::from_millis(300));
         tokio::select! {
             () = crowd.run(Arc::new(TRANSACTION), timeline.clone()) => {}
@@ -66,12 +61,12 @@ async fn clients_of_a_held_row_hang_up_and_leave_waiters_behind() {
 #[tokio::test]
 async fn a_refusal_says_whether_the_connection_lives() {
     for server in loaded().await {
-        let mut peer = Peer::login(target(&server), &APP).await.unwrap();
+        let mut peer = Peer::login(Target::of(&server), &APP).await.unwrap();
         let refused = peer.run("SELECT nothing FROM nowhere").await.unwrap_err();
         assert!(matches!(refused, Fault::Refused(_)), "{refused:?}");
         peer.run("SELECT 1").await.unwrap();
         let wrong = Account { password: "wrong", ..APP };
-        let away = Peer::login(target(&server), &wrong).await.unwrap_err();
+        let away = Peer::login(Target::of(&server), &wrong).await.unwrap_err();
         assert!(matches!(away, Fault::TurnedAway(_)), "{away:?}");
     }
 }

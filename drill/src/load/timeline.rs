@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use serde::Serialize;
 
 /// Longest time recorded, in seconds; what comes later counts in the last one.
 const SECONDS_MAX: usize = 3600;
@@ -56,22 +57,91 @@ impl Counts {
         self.latencies.extend(&other.latencies);
         self.served.extend(&other.served);
     }
+}
 
-    /// The latency that `share` (0 to 1) of the committed transactions did not exceed; `None` when
-    /// none was committed.
+/// What a crowd came to in a stretch of time, a second; latencies in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Rates {
+    /// Commits within the deadline.
+    pub good_per_second: f64,
+    /// What half of these took at most, connecting included; none when they are fewer than a hundred.
+    pub p50_ms: Option<f64>,
+    /// What 99 of 100 took at most.
+    pub p99_ms: Option<f64>,
+    /// Attempts refused.
+    pub refused_per_second: f64,
+    /// Attempts that the server ended in favour of others.
+    pub aborted_per_second: f64,
+    /// Attempts whose client waited in vain and dropped its socket.
+    pub timed_out_per_second: f64,
+    /// Connections opened.
+    pub connects_per_second: f64,
+}
+
+impl Rates {
+    /// Of whole seconds of a timeline, from one time to the other.
     #[must_use]
-    pub fn latency(&self, share: f64) -> Option<Duration> {
-        percentile(&mut self.latencies.clone(), share)
+    pub fn of(timeline: &Timeline, from: Duration, to: Duration) -> Self {
+        let whole = |time: Duration| usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
+        let counts = timeline.sum(whole(from)..whole(to));
+        let seconds = to.saturating_sub(from).as_secs_f64();
+        let per_second = |count: u64| count as f64 / seconds.max(f64::EPSILON);
+        let mut took: Vec<Duration> = counts.served.iter().map(|served| served.took).collect();
+        Self {
+            good_per_second: per_second(counts.good),
+            p50_ms: told_ms(&mut took, 0.5),
+            p99_ms: told_ms(&mut took, 0.99),
+            refused_per_second: per_second(counts.refused),
+            aborted_per_second: per_second(counts.aborted),
+            timed_out_per_second: per_second(counts.timed_out),
+            connects_per_second: per_second(counts.connects),
+        }
     }
 }
 
 /// The value that `share` (0 to 1) of `values` do not exceed; `None` without any. Reorders them.
-#[must_use]
-pub fn percentile<V: Copy + Ord>(values: &mut [V], share: f64) -> Option<V> {
+fn percentile<V: Copy + Ord>(values: &mut [V], share: f64) -> Option<V> {
     let last = values.len().checked_sub(1)?;
     // Rounding to the nearest rank: a count of values is far below what f64 holds exactly.
     let rank = (last as f64 * share.clamp(0.0, 1.0)).round() as usize;
     Some(*values.select_nth_unstable(rank).1)
+}
+
+/// The fewest values whose percentiles are told: one of a handful says nothing.
+const ENOUGH: usize = 100;
+
+/// The time that `share` (0 to 1) of `times` do not exceed, in milliseconds; none when they are fewer
+/// than a hundred. Reorders them.
+#[must_use]
+pub fn told_ms(times: &mut [Duration], share: f64) -> Option<f64> {
+    let is_enough = times.len() >= ENOUGH;
+    percentile(times, share).filter(|_| is_enough).map(|time| time.as_secs_f64() * 1000.0)
+}
+
+/// In whole milliseconds.
+#[must_use]
+pub fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How many of these moments are in a stretch of time, a second.
+#[must_use]
+pub fn rate(moments: &[Duration], from: Duration, to: Duration) -> f64 {
+    let inside = moments.iter().filter(|at| (from..to).contains(*at)).count();
+    inside as f64 / to.saturating_sub(from).as_secs_f64().max(f64::EPSILON)
+}
+
+/// How long after `since` the first whole second begins that has `wanted` of these moments, or more;
+/// none when that does not come before `end`.
+#[must_use]
+pub fn back(moments: &[Duration], since: Duration, end: Duration, wanted: f64) -> Option<Duration> {
+    /// How far apart the seconds begin that are tried.
+    const STEP: Duration = Duration::from_millis(50);
+    const WINDOW: Duration = Duration::from_secs(1);
+    let windows = std::iter::successors(Some(since), |from| Some(*from + STEP));
+    let mut windows = windows.take_while(|from| *from + WINDOW <= end);
+    let found = windows.find(|from| rate(moments, *from, *from + WINDOW) >= wanted)?;
+    Some(found - since)
 }
 
 /// Counts by second since it was made. Shared by all clients of a crowd.
@@ -107,10 +177,16 @@ impl Timeline {
         });
     }
 
+    /// Time since it began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// The second that it is now, counted from 0.
     #[must_use]
     pub fn second(&self) -> usize {
-        usize::try_from(self.began.elapsed().as_secs()).unwrap_or(usize::MAX)
+        usize::try_from(self.elapsed().as_secs()).unwrap_or(usize::MAX)
     }
 
     /// The counts of one second; zeroes for one in which nothing happened.

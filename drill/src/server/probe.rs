@@ -16,6 +16,19 @@ pub struct Gauges {
     pub transactions: u32,
 }
 
+impl Gauges {
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            threads_running: self.threads_running.max(other.threads_running),
+            threads_connected: self.threads_connected.max(other.threads_connected),
+            lock_waiters: self.lock_waiters.max(other.lock_waiters),
+            transactions: self.transactions.max(other.transactions),
+        }
+    }
+}
+
 /// A line of the process list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thread {

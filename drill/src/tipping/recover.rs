@@ -9,7 +9,7 @@ use super::measure::{Bench, Slice};
 use super::{Recovery, Way};
 use crate::error::Error;
 use crate::load::rows::Rows;
-use crate::load::{Target, Timeline};
+use crate::load::{Target, Timeline, back, rate, whole_ms};
 
 /// What the regulars offer, in parts of what their way can do.
 const REGULAR: f64 = 0.8;
@@ -21,10 +21,8 @@ const CARRIED: f64 = 0.5;
 /// Service is back with this share of the commits of before: fewer than a thousand commits a second
 /// vary by more than a twentieth.
 const BACK: f64 = 0.9;
-/// The length of time in which commits are counted.
-const WINDOW: Duration = Duration::from_secs(1);
-/// How far apart such times begin.
-const STEP: Duration = Duration::from_millis(50);
+/// Time at the begin that is not counted.
+const WARM: Duration = Duration::from_secs(1);
 
 impl Bench {
     /// Lets regulars go one way, which brings `reachable` commits a second, and a storm pass.
@@ -58,22 +56,16 @@ fn recovery(
     storm_time: Duration,
     patience: Duration,
 ) -> Recovery {
-    let rate = |from: Duration, to: Duration| {
-        let inside = served.iter().filter(|at| (from..to).contains(*at)).count();
-        inside as f64 / (to - from).as_secs_f64()
-    };
     let ends = CALM + storm_time;
-    let before = rate(WINDOW, CALM);
+    let before = rate(served, WARM, CALM);
     let is_carried = before >= CARRIED * offered;
-    let windows = std::iter::successors(Some(ends), |from| Some(*from + STEP));
-    let mut windows = windows.take_while(|from| *from + WINDOW <= ends + patience);
-    let back = windows.find(|from| is_carried && rate(*from, *from + WINDOW) >= BACK * before);
+    let back = back(served, ends, ends + patience, BACK * before).filter(|_| is_carried);
     Recovery {
         way,
         offered_per_second: offered,
         before_per_second: before,
-        storm_per_second: rate(CALM, ends),
-        back_after_ms: back.and_then(|from| u64::try_from((from - ends).as_millis()).ok()),
+        storm_per_second: rate(served, CALM, ends),
+        back_after_ms: back.map(whole_ms),
     }
 }
 

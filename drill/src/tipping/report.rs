@@ -1,10 +1,9 @@
 //! What came of the drill.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use crate::server::engine::Engine;
+use crate::watch::limit::Moment;
 
 /// Which way the clients went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,19 +51,6 @@ pub struct Point {
     pub limits: Vec<Moment>,
     /// Commits within the deadline in each whole second, from the first client on.
     pub good_by_second: Vec<u64>,
-}
-
-/// One look at a limit that moves.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Moment {
-    /// Time since the first client came.
-    pub at_ms: u64,
-    /// Transactions that may be in flight.
-    pub limit: u32,
-    /// Percent more work for a percent more in flight, when last measured.
-    pub elasticity: Option<f64>,
-    /// Cuts because of locks or failures, since the guard's start.
-    pub cuts: u64,
 }
 
 /// A fixed limit that was tried.
@@ -215,8 +201,4 @@ impl Point {
         let sum: u32 = self.limits.iter().map(|moment| moment.limit).sum();
         (!self.limits.is_empty()).then(|| f64::from(sum) / self.limits.len() as f64)
     }
-}
-
-pub(super) fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }

@@ -3,74 +3,33 @@
 use std::fmt::Write as _;
 
 use super::{Point, Recovery, Report, Try, Way};
-use crate::screen::{Paint, Screen};
 
-/// Tells what happens, line by line, on the error output.
-#[derive(Debug)]
-pub struct Show {
-    screen: Screen,
+pub(super) fn point(point: &Point) -> String {
+    format!(
+        "{:<9} {:>4} clients {:>6.0} commits in time/s, {:>5.0} deadlocks, {:>5.0} hung up, \
+         {:>4} wait for locks{}",
+        point.way.name(),
+        point.clients,
+        point.good_per_second,
+        point.deadlocks_per_second,
+        point.timed_out_per_second,
+        point.lock_waiters_max,
+        point.limit().map_or(String::new(), |limit| format!(", limit {limit:.1}")),
+    )
 }
 
-impl Show {
-    /// Colourful on a terminal, plain elsewhere; respects `NO_COLOR`.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { screen: Screen::new() }
-    }
-
-    /// Says nothing.
-    #[must_use]
-    pub fn quiet() -> Self {
-        Self { screen: Screen::quiet() }
-    }
-
-    pub(super) fn step(&self, what: &str) {
-        self.screen.line(&self.screen.paint(Paint::Dim, what));
-    }
-
-    pub(super) fn way(&self, what: &str) {
-        self.screen.line("");
-        self.screen.line(&self.screen.paint(Paint::Bold, what));
-    }
-
-    pub(super) fn point(&self, point: &Point) {
-        let line = format!(
-            "{:<9} {:>4} clients {:>6.0} commits in time/s, {:>5.0} deadlocks, {:>5.0} hung up, \
-             {:>4} wait for locks{}",
-            point.way.name(),
-            point.clients,
-            point.good_per_second,
-            point.deadlocks_per_second,
-            point.timed_out_per_second,
-            point.lock_waiters_max,
-            point.limit().map_or(String::new(), |limit| format!(", limit {limit:.1}")),
-        );
-        self.screen.line(&line);
-    }
-
-    pub(super) fn tried(&self, tried: &Try) {
-        let line =
-            format!("limit {:>3} {:>6.0} commits in time/s", tried.limit, tried.good_per_second);
-        self.screen.line(&line);
-    }
-
-    pub(super) fn found(&self, point: &Point) {
-        let seconds: Vec<String> = point.good_by_second.iter().map(u64::to_string).collect();
-        let limits = point.limits.iter().step_by(10).map(|moment| moment.limit.to_string());
-        self.screen.line(&format!("commits in each second: {}", seconds.join(" ")));
-        self.screen
-            .line(&format!("the limit:              {}", limits.collect::<Vec<_>>().join(" ")));
-    }
-
-    pub(super) fn recovery(&self, recovery: &Recovery) {
-        self.screen.line(&sentence(recovery));
-    }
+pub(super) fn tried(tried: &Try) -> String {
+    format!("limit {:>3} {:>6.0} commits in time/s", tried.limit, tried.good_per_second)
 }
 
-impl Default for Show {
-    fn default() -> Self {
-        Self::new()
-    }
+pub(super) fn found(point: &Point) -> String {
+    let seconds: Vec<String> = point.good_by_second.iter().map(u64::to_string).collect();
+    let limits = point.limits.iter().step_by(10).map(|moment| moment.limit.to_string());
+    format!(
+        "commits in each second: {}\nthe limit:              {}",
+        seconds.join(" "),
+        limits.collect::<Vec<_>>().join(" ")
+    )
 }
 
 impl Way {
@@ -144,7 +103,7 @@ fn verdict(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
-fn sentence(recovery: &Recovery) -> String {
+pub(super) fn sentence(recovery: &Recovery) -> String {
     let back = recovery.back_after_ms.map_or("not back in time".to_owned(), |back| {
         format!("back {:.1} s after it", back as f64 / 1000.0)
     });

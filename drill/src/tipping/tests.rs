@@ -83,7 +83,7 @@ async fn a_small_drill_fills_every_part_of_the_report() {
             patience: Duration::from_secs(2),
             ..Scene::quick()
         };
-        let report = run(engine, &scene, &mut Show::quiet()).await.unwrap();
+        let report = run(engine, &scene, &Screen::quiet()).await.unwrap();
         assert_eq!(report.of(Way::Direct).count(), 2);
         // One that keeps a pace, and one that does not.
         assert_eq!(report.of(Way::Fixed).count(), 2);

@@ -1,7 +1,7 @@
 //! What the drill prints: a line per second while it runs, then a table.
 
 use super::{Outcome, Report, Scene, Way};
-use crate::screen::{Paint, Screen};
+use crate::screen::{Paint, Row, Screen, columns};
 
 /// One look at the server.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,8 +39,7 @@ impl Show {
             Way::PgBouncer => "behind PgBouncer, which closes sockets",
             Way::Guard => "behind the guard, which cancels",
         };
-        self.screen.line("");
-        self.screen.line(&self.screen.paint(Paint::Bold, title));
+        self.screen.title(title);
         self.screen.line(&format!(
             "{} clients want one row, which is locked for {:?}; each update is ended after {:?}, and \
              tried again. A private PostgreSQL, {} connections to it.",
@@ -78,19 +77,16 @@ const BAR: u32 = 66;
 /// The report as a table of plain text.
 #[must_use]
 pub fn table(report: &Report) -> String {
-    type Value = fn(&Outcome) -> Option<u64>;
-    let rows: [(&str, Value); 5] = [
-        ("lock queue on the server, at most", |it| Some(it.lock_queue_max.into())),
-        ("connections to the server, at most", |it| Some(it.backends_max.into())),
-        ("updates told as failed", |it| u64::try_from(it.failures_told).ok()),
-        ("  of these, committed", |it| u64::try_from(it.failed_applied).ok()),
-        ("first success behind the lock (ms)", |it| it.back_after_ms),
+    let rows: [Row<'_, Outcome>; 5] = [
+        ("lock queue on the server, at most", |it| cell(Some(it.lock_queue_max.into()))),
+        ("connections to the server, at most", |it| cell(Some(it.backends_max.into()))),
+        ("updates told as failed", |it| cell(u64::try_from(it.failures_told).ok())),
+        ("  of these, committed", |it| cell(u64::try_from(it.failed_applied).ok())),
+        ("first success behind the lock (ms)", |it| cell(it.back_after_ms)),
     ];
-    let cell = |value: Option<u64>| value.map_or("none".to_owned(), |value| value.to_string());
-    let mut text = format!("{:<48}{:>12}{:>12}\n", "", "PgBouncer", "guard");
-    for (name, value) in rows {
-        let (bouncer, guard) = (cell(value(&report.pgbouncer)), cell(value(&report.guard)));
-        text += &format!("{name:<48}{bouncer:>12}{guard:>12}\n");
-    }
-    text
+    columns(("", 48), &[("PgBouncer", &report.pgbouncer), ("guard", &report.guard)], &rows)
+}
+
+fn cell(value: Option<u64>) -> String {
+    value.map_or("none".to_owned(), |value| value.to_string())
 }
