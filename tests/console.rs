@@ -12,10 +12,11 @@ use tokio_postgres::{Client as Driver, Config};
 const SECTIONS: &str = "users = [\"app\"]\nstats_users = [\"other\"]\n\n\
                         [class.default]\nin_flight = 1\nqueue_time = \"60s\"\n";
 
-const TOPICS: [&str; 12] = [
+const TOPICS: [&str; 15] = [
     "POOLS",
     "CLIENTS",
     "SERVERS",
+    "USERS",
     "STATS",
     "CLASSES",
     "PINS",
@@ -24,6 +25,8 @@ const TOPICS: [&str; 12] = [
     "DATABASES",
     "LISTENERS",
     "LISTS",
+    "CONFIG",
+    "STATE",
     "VERSION",
 ];
 
@@ -111,7 +114,9 @@ async fn psql_looks_and_acts() {
     assert_eq!(text(reload.stdout), "RELOAD\n");
     for (sql, told) in [
         ("RESUME", "the guard is not paused"),
-        ("PAUSE app", "does not know \"PAUSE app\""),
+        ("RESUME app", "the database \"app\" is not paused"),
+        ("KILL none", "nobody uses a database \"none\""),
+        ("KILL tidegate", "nobody uses a database \"tidegate\""),
         ("SELECT 1", "does not know \"SELECT 1\""),
         ("KILL 1", "no client has the id 1"),
     ] {
@@ -259,4 +264,148 @@ async fn servers_and_clients_say_who_serves_whom() {
     assert_eq!(cell(&servers, ("remote_pid", &process), "link"), Some(id));
     assert_eq!(cell(&servers, ("remote_pid", &process), "state").as_deref(), Some("active"));
     session.batch_execute("COMMIT").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_shown() {
+    let Some((_server, guard)) = world().await else { return };
+    let driver = console(&guard, OTHER).await;
+    let config = rows(&driver, "SHOW CONFIG").await;
+    let of = |key: &str, name: &str| cell(&config, ("key", key), name);
+    assert_eq!(of("upstream.connections", "value").as_deref(), Some("8"));
+    assert_eq!(of("upstream.connections", "default").as_deref(), Some("32"));
+    assert_eq!(of("upstream.connections", "changeable").as_deref(), Some("no"));
+    assert_eq!(of("class.default.in_flight", "value").as_deref(), Some("1"));
+    assert_eq!(of("class.default.in_flight", "changeable").as_deref(), Some("yes"));
+    assert!(!format!("{config:?}").contains(CONTROL.password));
+
+    let text = fs::read_to_string(guard.config()).unwrap();
+    let text = text
+        .replace("in_flight = 1", "in_flight = 2")
+        .replace("connections = 8", "connections = 9");
+    fs::write(guard.config(), text).unwrap();
+    let boss = console(&guard, APP).await;
+    boss.simple_query("RELOAD").await.unwrap();
+    let config = rows(&driver, "SHOW CONFIG").await;
+    let of = |key: &str| cell(&config, ("key", key), "value");
+    assert_eq!(of("class.default.in_flight").as_deref(), Some("2"));
+    assert_eq!(of("upstream.connections").as_deref(), Some("8"), "it needs a restart");
+
+    let users = rows(&driver, "SHOW USERS").await;
+    let clients = cell(&users, ("name", "other"), "current_client_connections");
+    assert_eq!(clients.as_deref(), Some("1"));
+    let state = rows(&driver, "SHOW STATE").await;
+    assert_eq!(cell(&state, ("key", "paused"), "value").as_deref(), Some("no"));
+}
+
+/// What exporters read of databases, in PgBouncer's order.
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_and_users_have_pgbouncers_columns() {
+    let Some((_server, guard)) = world().await else { return };
+    for (topic, columns) in [
+        (
+            "DATABASES",
+            "name|host|port|database|force_user|pool_size|min_pool_size|reserve_pool_size|\
+             server_lifetime|pool_mode|load_balance_hosts|max_connections|current_connections|\
+             max_client_connections|current_client_connections|paused|disabled\n",
+        ),
+        (
+            "USERS",
+            "name|pool_size|reserve_pool_size|pool_mode|max_user_connections|current_connections|\
+             max_user_client_connections|current_client_connections\n",
+        ),
+    ] {
+        let told = psql(&guard, OTHER, &format!("SHOW {topic}")).stdout;
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.starts_with(columns), "{told}");
+    }
+}
+
+/// A client of `other` in a database.
+async fn of_database(guard: &Guard, database: &str) -> Driver {
+    connect(OTHER.config(guard.addr()).dbname(database)).await.unwrap()
+}
+
+async fn paused(driver: &Driver, database: &str) -> String {
+    let databases = rows(driver, "SHOW DATABASES").await;
+    cell(&databases, ("name", database), "paused").unwrap()
+}
+
+#[tokio::test]
+async fn one_database_is_paused_while_others_go_on() {
+    if !Engine::Postgres.available() {
+        return;
+    }
+    let server = Server::start(Engine::Postgres).await.unwrap();
+    let guard = Guard::start(&server, &Setup::with("users = [\"app\"]\n")).await.unwrap();
+    let (ours, theirs) = (of_database(&guard, "app").await, of_database(&guard, "postgres").await);
+    theirs.simple_query("SELECT 1").await.unwrap();
+    ours.batch_execute("BEGIN; SELECT 1").await.unwrap();
+
+    // It is answered when what runs is over.
+    let boss = console(&guard, APP).await;
+    let pauses = tokio::spawn(async move { boss.simple_query("PAUSE app").await.map(drop) });
+    let driver = console(&guard, APP).await;
+    eventually("it is paused", PATIENCE, async || {
+        (paused(&driver, "app").await == "1").then_some(())
+    })
+    .await;
+    ours.simple_query("SELECT 2").await.unwrap();
+    assert!(!pauses.is_finished(), "a transaction runs");
+    ours.simple_query("COMMIT").await.unwrap();
+    pauses.await.unwrap().unwrap();
+    assert_eq!(paused(&driver, "postgres").await, "0");
+    let databases = rows(&driver, "SHOW DATABASES").await;
+    let connections = cell(&databases, ("name", "app"), "current_connections");
+    assert_eq!(connections.as_deref(), Some("0"));
+
+    let waits = tokio::spawn(async move { ours.simple_query("SELECT 3").await.map(|_| ours) });
+    eventually("its client waits", PATIENCE, async || {
+        let clients = rows(&driver, "SHOW CLIENTS").await;
+        let state = cell(&clients, ("database", "app"), "state");
+        (state.as_deref() == Some("waiting")).then_some(())
+    })
+    .await;
+    theirs.simple_query("SELECT 4").await.unwrap();
+    driver.simple_query("RESUME app").await.unwrap();
+    let ours = waits.await.unwrap().unwrap();
+    ours.simple_query("SELECT 5").await.unwrap();
+}
+
+#[tokio::test]
+async fn one_database_is_killed_while_others_go_on() {
+    if !Engine::Postgres.available() {
+        return;
+    }
+    let server = Server::start(Engine::Postgres).await.unwrap();
+    let guard = Guard::start(&server, &Setup::with("users = [\"app\"]\n")).await.unwrap();
+    let (ours, theirs) = (of_database(&guard, "app").await, of_database(&guard, "postgres").await);
+    theirs.simple_query("SELECT 1").await.unwrap();
+    let runs =
+        tokio::spawn(async move { ours.simple_query("SELECT pg_sleep(60)").await.map(drop) });
+    let probe = server.postgres_probe().await.unwrap();
+    let count =
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ 'sleep\\(60'";
+    let running = async |number: i64| {
+        let row = probe.client().query_one(count, &[]).await.unwrap();
+        (row.get::<_, i64>(0) == number).then_some(())
+    };
+    eventually("it runs", PATIENCE, async || running(1).await).await;
+    let driver = console(&guard, APP).await;
+    driver.simple_query("KILL app").await.unwrap();
+    runs.await.unwrap().unwrap_err();
+    eventually("it runs no more on the database", PATIENCE, async || running(0).await).await;
+    theirs.simple_query("SELECT 1").await.unwrap();
+
+    // Who comes again waits.
+    let again = of_database(&guard, "app").await;
+    let waits = tokio::spawn(async move { again.simple_query("SELECT 3").await.map(drop) });
+    eventually("it waits", PATIENCE, async || {
+        let clients = rows(&driver, "SHOW CLIENTS").await;
+        let state = cell(&clients, ("database", "app"), "state");
+        (state.as_deref() == Some("waiting")).then_some(())
+    })
+    .await;
+    driver.simple_query("RESUME app").await.unwrap();
+    waits.await.unwrap().unwrap();
 }

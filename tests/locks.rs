@@ -130,15 +130,43 @@ async fn a_wait_for_a_table_is_seen(engine: Engine) {
     scene.locks("the change waits", |locks| locks["blocked"] == 1).await;
     let client = scene.client().await;
     scene.waits(client, "UPDATE account SET n = n + 1 WHERE id = 3");
-    let locks = scene.locks("the client waits behind it", |locks| locks["blocked"] == 2).await;
+    scene.locks("the client waits behind it", |locks| locks["blocked"] == 2).await;
     // MariaDB tells who holds a table only with a plugin.
     if engine != Engine::MariaDb {
         let whole = |locks: &Value| locks["roots"][0]["behind"] == 2;
         let locks = scene.locks("both are behind the reader", whole).await;
         assert_eq!(locks["roots"][0]["activity"], "idle", "{locks:#}");
     } else {
+        let is_told = |locks: &Value| locks["trouble"].is_string();
+        let locks = scene.locks("what the server lacks is told", is_told).await;
         assert_eq!(locks["roots"], Value::Array(vec![]), "{locks:#}");
+        let trouble = locks["trouble"].as_str().unwrap();
+        assert!(trouble.ends_with("INSTALL SONAME 'metadata_lock_info'"), "{locks:#}");
     }
+    reader.run("COMMIT").await.unwrap();
+    scene.ends().await;
+}
+
+#[tokio::test]
+async fn mariadb_tells_who_holds_a_table_with_a_plugin() {
+    let mut scene = Scene::set(Engine::MariaDb).await;
+    let mut root = Caller::login(Engine::MariaDb, scene.server.addr(), &ROOT).await.unwrap();
+    root.done("INSTALL SONAME 'metadata_lock_info'").await;
+    let mut reader = scene.direct().await;
+    reader.run("BEGIN").await.unwrap();
+    reader.run("SELECT n FROM account").await.unwrap();
+    let owner = scene.direct().await;
+    scene.waits(owner, "ALTER TABLE account ADD COLUMN more INT");
+    scene.locks("the change waits", |locks| locks["blocked"] == 1).await;
+    let client = scene.client().await;
+    scene.waits(client, "UPDATE account SET n = n + 1 WHERE id = 3");
+    let whole = |locks: &Value| locks["roots"][0]["behind"] == 2;
+    let locks = scene.locks("both are behind the reader", whole).await;
+    let root = &locks["roots"][0];
+    assert_eq!(root["activity"], "idle", "{locks:#}");
+    let waits_for = root["waiters"][0]["waits_for"].as_str().unwrap();
+    assert!(waits_for.starts_with("metadata app.account"), "{locks:#}");
+    assert_eq!(locks["trouble"], Value::Null, "{locks:#}");
     reader.run("COMMIT").await.unwrap();
     scene.ends().await;
 }

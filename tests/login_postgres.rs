@@ -32,8 +32,7 @@ const MODES: [TlsMode; 5] =
 /// How the guard reaches `server`.
 fn target(server: &Server, mode: TlsMode) -> Target {
     Target {
-        host: server.addr().ip().to_string(),
-        port: server.addr().port(),
+        address: server.addr().into(),
         tls: ClientTls::load(mode, "localhost", Some(&server.ca())).unwrap(),
         connect_timeout: Duration::from_secs(20),
         clear_password: ClearPassword::Refused,
@@ -213,7 +212,7 @@ impl Relay {
     }
 
     async fn serve(self: Arc<Self>, tcp: TcpStream, id: u32) {
-        match login(tcp, &self.context).await {
+        match login(tcp.into(), &self.context).await {
             Ok(Entered::Login(login)) => self.pass(*login, id).await,
             Ok(Entered::Cancel(request)) => self.cancel(request).await,
             Err(_) => {}

@@ -13,8 +13,7 @@ use harness::{APP, Account, CONTROL, ED25519, Engine, OPEN, Server, TLS};
 /// How the guard reaches `server`.
 fn target(server: &Server, mode: TlsMode) -> Target {
     Target {
-        host: server.addr().ip().to_string(),
-        port: server.addr().port(),
+        address: server.addr().into(),
         tls: ClientTls::load(mode, "localhost", Some(&server.ca())).unwrap(),
         connect_timeout: Duration::from_secs(20),
         clear_password: ClearPassword::Refused,

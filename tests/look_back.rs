@@ -142,3 +142,32 @@ async fn a_reset_forgets_the_last_insert() {
         assert_eq!(last(&mut client).await.as_deref(), Some("0"));
     }
 }
+
+/// A statement that fails with its second row has drawn an id for the first: of its session, and of no other
+/// whose connection it had.
+#[tokio::test]
+async fn an_insert_that_fails_changes_its_own_sessions_last_insert_only() {
+    let engines = [Engine::MariaDb, Engine::MySql];
+    for engine in engines.into_iter().filter(|engine| engine.available()) {
+        let server = Server::start(engine).await.unwrap();
+        let setup =
+            Setup { connections: 1, upstream: "linger = \"0s\"".into(), ..Setup::default() };
+        let guard = Guard::start(&server, &setup).await.unwrap();
+        let mut direct = Client::login(server.addr(), &APP).await.unwrap();
+        let table = "CREATE TABLE drawn (id INT AUTO_INCREMENT PRIMARY KEY, n INT UNIQUE)";
+        done(&mut direct, table).await;
+        let (mut first, mut second) = (login(&guard).await, login(&guard).await);
+        let insert = |n: u32| format!("INSERT INTO drawn (n) VALUES ({n}), (1)");
+        let last =
+            async |client: &mut Client| done(client, "SELECT LAST_INSERT_ID()").await.value();
+
+        done(&mut first, "INSERT INTO drawn (n) VALUES (1)").await;
+        assert_eq!(last(&mut first).await.as_deref(), Some("1"), "{engine:?}");
+        assert_eq!(refused(&mut second, &insert(2)).await.code, 1062);
+        assert_eq!(last(&mut first).await.as_deref(), Some("1"), "{engine:?}: of another's insert");
+        let seen = last(&mut second).await;
+        assert_eq!(refused(&mut direct, &insert(3)).await.code, 1062);
+        let drawn = |seen: Option<String>| seen.is_some_and(|id| id != "0");
+        assert_eq!(drawn(seen), drawn(last(&mut direct).await), "{engine:?}: of its own");
+    }
+}

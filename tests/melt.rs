@@ -50,11 +50,16 @@ impl Scene {
     async fn pile_up(&mut self) {
         let mut clients = Vec::new();
         for _ in 0..WAITERS {
-            clients.push(self.client().await);
+            let mut client = self.client().await;
+            // In a transaction, so that no freeze holds up those who come last.
+            client.done("BEGIN").await;
+            client.done("SELECT 1").await;
+            clients.push(client);
         }
         for mut client in clients {
             self.crowd.spawn(async move {
-                client.ask("UPDATE account SET n = n + 1 WHERE id = 1").await
+                client.ask("UPDATE account SET n = n + 1 WHERE id = 1").await?;
+                client.ask("COMMIT").await
             });
         }
         let server = &self.server;
@@ -146,6 +151,60 @@ async fn a_silent_holder_costs_one_act_and_the_waiters_go_on(engine: Engine) {
     assert_eq!(n.as_deref(), Some("110"), "ten of the waiters, and the second try");
 }
 
+/// What is refused first, and what nobody is old enough for to be ended.
+const FREEZES: &str = "[class.batch]\nsheddable = true\n\
+    [[rule]]\nname = \"jobs\"\nclass = \"batch\"\ntag = { job = \"*\" }\n";
+
+/// Most pile-ups end by this: nothing new is added, and those who hold locks come to their end.
+async fn a_freeze_holds_up_writers_refuses_batches_and_lets_readers_and_commits_pass(
+    engine: Engine,
+) {
+    let sections = format!("{FREEZES}{}", PATIENT.replace("3s", "1h"));
+    let mut scene = Scene::set(engine, &sections).await;
+    let mut holder = scene.holder().await;
+    let mut batch = scene.client().await;
+    let mut reader = scene.client().await;
+    let mut writer = scene.client().await;
+    let writes = tokio::spawn(async move {
+        // Again and again: one of them comes while it is frozen.
+        while writer.ask("UPDATE account SET n = n + 1 WHERE id = 2").await.is_ok() {}
+    });
+    scene.pile_up().await;
+    let mut last = None;
+    eventually("a batch is refused", SOON, async || {
+        last = batch.ask("UPDATE account SET n = n + 1 WHERE id = 2 /* job='mail' */").await.err();
+        last.is_some().then_some(())
+    })
+    .await;
+    let refusal = last.unwrap();
+    assert_eq!(refusal.code, shed_code(engine), "{refusal:?}");
+    for word in ["class=batch", "reason=melt", "retry_after_ms=", "changed_by=melt.mode"] {
+        assert!(refusal.message.contains(word), "{word} is missing: {refusal:?}");
+    }
+    reader.done("SELECT n FROM account WHERE id = 1").await;
+    eventually("a writer is held up", SOON, async || {
+        let held = scene.guard.metric("guard_melt_held_total", &[]).await.unwrap();
+        (held > 0.0).then_some(())
+    })
+    .await;
+    holder.done("COMMIT").await;
+    scene.crowd_is_done().await;
+    let incident = scene.incident("it is over", |one| one["lasted_ms"].is_u64()).await;
+    assert_eq!(incident["steps"][0]["phase"], "freezing", "{incident:#}");
+    assert!(incident["steps"][0]["blocked"].as_u64() >= Some(4), "{incident:#}");
+    assert!(incident["held"].as_u64() > Some(0), "{incident:#}");
+    assert!(incident["shed"].as_u64() > Some(0), "{incident:#}");
+    assert_eq!(scene.acts().await, 0.0, "nobody was ended: {incident:#}");
+    let shed = scene.guard.metric("guard_sheds_total", &["class=\"batch\"", "reason=\"melt\""]);
+    assert!(shed.await.unwrap() > 0.0);
+    eventually("writers are let in again, to the last", SOON, async || {
+        let share = scene.guard.metric("guard_melt_write_share", &[]).await.unwrap();
+        (share == 1.0).then_some(())
+    })
+    .await;
+    writes.abort();
+}
+
 async fn a_working_holder_is_cancelled_and_told(engine: Engine) {
     let mut scene = Scene::set(engine, PATIENT).await;
     let mut holder = scene.holder().await;
@@ -214,6 +273,7 @@ async fn a_stranger_is_ended_where_that_is_configured(engine: Engine) {
 }
 
 on_both_engines! {
+    a_freeze_holds_up_writers_refuses_batches_and_lets_readers_and_commits_pass,
     a_silent_holder_costs_one_act_and_the_waiters_go_on,
     a_working_holder_is_cancelled_and_told,
     observing_counts_and_does_nothing,
@@ -254,8 +314,45 @@ async fn who_commits_is_never_touched() {
     assert_eq!(holder.done("SELECT n FROM account WHERE id = 1").await.as_deref(), Some("110"));
 }
 
+/// MySQL answers a SLEEP() that was killed as if it had ended by itself.
+async fn a_holder_whose_statement_is_killed_without_an_error_is_rolled_back_all_the_same(
+    engine: Engine,
+) {
+    let mut scene = Scene::set(engine, PATIENT).await;
+    let mut holder = scene.holder().await;
+    holder.say("SELECT SLEEP(3600)").await;
+    scene.pile_up().await;
+    scene.crowd_is_done().await;
+    let _slept = holder.hear().await;
+    let refusal = holder.refused("UPDATE account SET n = n + 100 WHERE id = 1").await;
+    assert!(refusal.message.contains("reason=melt"), "{refusal:?}");
+    holder.done("ROLLBACK").await;
+    assert_eq!(holder.done("SELECT n FROM account WHERE id = 1").await.as_deref(), Some("10"));
+    let told = scene.incident("it is told", |one| one["acts"][0]["answer"].is_string()).await;
+    assert_eq!(told["acts"][0]["answer"], "rolled back", "{told:#}");
+    assert_eq!(scene.acts().await, 1.0, "{told:#}");
+}
+
+#[tokio::test]
+async fn on_mariadb_a_holder_whose_statement_is_killed_is_rolled_back() {
+    a_holder_whose_statement_is_killed_without_an_error_is_rolled_back_all_the_same(
+        Engine::MariaDb,
+    )
+    .await;
+}
+
 mod on_mysql {
     use super::Engine;
+
+    #[tokio::test]
+    async fn a_holder_whose_statement_is_killed_without_an_error_is_rolled_back_all_the_same() {
+        if Engine::MySql.available() {
+            super::a_holder_whose_statement_is_killed_without_an_error_is_rolled_back_all_the_same(
+                Engine::MySql,
+            )
+            .await;
+        }
+    }
 
     #[tokio::test]
     async fn a_silent_holder_costs_one_act_and_the_waiters_go_on() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::*;
 use wire::postgres::backend::Kind;
-use wire::postgres::frontend::{put_parse, put_query, put_sync};
+use wire::postgres::frontend::{put_copy_data, put_copy_done, put_parse, put_query, put_sync};
 
 /// How soon what was ordered must be so, on a machine that is busy building.
 const SOON: Duration = Duration::from_secs(20);
@@ -30,21 +30,47 @@ async fn an_error_comes_before_the_sync_of_its_series() {
     }
 }
 
-/// A value of many megabytes goes through, and is never all in the guard. (Of rows, the tracker's own
-/// tests show it.)
+/// A value of many megabytes goes through, in a parameter, a row, or a COPY either way, and is never all
+/// in the guard.
 #[tokio::test]
 async fn a_large_value_passes_without_being_kept() {
     const VALUE: usize = 64 << 20;
+    /// What the guard may have taken at any moment.
+    const ROOM_KIB: u64 = (VALUE as u64 >> 10) / 4;
     let (_server, guard) = scene(Engine::Postgres, "").await;
     let mut client = PgClient::login(guard.addr(), &APP).await.unwrap();
     client.set_patience(4 * SOON);
-    pg_done(&mut client, "SELECT 1").await;
-    let before = memory_kib(guard.id());
+    pg_done(&mut client, "CREATE TABLE large (value text)").await;
+    let before = memory_peak_kib(guard.id());
+    let kept_little = |what: &str| {
+        let now = memory_peak_kib(guard.id());
+        assert!(now < before + ROOM_KIB, "{what}: {before} KiB became {now} KiB");
+    };
     let value = "y".repeat(VALUE);
     let counted = client.execute("SELECT length($1::text)", &[&value]).await.unwrap();
     assert_eq!(counted.value(), Some(&*VALUE.to_string()));
-    let now = memory_kib(guard.id());
-    assert!(now < before + (VALUE as u64 >> 10) / 4, "{before} KiB became {now} KiB");
+    kept_little("a parameter");
+
+    let sql = format!("SELECT repeat('y', {VALUE})");
+    client.send(|out| put_query(out, sql.as_bytes())).await.unwrap();
+    // Before the value stand the number of columns and its length.
+    assert_eq!(client.skim(Kind::DataRow).await.unwrap(), 2 + 4 + VALUE);
+    kept_little("a row");
+
+    client.send(|out| put_query(out, b"COPY large FROM STDIN")).await.unwrap();
+    assert_eq!(client.message().await.unwrap().0, Kind::CopyInResponse);
+    let sent = client.send(|out| {
+        put_copy_data(out, value.as_bytes());
+        put_copy_done(out);
+    });
+    sent.await.unwrap();
+    assert_eq!(client.reply().await.unwrap().tags, ["COPY 1"]);
+    kept_little("a COPY in");
+
+    client.send(|out| put_query(out, b"COPY large TO STDOUT")).await.unwrap();
+    // A newline is behind it.
+    assert_eq!(client.skim(Kind::CopyData).await.unwrap(), VALUE + 1);
+    kept_little("a COPY out");
 }
 
 /// Since PostgreSQL 17 it ends the session, not the statement.

@@ -1,6 +1,6 @@
 //! Replication through the guard: bytes as they are, by a connection of its own for each client.
 
-use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -11,11 +11,15 @@ use guard::secret::Secret;
 use guard::stream::Stream;
 use guard::upstream::target::{ClearPassword, Target};
 use harness::*;
+use tokio::process::Command;
 use wire::postgres::backend::{Kind, data_row};
 use wire::postgres::frontend::{put_copy_done, put_query};
 
 /// How soon what was ordered must be so, on a machine that is busy building.
 const SOON: Duration = Duration::from_secs(10);
+
+/// How soon a backup of a few megabytes must be made.
+const BACKUP: Duration = Duration::from_secs(120);
 
 async fn world(upstream: &str) -> (Server, Guard) {
     let server = Server::start(Engine::Postgres).await.unwrap();
@@ -34,8 +38,7 @@ async fn replicate(
     let parameters = vec![(Box::from(*b"replication"), database.as_bytes().into())];
     let wishes = Wishes { database: Some(b"app".to_vec()), parameters };
     let target = Target {
-        host: guard.addr().ip().to_string(),
-        port: guard.addr().port(),
+        address: guard.addr().into(),
         tls: None,
         connect_timeout: PATIENCE,
         clear_password: ClearPassword::Refused,
@@ -97,20 +100,34 @@ async fn a_client_streams_what_is_written_and_goes_on_with_commands() {
     becomes(&guard, 0.0).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// What each walsender does, for a backup that does not end.
+async fn stuck(server: &Server) -> String {
+    let probe = server.postgres_probe().await.unwrap();
+    let sql = "SELECT string_agg(concat_ws(' ', pid, state, wait_event_type, wait_event, query), E'\\n') \
+               FROM pg_stat_activity WHERE backend_type = 'walsender'";
+    let walsenders: Option<String> = probe.client().query_one(sql, &[]).await.unwrap().get(0);
+    walsenders.unwrap_or_default()
+}
+
+#[tokio::test]
 async fn a_backup_is_made_and_streams_its_log() {
     let (server, guard) = world("").await;
     let program = Engine::Postgres.client().unwrap().with_file_name("pg_basebackup");
     let folder = Scratch::new().unwrap();
-    let output = tokio::task::block_in_place(|| {
-        Command::new(program)
-            .args(["-h", "127.0.0.1", "-p", &guard.addr().port().to_string(), "-U", ROOT.name])
-            .args(["-X", "stream", "-c", "fast", "-D"])
-            .arg(folder.path().join("backup"))
-            .env("PGPASSWORD", ROOT.password)
-            .output()
-            .unwrap()
-    });
+    let mut backup = Command::new(program);
+    backup
+        .args(["-h", "127.0.0.1", "-p", &guard.addr().port().to_string(), "-U", ROOT.name])
+        .args(["-X", "stream", "-c", "fast", "-v", "-D"])
+        .arg(folder.path().join("backup"))
+        .env("PGPASSWORD", ROOT.password)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let output = match tokio::time::timeout(BACKUP, backup.output()).await {
+        Ok(output) => output.unwrap(),
+        Err(_) => panic!("no backup after {BACKUP:?}: {}\n{}", stuck(&server).await, guard.log()),
+    };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(folder.path().join("backup/backup_manifest").exists());
     becomes(&guard, 0.0).await;

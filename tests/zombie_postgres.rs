@@ -320,7 +320,7 @@ async fn pgbouncer_leaves_zombies_where_the_guard_leaves_none() {
     if !PgBouncer::available() {
         return;
     }
-    let scene = zombie::Scene { hold: Duration::from_secs(4), ..zombie::Scene::default() };
+    let scene = zombie::Scene::quick();
     let report = zombie::run(&scene, &mut zombie::Show::quiet()).await.unwrap();
     eprintln!("{}", zombie::table(&report));
     assert!(report.pgbouncer.lock_queue_max > POOL, "{report:?}");

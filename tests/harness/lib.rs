@@ -36,7 +36,7 @@ pub use drill::watch::{Sample, Watch};
 
 pub use self::caller::{Caller, Refusal, Told, open_on, shed_code, threads};
 pub use self::measure::{
-    Open, cpu_time, done, memory_kib, open, pg_open, refused, seconds, status,
+    Open, cpu_time, done, memory_kib, memory_peak_kib, open, pg_open, refused, seconds, status,
 };
 pub use self::middleman::{Act, MARK, Middleman};
 pub use self::postgres::{

@@ -106,10 +106,23 @@ pub async fn status(guard: &Guard, pointer: &str) -> u64 {
 /// When there is no such process.
 #[must_use]
 pub fn memory_kib(process: u32) -> u64 {
+    of_status(process, "VmRSS:")
+}
+
+/// The most memory that a process has had in use since it started, in KiB.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn memory_peak_kib(process: u32) -> u64 {
+    of_status(process, "VmHWM:")
+}
+
+fn of_status(process: u32, key: &str) -> u64 {
     let path = format!("/proc/{process}/status");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse().unwrap_or_else(|_| panic!("no VmRSS in {path}"))
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or_else(|_| panic!("no {key} in {path}"))
 }
 
 /// The CPU time that a process has used so far, in steps of 10 ms.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use drill::client::PATIENCE;
 use drill::server::account::{Account, SCHEMA};
 use guard::account;
@@ -20,6 +20,7 @@ use guard::tls::{ClientTls, TlsMode};
 use guard::upstream::target::{ClearPassword, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::postgres::backend::{Fields, Kind, Severity, TransactionStatus, data_row};
+use wire::postgres::frame::HEADER_LEN;
 use wire::postgres::frontend::{put_bind, put_execute, put_parse, put_query, put_sync};
 use wire::postgres::list::Format;
 
@@ -121,12 +122,17 @@ impl Canceller {
         let key = self.key.as_ref().expect("the client was given a key");
         cancel(&target(self.addr), key).await
     }
+
+    /// The same key, brought to another address.
+    #[must_use]
+    pub fn at(&self, addr: SocketAddr) -> Self {
+        Self { addr, key: self.key.clone() }
+    }
 }
 
 fn target(addr: SocketAddr) -> Target {
     Target {
-        host: addr.ip().to_string(),
-        port: addr.port(),
+        address: addr.into(),
         tls: ClientTls::load(TlsMode::Off, "localhost", None).expect("nothing to load"),
         connect_timeout: PATIENCE,
         clear_password: ClearPassword::Refused,
@@ -241,6 +247,41 @@ impl PgClient {
         }
     }
 
+    /// Reads up to the next ReadyForQuery, and keeps nothing. Returns how many bytes the bodies of `kind`
+    /// have had.
+    ///
+    /// # Errors
+    /// When there is no ReadyForQuery.
+    pub async fn skim(&mut self, kind: Kind) -> Result<usize, PgError> {
+        let Messages { stream, buffer } = &mut self.messages;
+        let mut counted = 0;
+        let skim = async {
+            loop {
+                while buffer.len() < HEADER_LEN {
+                    fill(stream, buffer).await?;
+                }
+                let (found, len) = (buffer.get_u8(), buffer.get_u32() as usize - 4);
+                let mut left = len;
+                while left > 0 {
+                    if buffer.is_empty() {
+                        fill(stream, buffer).await?;
+                    }
+                    let here = left.min(buffer.len());
+                    buffer.advance(here);
+                    left -= here;
+                }
+                if found == kind.byte() {
+                    counted += len;
+                }
+                if found == Kind::ReadyForQuery.byte() {
+                    return Ok(());
+                }
+            }
+        };
+        let skimmed = tokio::time::timeout(self.patience, skim).await;
+        skimmed.unwrap_or(Err(PgError::Late(self.patience))).map(|()| counted)
+    }
+
     /// Waits until the other side hangs up, and returns its last words.
     ///
     /// # Errors
@@ -302,6 +343,13 @@ pub fn put_unsynced(out: &mut BytesMut, sql: &str, values: &[&str]) {
     put_parse(out, b"", sql.as_bytes(), &[]);
     put_bind(out, b"", b"", &values, Format::Text);
     put_execute(out, b"", 0);
+}
+
+async fn fill(stream: &mut Stream, buffer: &mut BytesMut) -> Result<(), PgError> {
+    match stream.read_buf(buffer).await {
+        Ok(0) | Err(_) => Err(PgError::Closed(None)),
+        Ok(_) => Ok(()),
+    }
 }
 
 fn row(body: &[u8]) -> Vec<Option<String>> {

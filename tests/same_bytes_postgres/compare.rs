@@ -111,12 +111,16 @@ const SHOWN_MAX: usize = 4;
 /// Bytes of a message that are shown.
 const SHOWN_LEN: usize = 600;
 
-/// What the guard's error says about a question for a sequence's last value, which only a connection
+/// What the guard's errors say about a question for a sequence's last value, which only a connection
 /// knows that others have used since.
-const DECLINED: &[u8] = b"need the transaction or connection that drew the value";
+const DECLINED: [&[u8]; 2] = [
+    b"need the transaction or connection that drew the value",
+    b"what this transaction has drawn cannot be told",
+];
 
 fn is_declined(exchange: &Exchange) -> bool {
-    let says = |body: &[u8]| body.windows(DECLINED.len()).any(|window| window == DECLINED);
+    let has = |body: &[u8], text: &[u8]| body.windows(text.len()).any(|window| window == text);
+    let says = |body: &[u8]| DECLINED.iter().any(|text| has(body, text));
     exchange.replies.iter().any(|reply| reply.kind == Kind::ErrorResponse && says(&reply.body))
 }
 
@@ -143,7 +147,9 @@ fn is_own_fault(replies: &[Reply], equal: usize) -> bool {
 /// Compares the replies to the same steps.
 pub(crate) fn compare(direct: &[Exchange], guarded: &[Exchange]) -> Finding {
     let is_same = |(a, b): (&Exchange, &Exchange)| a.end == b.end && comparable(a) == comparable(b);
-    if let Some(last @ Exchange { end: Some(end), .. }) = direct.last() {
+    if let Some(last @ Exchange { end: Some(end), .. }) = direct.last()
+        && !is_told_of_its_end(last)
+    {
         let text = format!("    no end on the database: {end}\n  > {}\n", name(last));
         return Finding::Differs(text);
     }
@@ -156,7 +162,13 @@ pub(crate) fn compare(direct: &[Exchange], guarded: &[Exchange]) -> Finding {
     let (expected, got) = (comparable(&direct[at]), comparable(&guarded[at]));
     let equal = expected.iter().zip(&got).take_while(|(a, b)| a == b).count();
     let is_servers = is_own_fault(&expected, equal) || is_own_fault(&got, equal);
-    if is_declined(&guarded[at]) || is_of_another_connection(&got, equal) || is_servers {
+    let why = [
+        (is_declined(&guarded[at]), "what was drawn is not known here"),
+        (is_of_another_connection(&got, equal), "prepared anew in a failed transaction"),
+        (is_servers, "a fault of the server's own"),
+    ];
+    if let Some((_, why)) = why.into_iter().find(|(is_so, _)| *is_so) {
+        println!("declined: {why}: {}", name(&direct[at]));
         return Finding::Declined;
     }
     let mut text = String::new();
@@ -167,6 +179,13 @@ pub(crate) fn compare(direct: &[Exchange], guarded: &[Exchange]) -> Finding {
     show(&mut text, "direct ", &direct[at], equal);
     show(&mut text, "guarded", &guarded[at], equal);
     Finding::Differs(text)
+}
+
+/// Whether the server itself has ended the session, and said so: it does on what is out of place.
+fn is_told_of_its_end(last: &Exchange) -> bool {
+    last.replies.last().is_some_and(|reply| {
+        reply.kind == Kind::ErrorResponse && reply.body.starts_with(b"SFATAL\0")
+    })
 }
 
 fn name(exchange: &Exchange) -> String {

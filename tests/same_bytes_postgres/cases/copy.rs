@@ -131,6 +131,19 @@ pub(super) fn cases() -> Vec<Case> {
                 count(),
             ],
         ),
+        // Each of these ends its session.
+        (
+            "a call in a COPY",
+            vec![q(into), say([Message::Call(177, vec!["1".into(), "2".into()])])],
+        ),
+        (
+            "a call in a COPY of a series",
+            vec![
+                series([parse("", into), bind("", &[]), execute("")]),
+                say([Message::Call(177, vec!["1".into(), "2".into()])]),
+            ],
+        ),
+        ("a query in a COPY of a transaction", vec![q("BEGIN"), q(into), q("SELECT 1")]),
         (
             "COPY of much",
             vec![
