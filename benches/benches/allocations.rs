@@ -17,10 +17,13 @@ use std::thread;
 use std::time::Duration;
 
 use allocation_counter::AllocationInfo;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use drill::server::Server;
 use drill::server::account::{APP, CONTROL};
-use guard::{config::Config, run::Guard};
+use guard::{
+    config::{Address, Config},
+    run::Guard,
+};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::net::TcpListener;
@@ -92,7 +95,9 @@ impl Proxy {
                 let text = guard_config(upstream);
                 let loaded = Config::parse(Path::new("bench.toml"), &text, &|_| None)?;
                 let guard = Guard::start(loaded.config, None).await?;
-                let address = guard.addresses().first().copied().context("no listener")?;
+                let Some(Address::Tcp(address)) = guard.addresses().into_iter().next() else {
+                    bail!("no listener");
+                };
                 tokio::spawn(guard.run(std::future::pending()));
                 Ok(address)
             }

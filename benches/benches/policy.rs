@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use divan::{AllocProfiler, Bencher, black_box};
-use policy::admission::{About, Admission, Arrival, Outcome, Verdict};
-use policy::class::{Class, ClassId, Limits, Policy, Rate, TimeLimits};
+use policy::admission::{About, Admission, Arrival, Event, Outcome, Verdict};
+use policy::class::{Class, ClassId, Limits, Mode, Policy, Rate, TimeLimits};
+use policy::limit;
 use policy::rule::{Facts, Match, Pattern, Rule, RuleSet};
 use policy::sql::{Dialect, Scratch, Statements};
 
@@ -117,6 +118,73 @@ fn shed(bencher: Bencher<'_, '_>) {
     drop(holder);
 }
 
+/// A transaction that is refused at once because the queue before the adaptive limit stands, with
+/// two hundred in it: as nearly all are in a storm.
+#[divan::bench]
+fn shed_at_the_door(bencher: Bencher<'_, '_>) {
+    let (mut admission, now, arrival) = crowded();
+    bencher.bench_local(|| admission.arrive(now, black_box(arrival)));
+}
+
+/// One that waits until its time is over, with two hundred others: in, and out again.
+#[divan::bench]
+fn wait_and_be_shed(bencher: Bencher<'_, '_>) {
+    let (mut admission, mut now, arrival) = crowded();
+    let arrival = Arrival { class: ClassId(0), ..arrival };
+    bencher.bench_local(|| {
+        now += Duration::from_millis(1);
+        admission.handle_timeout(now);
+        let verdict = admission.arrive(now, black_box(arrival));
+        (verdict, admission.poll())
+    });
+}
+
+/// The adaptive limit is reached, and its queue has stood for a second, served every 10 ms.
+fn crowded() -> (Admission, Instant, Arrival) {
+    let mut now = Instant::now();
+    let limits = Limits {
+        queue_length: 1000,
+        queue_time: Duration::from_millis(200),
+        queue_target: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let patient = Limits { queue_time: Duration::from_secs(3600), ..limits };
+    let class = |name: &str, limits| Class { name: name.to_owned(), limits, ..Class::unlimited() };
+    let policy = Policy {
+        classes: vec![class("default", limits), class("patient", patient)],
+        overall: Limits { in_flight: Some(2), ..patient },
+        limit: limit::Config { mode: Mode::Enforce, start: 2, ..limit::Config::default() },
+        ..Policy::default()
+    };
+    let mut admission = Admission::new(now, Arc::new(policy));
+    let arrival = Arrival {
+        class: ClassId(1),
+        database: None,
+        needs_connection: true,
+        may_hold_locks: false,
+        about: About::default(),
+    };
+    let mut running: Vec<_> = Vec::new();
+    for _ in 0..300 {
+        if let Verdict::Admit(admitted) = admission.arrive(now, arrival) {
+            running.push(admitted);
+        }
+    }
+    for _ in 0..100 {
+        now += Duration::from_millis(10);
+        let outcome = Outcome::Success;
+        admission.finish(now, running.remove(0), outcome, Duration::from_millis(10));
+        while let Some(event) = admission.poll() {
+            if let Event::Admitted(_, admitted) = event {
+                running.push(admitted);
+            }
+        }
+    }
+    // What runs goes on: it is never given back.
+    running.into_iter().for_each(std::mem::forget);
+    (admission, now, arrival)
+}
+
 fn policy() -> Policy {
     let wide = Limits {
         in_flight: Some(40),
@@ -124,6 +192,7 @@ fn policy() -> Policy {
         rate: NonZeroU32::new(1_000_000).map(|rate| Rate { per_second: rate, burst: rate }),
         queue_length: 4096,
         queue_time: Duration::from_secs(30),
+        ..Limits::default()
     };
     let full = Limits { in_flight: Some(1), queue_length: 0, ..wide };
     let class = |name: &str, limits| Class {

@@ -28,12 +28,34 @@ pub(crate) const LIMITED: &str = "feature='limited'";
 /// A tag whose statements are switched off.
 pub(crate) const SWITCHED_OFF: &str = "feature='switched-off'";
 
+/// Everything that is off until it is asked for.
+const EVERYTHING: &str = r#"
+[limit]
+mode = "enforce"
+
+[melt]
+mode = "enforce"
+
+[hot]
+mode = "enforce"
+
+[tenants]
+by = "tag"
+tag = "tenant"
+
+[retries]
+mode = "enforce"
+"#;
+
 /// What the guard has to do.
 #[derive(Clone, Copy)]
 pub(crate) enum Config {
     /// Limits that hold but never refuse: a queue for everyone, for as long as a run takes.
     Workload,
-    /// As above, but new upstream connections are paced as they are by default.
+    /// And all that decides by what it sees of the database: where the limit is, who is melted, which
+    /// rows are hot, which tenants wait, who comes again.
+    Everything,
+    /// As the first, but new upstream connections are paced as they are by default.
     Paced,
 }
 
@@ -42,9 +64,12 @@ impl Config {
     fn text(self, upstream: SocketAddr, listen: SocketAddr, admin: SocketAddr) -> String {
         let handshakes = match self {
             // The pool is full before the first run counts.
-            Self::Workload => "handshakes_at_once = 8\nhandshakes_per_second = 1000\n",
+            Self::Workload | Self::Everything => {
+                "handshakes_at_once = 8\nhandshakes_per_second = 1000\n"
+            }
             Self::Paced => "",
         };
+        let everything = if matches!(self, Self::Everything) { EVERYTHING } else { "" };
         let Account { name: user, password } = ACCOUNT;
         let Account { name: control, password: control_password } = CONTROL;
         format!(
@@ -130,7 +155,7 @@ network = ["127.0.0.0/8"]
 [[switch]]
 target = "tag feature=switched-off"
 reason = "it is being measured"
-"#
+{everything}"#
         )
     }
 }

@@ -12,6 +12,7 @@ mod haproxy;
 mod idle;
 mod machine;
 mod pgbench;
+mod probe;
 mod process;
 mod refusal;
 mod report;
@@ -53,6 +54,8 @@ enum Bench {
     Idle(idle::Options),
     /// A storm of short connections: how many of them reach the server?
     Storm(storm::Options),
+    /// What it costs the server to be looked at while hundreds wait for one row, on both engines.
+    Probe(probe::Options),
     /// What it costs the guard to refuse a statement.
     Refusal(refusal::Options),
     /// Counts allocations per statement, in a process of its own.
@@ -95,6 +98,7 @@ fn main() -> Result<()> {
             return forwarder::run(listen, upstream, workers);
         }
         Bench::Pgbench(options) => return pgbench::run(&shared, &options),
+        Bench::Probe(options) => return probe::run(&shared, &options),
         Bench::Allocations => return cargo_bench("allocations"),
         Bench::Micro => return ["policy", "wire"].into_iter().try_for_each(cargo_bench),
         _ => {}
@@ -112,7 +116,11 @@ fn main() -> Result<()> {
             drop(stage);
             pgbench::run(&shared, &pgbench::Options::default())
         }
-        Bench::Allocations | Bench::Micro | Bench::Forward { .. } | Bench::Pgbench(_) => Ok(()),
+        Bench::Allocations
+        | Bench::Micro
+        | Bench::Forward { .. }
+        | Bench::Pgbench(_)
+        | Bench::Probe(_) => Ok(()),
     }
 }
 

@@ -70,6 +70,27 @@ pub(crate) fn cpu_of(id: u32) -> Result<Duration> {
     Ok(Duration::from_secs(1) * (ticks()? + ticks()?) / TICKS_PER_SECOND)
 }
 
+/// As [`cpu_of`], with that of the processes it has started itself and that run: the backends of a
+/// PostgreSQL. One that ends in between takes its time along.
+pub(crate) fn cpu_of_family(id: u32) -> Result<Duration> {
+    let mut cpu = cpu_of(id)?;
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let name = entry?.file_name();
+        let Some(child) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // Whoever is gone meanwhile is not counted.
+        if parent_of(child).is_ok_and(|parent| parent == id) {
+            cpu += cpu_of(child).unwrap_or_default();
+        }
+    }
+    Ok(cpu)
+}
+
+fn parent_of(id: u32) -> Result<u32> {
+    let status = read(id, "status")?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
+    parent.context("no PPid in /proc/<pid>/status")
+}
+
 /// Has a process, and all that it starts, run on one core.
 pub(crate) fn pin(id: u32, core: Core) -> Result<()> {
     let Some(core) = core.number() else { return Ok(()) };

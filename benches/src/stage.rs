@@ -112,6 +112,12 @@ impl Stage {
         before.into_iter().chain(self.guard(config))
     }
 
+    /// The guard with everything on.
+    pub(crate) fn everything(&self) -> Option<Target> {
+        let program = guard::program(self.tidegate());
+        self.contestant(program, "everything", guard::Config::Everything)
+    }
+
     fn contestant(
         &self,
         program: Result<PathBuf>,

@@ -34,6 +34,10 @@ pub(crate) struct Options {
     /// Only workloads whose name (such as `point-select/text/64`) contains one of these.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Also the guard with all on that is off until it is asked for, such as the limit that finds its
+    /// place and hot rows.
+    #[arg(long)]
+    everything: bool,
 }
 
 impl Options {
@@ -73,6 +77,9 @@ pub(crate) fn run(stage: &Stage, options: &Options) -> Result<()> {
 
     let mut targets = vec![stage.direct(), stage.forwarder()?, stage.haproxy()?];
     targets.extend(stage.guards(guard::Config::Workload));
+    if options.everything {
+        targets.extend(stage.everything());
+    }
     sysbench(&targets[0], PREPARE)?;
 
     let mut samples = Vec::new();
