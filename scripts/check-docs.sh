@@ -12,10 +12,11 @@ for page in *.md docs/*.md docs/*/*.md; do
     done < <(grep -oP '\]\(\K(?!https?:|#)[^)]+' "$page" || true)
 done
 
-# In the table of invariants every name in code that is no path is a test.
+# In the table of invariants, and in that of PostgreSQL's protocol, every name in code that is no path is
+# a test.
 while read -r name; do
-    git grep -q "fn $name(" -- '*.rs' || wrong "docs/ARCHITECTURE.md: there is no test $name"
-done < <(sed -n '/^## Invariants/,/^## Tests/p' docs/ARCHITECTURE.md |
+    git grep -q "fn $name(" -- '*.rs' || wrong "docs/ARCHITECTURE.md, docs/postgres-checklist.md: there is no test $name"
+done < <({ sed -n '/^## Invariants/,/^## Tests/p' docs/ARCHITECTURE.md; cat docs/postgres-checklist.md; } |
     grep -oP '`\K[a-z0-9]+(_[a-z0-9]+){3,}(?=`)' | sort -u)
 
 exit $status
