@@ -171,3 +171,68 @@ async fn an_insert_that_fails_changes_its_own_sessions_last_insert_only() {
         assert_eq!(drawn(seen), drawn(last(&mut direct).await), "{engine:?}: of its own");
     }
 }
+
+#[tokio::test]
+async fn nobody_is_told_of_the_warnings_of_another() {
+    let server = Server::start(Engine::MariaDb).await.unwrap();
+    let setup = Setup { connections: 1, upstream: "linger = \"0s\"".into(), ..Setup::default() };
+    let guard = Guard::start(&server, &setup).await.unwrap();
+    let mut other = login(&guard).await;
+    let mut client = login(&guard).await;
+    // A transaction keeps the one connection, so that nothing comes between what is left on it, the
+    // statement without a table, which leaves it there, and the question.
+    for leaves in [
+        "SELECT nothing FROM nowhere",
+        "SELECT 1/0",
+        "SELECT 1/0; DO 0",
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'left behind'",
+    ] {
+        for asks in ["SHOW WARNINGS", "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count"] {
+            other.query(leaves).await.unwrap();
+            done(&mut client, "BEGIN").await;
+            done(&mut client, "VALUES (1), (2)").await;
+            let told = done(&mut client, asks).await;
+            assert!(
+                matches!(told.value().as_deref(), None | Some("0")),
+                "{leaves}; {asks}: {told:?}"
+            );
+            done(&mut client, "COMMIT").await;
+        }
+    }
+    // Its own are told, also behind a statement without a table.
+    done(&mut client, "BEGIN").await;
+    done(&mut client, "SELECT 1/0").await;
+    done(&mut client, "DO 0").await;
+    assert_eq!(done(&mut client, "SELECT @@warning_count").await.value().as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn nobody_is_told_how_many_rows_another_has_found() {
+    for engine in [Engine::MariaDb, Engine::MySql] {
+        let server = Server::start(engine).await.unwrap();
+        let setup =
+            Setup { connections: 1, upstream: "linger = \"0s\"".into(), ..Setup::default() };
+        let guard = Guard::start(&server, &setup).await.unwrap();
+        let mut other = login(&guard).await;
+        let mut client = login(&guard).await;
+        done(&mut client, "CREATE TABLE seen (n INT PRIMARY KEY)").await;
+        for between in ["INSERT INTO seen VALUES (1), (2)", "UPDATE seen SET n = n + 10"] {
+            done(&mut client, "SELECT SQL_CALC_FOUND_ROWS 1 UNION SELECT 2 LIMIT 1").await;
+            done(&mut other, "SELECT 1 UNION SELECT 2 UNION SELECT 3").await;
+            done(&mut client, between).await;
+            let asked = client.query("SELECT FOUND_ROWS()").await.unwrap();
+            assert_eq!(
+                asked.failure().map(|failure| failure.code),
+                Some(1105),
+                "{between}: {asked:?}"
+            );
+            // Where nobody comes between, it is told also behind a statement that finds nothing.
+            done(&mut client, "BEGIN").await;
+            done(&mut client, "SELECT SQL_CALC_FOUND_ROWS 1 UNION SELECT 2 LIMIT 1").await;
+            done(&mut client, "DELETE FROM seen WHERE n = 3").await;
+            let asked = done(&mut client, "SELECT FOUND_ROWS()").await;
+            assert_eq!(asked.value().as_deref(), Some("2"), "{engine:?}, {between}");
+            done(&mut client, "ROLLBACK").await;
+        }
+    }
+}

@@ -105,6 +105,9 @@ pub struct Connection {
     /// The session whose statement may have changed its state without a reply that told so; see
     /// `session::untold`. It is reset before it serves another.
     pub untold_of: Option<u64>,
+    /// The session whose statement may have left warnings on it. MariaDB keeps them behind statements
+    /// that use no tables, so another session's statement could find them; see `session::warnings`.
+    pub warnings_of: Option<u64>,
     /// The payload of an OK to a command of the guard's own, where it told of changes: the last one.
     /// On MySQL, while something is untold, the first: it has told all.
     pub told: BytesMut,
@@ -130,6 +133,7 @@ impl Connection {
             statements: ServerStatements::default(),
             last_insert_of: None,
             untold_of: None,
+            warnings_of: None,
             told: BytesMut::new(),
         }
     }

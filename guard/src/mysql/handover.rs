@@ -9,6 +9,7 @@
 //! | fewer or other variables | more | `SET a=…,b=…` |
 //! | a variable that is not wanted | without | `COM_RESET_CONNECTION`, set-up, `SET …` |
 //! | another schema | a schema | `COM_INIT_DB` |
+//! | another session's warnings | a statement that leaves them standing | `DO (SELECT 1 FROM (SELECT 1) t)` |
 //! | a schema | none | the connection is not used: nothing unselects a schema |
 //!
 //! Every answer is read before the statement goes out: a statement must not run in the wrong
@@ -37,6 +38,9 @@ pub struct Incoming<'a> {
     /// Whether it must be as a fresh one, whatever its label: the statement asks about one before it,
     /// and there was none.
     pub is_blank: bool,
+    /// Whether the statement leaves the warnings of the one before it standing, so that there must be
+    /// none of another session's.
+    pub keeps_warnings: bool,
     /// What `LAST_INSERT_ID()` must return there, when the statement asks.
     pub last_insert: Option<u64>,
     /// `innodb_lock_wait_timeout` and `lock_wait_timeout` of its class, in whole seconds.
@@ -134,6 +138,7 @@ fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
     is_same
         && !to.is_blank
         && !is_untold_for(connection, to)
+        && !has_warnings_for(connection, to)
         && lock_wait_to_set(connection, to).is_none()
         && net_to_set(connection, to).is_none()
         && (to.last_insert.is_none() || connection.last_insert_of == Some(to.session))
@@ -142,6 +147,11 @@ fn fits(connection: &Connection, to: Incoming<'_>) -> bool {
 /// Whether another session may have left something on it.
 fn is_untold_for(connection: &Connection, to: Incoming<'_>) -> bool {
     connection.untold_of.is_some_and(|session| session != to.session)
+}
+
+/// Whether the statement would find another session's warnings.
+fn has_warnings_for(connection: &Connection, to: Incoming<'_>) -> bool {
+    to.keeps_warnings && connection.warnings_of.is_some_and(|session| session != to.session)
 }
 
 /// The lock wait limit to set: the class's, unless the session chose one itself.
@@ -162,6 +172,10 @@ fn net_to_set(connection: &Connection, to: Incoming<'_>) -> Option<Duration> {
 /// Most commands that one hand-over sends.
 const STEPS_MAX: usize = 6;
 
+/// Ends the warnings that are there: MariaDB begins anew with each statement that has a table in it,
+/// a derived one being enough (10.11), and this has no other effect.
+const END_WARNINGS: &[u8] = b"DO (SELECT 1 FROM (SELECT 1) t)";
+
 /// Appends the steps to `outbuf` and notes the new label. Returns the commands in order.
 fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>; STEPS_MAX] {
     let mut sent = [None; STEPS_MAX];
@@ -179,6 +193,10 @@ fn put_steps(connection: &mut Connection, to: Incoming<'_>) -> [Option<Command>;
         let setup = to.upstream.setup(connection.mariadb);
         put_reset(connection, &setup, to.settings.is_reset);
         note(Command::ResetConnection);
+        note(Command::Query);
+    } else if has_warnings_for(connection, to) {
+        command::put_query_with(&mut connection.outbuf, capabilities, END_WARNINGS);
+        connection.warnings_of = None;
         note(Command::Query);
     }
     let mut set = bytes::BytesMut::from(&b"SET "[..]);
@@ -244,6 +262,7 @@ fn put_reset(connection: &mut Connection, setup: &[u8], is_reset: bool) {
     connection.statements.clear();
     connection.closing.clear();
     connection.untold_of = None;
+    connection.warnings_of = None;
     connection.lock_wait = None;
     connection.is_net_lifted = false;
     connection.last_insert_of = None;

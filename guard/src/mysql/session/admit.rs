@@ -21,6 +21,7 @@ use super::{
     state::{Transaction, begin_sql},
     task::Task,
     turn::{Asked, Turn, take_turn},
+    warnings::keeps_warnings,
 };
 use crate::{
     mysql::{
@@ -143,6 +144,7 @@ impl Session {
                 session: self.identity(),
                 settings: &self.settings,
                 is_blank,
+                keeps_warnings: keeps_warnings(self.mariadb, &task.shape),
                 last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
                 net: self.net(task, &lease),
                 lock_wait: self.times.lock_wait.map(whole_seconds),

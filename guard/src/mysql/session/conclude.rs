@@ -72,6 +72,12 @@ impl Session {
         }
         self.client.flush().await?;
         self.look_back.note(now, &task, &reply, &self.pool.memory.habits);
+        if let Some(lease) = &mut self.lease {
+            // Of several statements the last tells of its own only.
+            let may_leave =
+                self.look_back.leaves_warnings() || task.shape.effects.contains(Effects::MULTI);
+            lease.warnings_of = may_leave.then_some(session);
+        }
         if self.is_in_transaction() {
             // It stays for the transaction anyway.
             self.look_back.forget();

@@ -30,7 +30,13 @@ use policy::{
 
 use wire::mysql::command::Command;
 
-use super::{answered::Answered, refuse::Error, relay::Reply, task::Task, warnings::Warnings};
+use super::{
+    answered::Answered,
+    refuse::Error,
+    relay::Reply,
+    task::Task,
+    warnings::{Warnings, keeps_warnings},
+};
 use crate::mysql::{
     Habits, Pool,
     connection::{Connection, Lost},
@@ -62,6 +68,9 @@ pub struct LookBack {
     /// It must be read before the connection goes: no packet told it.
     is_untold: bool,
     warnings: Warnings,
+    /// Whether `FOUND_ROWS()`, on the connection of the last statement, tells of this session's. A
+    /// statement that finds nothing leaves it as it was.
+    is_found_here: bool,
     /// What the guard has answered since.
     pub answered: Answered,
     /// Whether a statement ran whose connection was given back.
@@ -81,6 +90,7 @@ impl LookBack {
             is_unsaved: false,
             is_untold: false,
             warnings: Warnings::NONE,
+            is_found_here: false,
             answered: Answered::default(),
             has_left: false,
             is_likely: false,
@@ -98,6 +108,11 @@ impl LookBack {
     /// What `LAST_INSERT_ID()` must return on another connection.
     pub fn last_insert(&self) -> u64 {
         self.last_insert
+    }
+
+    /// Whether the last statement has left warnings on its connection.
+    pub fn leaves_warnings(&self) -> bool {
+        matches!(self.warnings, Warnings::Here(count) if count > 0)
     }
 
     /// How many warnings are told in the answer to a command without SQL.
@@ -131,11 +146,12 @@ impl LookBack {
     /// Whether a statement must run on the connection that is held: it asks, or it leaves for later
     /// what may be asked.
     pub fn needs_held(&self, shape: &Shape, habits: &Habits) -> bool {
-        let keeps_warnings = self.mariadb
-            && self.warnings.are_some()
-            && shape.tables.is_empty()
+        let finds_warnings = self.warnings.are_some()
+            && keeps_warnings(self.mariadb, shape)
             && habits.warnings.load(Ordering::Relaxed);
-        asks(shape.effects) || keeps_warnings
+        let keeps_found =
+            self.is_found_here && !finds_rows(shape) && habits.found_rows.load(Ordering::Relaxed);
+        asks(shape.effects) || finds_warnings || keeps_found
     }
 
     /// Whether the connection should be held for a question.
@@ -185,6 +201,7 @@ impl LookBack {
         if !is_kept && self.has_left && !self.answered.is_error() {
             self.warnings.leave();
         }
+        self.is_found_here &= is_kept;
         if effects.contains(Effects::LAST_INSERT_ID) {
             habits.last_insert.store(true, Ordering::Relaxed);
             if !is_kept && self.is_untold {
@@ -201,6 +218,7 @@ impl LookBack {
                 habit.store(true, Ordering::Relaxed);
                 let is_lost = match self.warnings {
                     Warnings::Elsewhere(_) if effect == Effects::WARNINGS => true,
+                    _ if effect == Effects::FOUND_ROWS => self.has_left && !self.is_found_here,
                     _ => !is_kept && self.has_left && !self.answered.covers(effect),
                 };
                 if is_lost {
@@ -222,6 +240,7 @@ impl LookBack {
         self.is_unsaved |= is_untold || reply.last_insert_id.is_some();
         self.outcome = Some(super::outcome_of(reply.error));
         self.warnings.note(self.mariadb, task.command, shape, reply);
+        self.is_found_here |= reply.error.is_none() && reply.has_rows && finds_rows(shape);
         self.has_left = true;
         let is_asked = |habit: &std::sync::atomic::AtomicBool| habit.load(Ordering::Relaxed);
         self.is_likely = reply.warnings > 0
@@ -231,6 +250,12 @@ impl LookBack {
             || is_asked(&habits.row_count);
         self.held_until = self.is_likely.then_some(now + HOLD_MAX);
     }
+}
+
+/// Whether a statement that brings rows sets `FOUND_ROWS()`; SHOW does by being a query inside.
+fn finds_rows(shape: &Shape) -> bool {
+    matches!(shape.kind, Kind::Select | Kind::LockingSelect | Kind::Show | Kind::Call | Kind::Other)
+        && !shape.effects.contains(Effects::WARNINGS)
 }
 
 /// Whether a statement may have set `LAST_INSERT_ID()` although no packet tells: rows came back

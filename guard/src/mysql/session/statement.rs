@@ -165,6 +165,11 @@ impl Session {
         let was_in_transaction = self.is_in_transaction();
         let deadline = self.deadline(&task, sent);
         self.note_told_id(&task);
+        let session = self.identity();
+        if let Some(lease) = &mut self.lease {
+            // Unless a reply tells otherwise.
+            lease.warnings_of = Some(session);
+        }
         let prepare_as = match self.send(&task, deadline).await? {
             Sent::Yes { prepare_as } => prepare_as,
             // Nothing is told about a command that has no reply; what follows it will fail.

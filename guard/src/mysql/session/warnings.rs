@@ -15,6 +15,11 @@ use wire::mysql::command::Command;
 
 use super::relay::Reply;
 
+/// Whether a statement begins with the warnings that are there, unless it brings its own.
+pub fn keeps_warnings(mariadb: bool, shape: &Shape) -> bool {
+    mariadb && shape.tables.is_empty()
+}
+
 /// How many there are, and whether they are out of reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Warnings {
@@ -59,7 +64,7 @@ impl Warnings {
                 | Command::FieldList
         );
         let keeps = match (mariadb, reply.error) {
-            (true, None) => reply.warnings == 0 && shape.tables.is_empty(),
+            (true, None) => reply.warnings == 0 && keeps_warnings(mariadb, shape),
             // What it tells is what that connection had.
             (false, None) => !has_sql,
             (_, Some(_)) => false,
