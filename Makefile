@@ -41,4 +41,4 @@ clients: servers
 	@scripts/install-clients.sh
 	@scripts/install-mysql.sh
 	@scripts/install-pgbouncer.sh
-	@scripts/install-postgresql-18.sh
+	@scripts/install-postgresql.sh

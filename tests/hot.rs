@@ -304,9 +304,10 @@ async fn too_many_are_refused(engine: Engine) {
 async fn an_insert_that_may_update_is_about_its_row(engine: Engine) {
     let scene = Scene::set(engine, PATIENT).await;
     let changes = scene.heat().await;
-    let update = match engine {
-        Engine::Postgres | Engine::Postgres18 => "ON CONFLICT (id) DO UPDATE SET n = account.n + 1",
-        Engine::MariaDb | Engine::MySql => "ON DUPLICATE KEY UPDATE n = n + 1",
+    let update = if engine.is_postgres() {
+        "ON CONFLICT (id) DO UPDATE SET n = account.n + 1"
+    } else {
+        "ON DUPLICATE KEY UPDATE n = n + 1"
     };
     let upsert = |id: u8| format!("INSERT INTO account (id, n) VALUES ({id}, 1) {update}");
     let mut holder = scene.holder().await;

@@ -151,22 +151,22 @@ async fn a_pinned_client_that_leaves_gives_its_connection_back_clean(engine: Eng
 
 /// How a client learns the server's id of its connection.
 fn ways_to_learn_the_id(engine: Engine) -> &'static [&'static [&'static str]] {
-    match engine {
-        Engine::Postgres | Engine::Postgres18 => &[
+    if engine.is_postgres() {
+        return &[
             &["SELECT pg_backend_pid()"],
             &["SELECT 1; SELECT pg_backend_pid(); SELECT 1 / 0"],
             &["SELECT pg_backend_pid()::text::date"],
             &["PREPARE p AS SELECT pg_backend_pid()", "EXECUTE p", "DEALLOCATE p"],
             &["BEGIN", "SELECT pg_backend_pid()", "SELECT 1 / 0", "ROLLBACK"],
-        ],
-        _ => &[
-            &["SELECT CONNECTION_ID()"],
-            &["SELECT @@pseudo_thread_id"],
-            &["SELECT EXTRACTVALUE('<a/>', CONCAT('~', CONNECTION_ID()))"],
-            &["PREPARE p FROM 'SELECT CONNECTION_ID()'", "EXECUTE p", "DEALLOCATE PREPARE p"],
-            &["BEGIN", "SELECT CONNECTION_ID()", "SELECT missing", "ROLLBACK"],
-        ],
+        ];
     }
+    &[
+        &["SELECT CONNECTION_ID()"],
+        &["SELECT @@pseudo_thread_id"],
+        &["SELECT EXTRACTVALUE('<a/>', CONCAT('~', CONNECTION_ID()))"],
+        &["PREPARE p FROM 'SELECT CONNECTION_ID()'", "EXECUTE p", "DEALLOCATE PREPARE p"],
+        &["BEGIN", "SELECT CONNECTION_ID()", "SELECT missing", "ROLLBACK"],
+    ]
 }
 
 /// The server's ids of the connections that serve clients.

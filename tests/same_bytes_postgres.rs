@@ -59,12 +59,31 @@ async fn sessions_whose_statements_are_evicted_see_the_same_bytes() {
 }
 
 /// The extended matrix.
+async fn other_postgres(engine: Engine, generated: u64) {
+    if engine.available() {
+        let sessions = [cases::all(), lanes::seeded(generated, generate)].concat();
+        compare(engine, AT_ONCE, sessions).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_on_postgres_14_see_the_same_bytes() {
+    other_postgres(Engine::Postgres14, SESSIONS / 4).await;
+}
+
+#[tokio::test]
+async fn sessions_on_postgres_16_see_the_same_bytes() {
+    other_postgres(Engine::Postgres16, SESSIONS / 4).await;
+}
+
+#[tokio::test]
+async fn sessions_on_postgres_17_see_the_same_bytes() {
+    other_postgres(Engine::Postgres17, SESSIONS / 4).await;
+}
+
 #[tokio::test]
 async fn sessions_on_postgres_18_see_the_same_bytes() {
-    if Engine::Postgres18.available() {
-        let sessions = [cases::all(), lanes::seeded(SESSIONS, generate)].concat();
-        compare(Engine::Postgres18, AT_ONCE, sessions).await;
-    }
+    other_postgres(Engine::Postgres18, SESSIONS).await;
 }
 
 /// Plays all sessions, several at a time, and fails with what differed.

