@@ -22,6 +22,7 @@ pub mod handover;
 mod courier;
 mod memory;
 mod nets;
+mod texts;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -29,7 +30,7 @@ use parking_lot::Mutex;
 use tracing::{debug, warn};
 use wire::mysql::Capabilities;
 
-use self::courier::read_identity;
+use self::{courier::read_identity, texts::Texts};
 pub use self::{
     courier::{MySqlCourier, OpenError as ControlOpenError},
     memory::{Habits, Memory},
@@ -88,6 +89,8 @@ pub struct MySql {
     pub welcome: Welcome,
     /// Who may send files with `LOAD DATA LOCAL`.
     pub local_infile: LocalInfile,
+    /// What clients have prepared.
+    pub texts: Texts,
     /// What accounts ask for, by their fingerprint; outlives their pools.
     habits: Mutex<HashMap<u64, Arc<Habits>>>,
 }
@@ -95,7 +98,7 @@ pub struct MySql {
 impl MySql {
     /// Nothing is known of accounts yet.
     pub fn new(welcome: Welcome, local_infile: LocalInfile) -> Self {
-        Self { welcome, local_infile, habits: Mutex::default() }
+        Self { welcome, local_infile, texts: Texts::default(), habits: Mutex::default() }
     }
 
     /// What the sessions of an account were seen to ask for.

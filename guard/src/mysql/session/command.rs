@@ -29,7 +29,7 @@ use super::{
     task::{Carried, Execution, Task},
     view::View,
 };
-use crate::mysql::chosen::is_forgotten_by_reset;
+use crate::mysql::{chosen::is_forgotten_by_reset, texts::Text};
 
 /// Where the values of an execution begin: behind the command and the statement's id.
 const EXECUTE_VALUES: usize = 5;
@@ -121,7 +121,7 @@ impl Session {
             return Ok(());
         }
         let attributes: Vec<_> = text.attributes.collect();
-        let read = Text { sql: text.sql, shape: &shape, scratch: &self.scratch };
+        let read = Read { sql: text.sql, shape: &shape, scratch: &self.scratch };
         let (class, about, switch) = self.judge(read, &attributes, &[]);
         let subject = subject_of(&shape, text.sql, &self.scratch);
         self.entry.card.set_row(self.row_of_text(&shape, text.sql));
@@ -152,16 +152,16 @@ impl Session {
             return self.decline(first, refuse::too_many_statements(max)).await;
         }
         let dialect = self.dialect();
-        let sql: Arc<[u8]> = self.client.inbuf[HEADER_LEN + 1..first.packet].into();
-        let shape = self.shared.statements.judge(&sql, dialect, &mut self.scratch);
-        let text = Text { sql: &sql, shape: &shape, scratch: &self.scratch };
-        let (class, about, switch) = self.judge(text, &[], &[]);
+        let sql = &self.client.inbuf[HEADER_LEN + 1..first.packet];
+        let shape = self.shared.statements.judge(sql, dialect, &mut self.scratch);
+        let text = self.shared.engine.texts.intern(sql, dialect, shape, &self.scratch);
+        let (class, about, switch) = self.judge(Read::from(&*text), &[], &[]);
         // What a statement does to its session happens when it is executed.
         let task = Task {
             class,
             about,
             switch,
-            execution: Execution::Prepare { sql, shape, scratch: Box::new(self.scratch.clone()) },
+            execution: Execution::Prepare { text },
             ..Task::plain(Command::StmtPrepare, first, plain_shape(Kind::Select))
         };
         self.statement(task).await
@@ -177,8 +177,7 @@ impl Session {
             let error = self.unknown_statement(id, "mysqld_stmt_execute");
             return self.decline(first, error).await;
         };
-        let (sql, shape, params) =
-            (Arc::clone(&statement.sql), Arc::clone(&statement.shape), statement.params);
+        let (text, params) = (Arc::clone(&statement.text), statement.params);
         // That of one that cannot be read, for the server to refuse, has none either.
         let execute = (command == Command::StmtExecute)
             .then(|| StmtExecute::parse(payload, params, self.client.capabilities).ok())
@@ -187,16 +186,16 @@ impl Session {
         let attributes: Vec<_> =
             execute.iter().flat_map(|execute| execute.attributes(params)).collect();
         let values = payload.get(EXECUTE_VALUES..).unwrap_or_default();
-        let text = Text { sql: &sql, shape: &shape, scratch: &statement.scratch };
-        let (class, about, switch) = self.judge(text, &attributes, values);
+        let (class, about, switch) = self.judge(Read::from(&*text), &attributes, values);
         let row = self.row_of_execution(first, command, id);
         self.entry.card.set_row(row);
+        let plain = Task::plain(command, first, Arc::clone(&text.shape));
         let task = Task {
             class,
             about,
             switch,
-            execution: Execution::Prepared { id, sql, opens_cursor },
-            ..Task::plain(command, first, shape)
+            execution: Execution::Prepared { id, text, opens_cursor },
+            ..plain
         };
         self.statement(task).await
     }
@@ -232,10 +231,9 @@ impl Session {
             self.say_ok();
             return Ok(());
         }
-        let (sql, shape) = (Arc::clone(&statement.sql), Arc::clone(&statement.shape));
-        let text = Text { sql: &sql, shape: &shape, scratch: &statement.scratch };
-        let (class, about, _) = self.judge(text, &[], &[]);
-        let execution = Execution::Prepared { id, sql, opens_cursor: false };
+        let text = Arc::clone(&statement.text);
+        let (class, about, _) = self.judge(Read::from(&*text), &[], &[]);
+        let execution = Execution::Prepared { id, text, opens_cursor: false };
         let task = Task {
             class,
             about,
@@ -379,7 +377,7 @@ impl Session {
     /// Of a statement its class, its work with these `values`, and the switch that turns it off.
     fn judge(
         &self,
-        text: Text<'_>,
+        text: Read<'_>,
         attributes: &[(&[u8], &[u8])],
         values: &[u8],
     ) -> (ClassId, About, Option<Box<(Mode, Refusal)>>) {
@@ -407,10 +405,16 @@ impl Session {
 
 /// A text, and what reading it told.
 #[derive(Clone, Copy)]
-struct Text<'a> {
+struct Read<'a> {
     sql: &'a [u8],
     shape: &'a Shape,
     scratch: &'a Scratch,
+}
+
+impl<'a> From<&'a Text> for Read<'a> {
+    fn from(text: &'a Text) -> Self {
+        Self { sql: &text.sql, shape: &text.shape, scratch: &text.scratch }
+    }
 }
 
 /// The literal name a statement is about, kept only where pins need it.

@@ -222,7 +222,7 @@ impl Session {
     }
 
     fn note_prepared(&mut self, task: &Task, reply: &Reply) {
-        let Execution::Prepare { sql, .. } = &task.execution else { return };
+        let Execution::Prepare { text } = &task.execution else { return };
         let id = self.statements.resolve(prepared::LAST_PREPARED);
         let Some(prepared) = reply.prepared else {
             self.statements.remove(id);
@@ -235,12 +235,12 @@ impl Session {
             let max = self.shared.upstream.statements_per_connection;
             let settings = Arc::clone(&self.settings);
             let evicted =
-                lease.statements.insert(Arc::clone(sql), prepared.statement, settings, max);
+                lease.statements.insert(Arc::clone(text), prepared.statement, settings, max);
             if let Some(evicted) = evicted {
                 command::put_stmt_close(&mut lease.closing, evicted);
             }
             if self.pins.are_for_good() {
-                lease.statements.hold(id, sql);
+                lease.statements.hold(id, text);
             }
         }
     }
@@ -265,8 +265,8 @@ impl Session {
         if !task.carried.leaves_nothing() && reply.error.is_none() {
             self.pins.add(Pin::Unknown);
         }
-        if let Execution::Prepare { shape, .. } = &task.execution
-            && shape.effects.contains(Effects::USER_VARIABLE)
+        if let Execution::Prepare { text } = &task.execution
+            && text.shape.effects.contains(Effects::USER_VARIABLE)
         {
             // The server makes a variable that is assigned already, without a value; and MySQL reads
             // one as what it is now.
@@ -276,7 +276,7 @@ impl Session {
         if ends_transaction && !status.contains(Status::IN_TRANS) {
             self.pins.remove(Pin::NextTransaction);
         }
-        if let Execution::Prepared { id, sql, .. } = &task.execution {
+        if let Execution::Prepared { id, text, .. } = &task.execution {
             note_statement(&mut self.pins, task.command, *id, reply, status);
             let name = id.to_le_bytes();
             let is_in_use =
@@ -289,7 +289,7 @@ impl Session {
                 let is_spent = !lease.mariadb && (had(Pin::Cursor) || had(Pin::LongData));
                 let statements = &mut lease.statements;
                 let ended = if is_in_use || self.pins.are_for_good() {
-                    statements.hold(*id, sql);
+                    statements.hold(*id, text);
                     None
                 } else if is_spent {
                     statements.remove_held(*id)

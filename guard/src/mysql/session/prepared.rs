@@ -16,9 +16,9 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use policy::sql::{Scratch, Shape};
 
 use super::{read_as::ReadAs, settings::Settings};
+use crate::mysql::texts::Text;
 
 /// The id by which MariaDB's clients name the statement they prepared last.
 pub const LAST_PREPARED: u32 = u32::MAX;
@@ -26,15 +26,11 @@ pub const LAST_PREPARED: u32 = u32::MAX;
 /// One statement as its client knows it.
 #[derive(Debug, Clone)]
 pub struct ClientStatement {
-    /// The text that was prepared.
-    pub sql: Arc<[u8]>,
+    /// What was prepared.
+    pub text: Arc<Text>,
     /// What the session's settings were then: wherever the statement is executed, it goes on to
     /// mean what it meant.
     pub settings: Arc<Settings>,
-    /// Kind, digest, tables and effects, judged once at `PREPARE`.
-    pub shape: Arc<Shape>,
-    /// Literals and tags of the text.
-    pub scratch: Box<Scratch>,
     /// Number of parameters.
     pub params: u16,
     /// The parameter types the client sent last; empty before the first execution.
@@ -109,6 +105,8 @@ impl ClientStatements {
 pub struct ServerStatement {
     /// The server's id.
     pub id: u32,
+    /// What was prepared.
+    text: Arc<Text>,
     /// The parameter types the server saw last for it.
     pub types: Box<[u8]>,
     /// As what MySQL reads its values by now; empty on MariaDB.
@@ -123,10 +121,11 @@ pub struct ServerStatement {
 /// those held by `statements_per_client`.
 #[derive(Debug, Default)]
 pub struct ServerStatements {
-    by_sql: HashMap<Arc<[u8]>, ServerStatement, RandomState>,
+    /// By the number of their text.
+    by_text: HashMap<u64, ServerStatement, RandomState>,
     /// Those that belong to one client's statement alone, by its id. They tie their session to the
     /// connection, so the ids are all of one client.
-    held: HashMap<u32, (Arc<[u8]>, ServerStatement)>,
+    held: HashMap<u32, ServerStatement>,
     clock: u64,
 }
 
@@ -138,11 +137,11 @@ impl ServerStatements {
         client: u32,
         statement: &ClientStatement,
     ) -> Option<&mut ServerStatement> {
-        let ClientStatement { sql, settings, read_as, .. } = statement;
+        let ClientStatement { text, settings, read_as, .. } = statement;
         if !self.held.is_empty() && self.held.contains_key(&client) {
-            return self.held.get_mut(&client).map(|(_, statement)| statement);
+            return self.held.get_mut(&client);
         }
-        let statement = self.by_sql.get_mut(sql)?;
+        let statement = self.by_text.get_mut(&text.number)?;
         let is_same = Arc::ptr_eq(&statement.settings, settings)
             || statement.settings.is_same_scene(settings);
         if !is_same || !statement.read_as.suits(read_as) {
@@ -153,42 +152,40 @@ impl ServerStatements {
         Some(statement)
     }
 
-    /// Notes that `sql` is now statement `id`. Returns the id that must be closed to stay within
+    /// Notes that `text` is now statement `id`. Returns the id that must be closed to stay within
     /// `max`: the one it replaces, or the least recently used.
     pub fn insert(
         &mut self,
-        sql: Arc<[u8]>,
+        text: Arc<Text>,
         id: u32,
         settings: Arc<Settings>,
         max: usize,
     ) -> Option<u32> {
         self.clock += 1;
+        let number = text.number;
         let statement = ServerStatement {
             id,
+            text,
             types: Box::default(),
             read_as: ReadAs::default(),
             settings,
             used: self.clock,
         };
-        if let Some(replaced) = self.by_sql.insert(Arc::clone(&sql), statement) {
+        if let Some(replaced) = self.by_text.insert(number, statement) {
             return Some(replaced.id);
         }
-        if self.by_sql.len() <= max.max(1) {
+        if self.by_text.len() <= max.max(1) {
             return None;
         }
-        let oldest = self
-            .by_sql
-            .iter()
-            .filter(|(other, _)| **other != sql)
-            .min_by_key(|(_, statement)| statement.used)
-            .map(|(other, _)| Arc::clone(other))?;
-        self.by_sql.remove(&oldest).map(|statement| statement.id)
+        let others = self.by_text.iter().filter(|(other, _)| **other != number);
+        let oldest = others.min_by_key(|(_, statement)| statement.used).map(|(other, _)| *other)?;
+        self.by_text.remove(&oldest).map(|statement| statement.id)
     }
 
-    /// Keeps the statement for `sql` to `client`'s alone: others prepare one of their own.
-    pub fn hold(&mut self, client: u32, sql: &[u8]) {
+    /// Keeps the statement for `text` to `client`'s alone: others prepare one of their own.
+    pub fn hold(&mut self, client: u32, text: &Text) {
         if !self.held.contains_key(&client)
-            && let Some(found) = self.by_sql.remove_entry(sql)
+            && let Some(found) = self.by_text.remove(&text.number)
         {
             self.held.insert(client, found);
         }
@@ -200,8 +197,8 @@ impl ServerStatements {
         if self.held.is_empty() {
             return None;
         }
-        let (sql, statement) = self.held.remove(&client)?;
-        match self.by_sql.entry(sql) {
+        let statement = self.held.remove(&client)?;
+        match self.by_text.entry(statement.text.number) {
             Entry::Occupied(_) => Some(statement.id),
             Entry::Vacant(vacant) => {
                 vacant.insert(statement);
@@ -212,42 +209,46 @@ impl ServerStatements {
 
     /// Forgets what `client`'s statement held. Returns the id that must be closed.
     pub fn remove_held(&mut self, client: u32) -> Option<u32> {
-        self.held.remove(&client).map(|(_, statement)| statement.id)
+        self.held.remove(&client).map(|statement| statement.id)
     }
 
     /// Forgets all of them: the connection was reset.
     pub fn clear(&mut self) {
-        self.by_sql.clear();
+        self.by_text.clear();
         self.held.clear();
     }
 
     /// How many are prepared on the connection.
     pub fn len(&self) -> usize {
-        self.by_sql.len()
+        self.by_text.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.by_sql.is_empty()
+        self.by_text.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use policy::sql::Kind;
+    use std::sync::LazyLock;
+
+    use policy::sql::{Dialect, Kind, LexMode, Scratch, Shape};
 
     use super::*;
+    use crate::mysql::texts::Texts;
 
-    fn sql(text: &str) -> Arc<[u8]> {
-        text.as_bytes().into()
+    fn text(sql: &str) -> Arc<Text> {
+        static TEXTS: LazyLock<Texts> = LazyLock::new(Texts::default);
+        let shape = Arc::new(Shape::of_command(Kind::Select));
+        let dialect = Dialect::MySql(LexMode::default());
+        TEXTS.intern(sql.as_bytes(), dialect, shape, &Scratch::default())
     }
 
-    fn statement(text: &str, settings: &Arc<Settings>) -> ClientStatement {
+    fn statement(sql: &str, settings: &Arc<Settings>) -> ClientStatement {
         ClientStatement {
-            sql: sql(text),
+            text: text(sql),
             settings: Arc::clone(settings),
-            shape: Arc::new(Shape::of_command(Kind::Select)),
-            scratch: Box::default(),
             params: 0,
             types: Box::default(),
             read_as: ReadAs::default(),
@@ -258,10 +259,10 @@ mod tests {
     fn the_least_recently_used_server_statement_is_closed_first() {
         let settings = Arc::new(Settings::default());
         let mut statements = ServerStatements::default();
-        assert_eq!(statements.insert(sql("a"), 1, Arc::clone(&settings), 2), None);
-        assert_eq!(statements.insert(sql("b"), 2, Arc::clone(&settings), 2), None);
+        assert_eq!(statements.insert(text("a"), 1, Arc::clone(&settings), 2), None);
+        assert_eq!(statements.insert(text("b"), 2, Arc::clone(&settings), 2), None);
         assert!(statements.find(1, &statement("a", &settings)).is_some());
-        assert_eq!(statements.insert(sql("c"), 3, Arc::clone(&settings), 2), Some(2));
+        assert_eq!(statements.insert(text("c"), 3, Arc::clone(&settings), 2), Some(2));
         assert!(statements.find(2, &statement("b", &settings)).is_none());
         assert_eq!(statements.len(), 2);
     }
@@ -270,14 +271,14 @@ mod tests {
     fn a_statement_in_use_is_not_shared() {
         let settings = Arc::new(Settings::default());
         let mut statements = ServerStatements::default();
-        statements.insert(sql("a"), 1, Arc::clone(&settings), 8);
-        statements.hold(10, b"a");
+        statements.insert(text("a"), 1, Arc::clone(&settings), 8);
+        statements.hold(10, &text("a"));
         assert_eq!(statements.find(10, &statement("a", &settings)).map(|found| found.id), Some(1));
         assert!(statements.find(11, &statement("a", &settings)).is_none());
-        assert_eq!(statements.insert(sql("a"), 2, Arc::clone(&settings), 8), None);
+        assert_eq!(statements.insert(text("a"), 2, Arc::clone(&settings), 8), None);
         assert_eq!(statements.share(10), Some(1), "the other one is shared by now");
         assert_eq!(statements.find(10, &statement("a", &settings)).map(|found| found.id), Some(2));
-        statements.hold(11, b"a");
+        statements.hold(11, &text("a"));
         assert_eq!(statements.share(11), None);
         assert_eq!(statements.remove_held(11), None);
     }
@@ -289,9 +290,9 @@ mod tests {
         ansi.set_variable(b"sql_mode", b"ANSI_QUOTES");
         let ansi = Arc::new(ansi);
         let mut statements = ServerStatements::default();
-        statements.insert(sql("select \"a\""), 1, Arc::clone(&plain), 8);
+        statements.insert(text("select \"a\""), 1, Arc::clone(&plain), 8);
         assert!(statements.find(1, &statement("select \"a\"", &ansi)).is_none());
-        assert_eq!(statements.insert(sql("select \"a\""), 2, ansi, 8), Some(1));
+        assert_eq!(statements.insert(text("select \"a\""), 2, ansi, 8), Some(1));
     }
 
     #[test]
@@ -299,7 +300,7 @@ mod tests {
         const DOUBLE: [u8; 2] = [5, 0];
         let settings = Arc::new(Settings::default());
         let mut statements = ServerStatements::default();
-        statements.insert(sql("a"), 1, Arc::clone(&settings), 8);
+        statements.insert(text("a"), 1, Arc::clone(&settings), 8);
         let texts = statement("a", &settings);
         let mut numbers = statement("a", &settings);
         numbers.read_as.note([Some(DOUBLE)].into_iter());

@@ -40,7 +40,7 @@ impl Session {
         let capabilities = self.client.capabilities;
         let execute = StmtExecute::parse(payload, statement.params, capabilities).ok()?;
         let home = statement.settings.schema.as_deref().unwrap_or_default();
-        statement.shape.row(&statement.sql, dialect, home, |number| {
+        statement.text.shape.row(&statement.text.sql, dialect, home, |number| {
             let parameter = execute.parameters(&statement.types).nth(number)?;
             Some(match parameter? {
                 Parameter::Signed(number) => Value::Signed(number),

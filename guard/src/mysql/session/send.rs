@@ -3,10 +3,7 @@
 use std::{io, sync::Arc};
 
 use bytes::BytesMut;
-use policy::{
-    deadline::Deadline,
-    sql::{Scratch, Shape},
-};
+use policy::deadline::Deadline;
 use tokio::io::AsyncWriteExt;
 use wire::mysql::{
     Capabilities,
@@ -27,6 +24,7 @@ use crate::mysql::{
     Shared,
     connection::{Connection, Lost},
     handover::change_scene,
+    texts::Text,
 };
 
 /// Small enough that copying it behind what the guard has to say costs less than a second write.
@@ -125,21 +123,17 @@ impl Sending<'_> {
     async fn run(&mut self, task: &Task) -> Result<u32, Unsent> {
         let (prepare_as, rebuilt) = match &task.execution {
             Execution::Direct => (0, None),
-            Execution::Prepare { sql, shape, scratch } => {
-                (self.note_statement(sql, shape, scratch), None)
-            }
+            Execution::Prepare { text } => (self.note_statement(text), None),
             Execution::Prepared { id, .. } => (0, self.bind(task.first, *id).await?),
         };
         self.send_packets(task.first, rebuilt).await?;
         Ok(prepare_as)
     }
 
-    fn note_statement(&mut self, sql: &Arc<[u8]>, shape: &Arc<Shape>, scratch: &Scratch) -> u32 {
+    fn note_statement(&mut self, text: &Arc<Text>) -> u32 {
         self.statements.insert(ClientStatement {
-            sql: Arc::clone(sql),
+            text: Arc::clone(text),
             settings: Arc::clone(self.settings),
-            shape: Arc::clone(shape),
-            scratch: Box::new(scratch.clone()),
             params: 0,
             types: Box::default(),
             read_as: ReadAs::default(),
@@ -156,8 +150,8 @@ impl Sending<'_> {
             note_values(statement, capabilities, &self.client.inbuf[HEADER_LEN..first.packet]);
         }
         if self.connection.statements.find(id, statement).is_none() {
-            let (sql, scene) = (Arc::clone(&statement.sql), Arc::clone(&statement.settings));
-            self.prepare(&sql, &scene).await?;
+            let (text, scene) = (Arc::clone(&statement.text), Arc::clone(&statement.settings));
+            self.prepare(&text, &scene).await?;
         }
         let statement = self.statements.find_mut(id).ok_or_else(unknown)?;
         let server = self.connection.statements.find(id, statement).ok_or_else(unknown)?;
@@ -174,15 +168,15 @@ impl Sending<'_> {
 
     /// Prepares a statement on this connection, in the scene in which the client prepared it, which
     /// may not be where the session is by now.
-    async fn prepare(&mut self, sql: &Arc<[u8]>, scene: &Arc<Settings>) -> Result<(), Unsent> {
+    async fn prepare(&mut self, text: &Arc<Text>, scene: &Arc<Settings>) -> Result<(), Unsent> {
         let (connection, here) = (&mut *self.connection, self.settings);
         // BEGIN may wait to be sent; it goes with the client's own command.
         let waiting = std::mem::take(&mut connection.outbuf);
         let prepared = if scene.is_same_scene(here) {
-            connection.prepare(sql).await?
+            connection.prepare(&text.sql).await?
         } else {
             let prepared = match change_scene(connection, here, scene, false).await? {
-                None => connection.prepare(sql).await?,
+                None => connection.prepare(&text.sql).await?,
                 Some(error) => Err(error),
             };
             if change_scene(connection, scene, here, true).await?.is_some() {
@@ -193,7 +187,7 @@ impl Sending<'_> {
         connection.outbuf = waiting;
         let id = prepared.map_err(|error| Unsent::refused(refuse::passed_on(&error)))?;
         let max = self.shared.upstream.statements_per_connection;
-        let evicted = connection.statements.insert(Arc::clone(sql), id, Arc::clone(scene), max);
+        let evicted = connection.statements.insert(Arc::clone(text), id, Arc::clone(scene), max);
         if let Some(evicted) = evicted {
             command::put_stmt_close(&mut connection.closing, evicted);
         }

@@ -6,11 +6,12 @@ use policy::{
     admission::About,
     class::{ClassId, Mode},
     refusal::Refusal,
-    sql::{Effects, Kind, Scratch, Shape},
+    sql::{Effects, Kind, Shape},
 };
 use wire::mysql::command::Command;
 
 use super::client::First;
+use crate::mysql::texts::Text;
 
 /// A command on its way to the database.
 #[derive(Debug)]
@@ -42,19 +43,15 @@ pub enum Execution {
     Direct,
     /// It makes one.
     Prepare {
-        /// Its text.
-        sql: Arc<[u8]>,
-        /// What executing it will do.
-        shape: Arc<Shape>,
-        /// Literals and tags of its text.
-        scratch: Box<Scratch>,
+        /// What is prepared.
+        text: Arc<Text>,
     },
     /// It uses one.
     Prepared {
         /// The client's id.
         id: u32,
-        /// Its text.
-        sql: Arc<[u8]>,
+        /// What was prepared.
+        text: Arc<Text>,
         /// Whether rows stay in a cursor.
         opens_cursor: bool,
     },
@@ -105,7 +102,7 @@ impl Task {
     /// What works on tables: of one that is only prepared, too, for the server opens its tables.
     pub fn worked_on(&self) -> &Shape {
         match &self.execution {
-            Execution::Prepare { shape, .. } => shape,
+            Execution::Prepare { text } => &text.shape,
             Execution::Direct | Execution::Prepared { .. } => &self.shape,
         }
     }
