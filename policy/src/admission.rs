@@ -440,7 +440,7 @@ impl Admission {
         self.rein.reading += u32::from(reads_only);
         self.retries.admitted(now, about.asker);
         if let Some(limit) = &mut self.limit {
-            limit.began(now);
+            limit.began(now, about.digest);
         }
         Admitted { class, seat, connection, reads_only, digest: about.digest, tenant }
     }
