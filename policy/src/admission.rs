@@ -220,7 +220,10 @@ impl Admission {
         }
         match patience {
             Some(patience) => Verdict::Wait(self.wait(now, line, about, patience)),
-            None => Verdict::Admit(self.admit(now, line, about)),
+            None => {
+                self.retries.found_room(now, about.asker);
+                Verdict::Admit(self.admit(now, line, about))
+            }
         }
     }
 
