@@ -5,6 +5,9 @@
 //! | `GET /live` | 200 while the process runs |
 //! | `GET /ready` | 200 when it serves, else 503, with the state |
 //! | `GET /metrics` | Prometheus' text format |
+//! | `GET /check/APP/TYPE/STORE` | [`Check`](crate::control::Check), and its status code |
+//! | `GET /api/v1/pressure` | [`PressureStatus`](crate::control::PressureStatus) |
+//! | `GET /api/v1/pressure/stream` | server-sent events `pressure`, each a [`PressureStatus`](crate::control::PressureStatus) |
 //! | `GET /api/v1/status` | [`Status`] |
 //! | `GET /api/v1/classes` | list of [`ClassStatus`](crate::control::ClassStatus) |
 //! | `GET /api/v1/pins` | list of [`PinnedSession`](crate::control::PinnedSession) |
@@ -26,6 +29,7 @@
 
 mod bounded;
 mod guarded;
+mod pressure;
 
 use std::future::Future;
 use std::io;
@@ -74,7 +78,7 @@ pub fn router(operations: Ops) -> Router {
         .with_state(operations)
 }
 
-/// Metrics and health only, for `admin.metrics_address`, which may be open to other hosts.
+/// Metrics, health and pressure only, for `admin.metrics_address`, which may be open to other hosts.
 pub fn metrics_router(operations: Ops) -> Router {
     read_only()
         .layer(middleware::from_fn(guarded::in_time))
@@ -101,6 +105,9 @@ fn read_only() -> Router<Ops> {
         .route("/live", get(async || "live\n"))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/check/{application}/{store_type}/{store}", get(pressure::check))
+        .route("/api/v1/pressure", get(pressure::now))
+        .route("/api/v1/pressure/stream", get(pressure::follow))
         .fallback(async || failure(StatusCode::NOT_FOUND, "no such path"))
         .method_not_allowed_fallback(async || {
             failure(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")

@@ -18,6 +18,7 @@ mod listen;
 mod listing;
 pub mod manual;
 mod native;
+mod pressure;
 mod queue;
 mod rule;
 mod schema;
@@ -42,6 +43,7 @@ pub use self::limits::{Class, Ddl, Hot, Limit, Limits, Melt};
 pub use self::listen::{AuthPlugin, Listener, ListenerTls};
 pub use self::listing::{ListedKey, list};
 pub use self::native::NativeLimits;
+pub use self::pressure::Pressure;
 pub use self::queue::{Retries, Tenants, TenantsBy};
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
 use self::source::Source;
@@ -107,6 +109,9 @@ pub struct Config {
     /// Switches that are on from the start. A switch set at run time does not survive a restart.
     #[serde(default, rename = "switch")]
     pub switches: Vec<Switch>,
+    /// What tools that write in bulk are told of how pressed the database is.
+    #[serde(default)]
+    pub pressure: Pressure,
     /// The HTTP side: metrics, health and the API that `tidegate status` and its kin use; and who may
     /// use the console.
     #[serde(default)]

@@ -8,6 +8,7 @@ mod ddl;
 mod hot;
 mod incidents;
 mod locks;
+mod pressure;
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,13 @@ use policy::class::Mode;
 use policy::limit;
 use policy::switch;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 pub use self::ddl::{DdlCounts, DdlStatus, DdlTable};
 pub use self::hot::{HotCounts, HotKey, HotStatus};
 pub use self::incidents::{Act, Incident, Sighting, Step};
 pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus, dialect, judge};
+pub use self::pressure::{Check, PressureParts, PressureStatus, rounded};
 use crate::config::{ListedKey, TargetText};
 
 /// What an operator may ask. Methods return at once; none waits for the database.
@@ -85,6 +88,18 @@ pub trait Operations: Send + Sync + 'static {
 
     /// How far a pause is. While there is one, connections that nobody uses are closed.
     fn pause_status(&self) -> PauseStatus;
+
+    /// How pressed the database is, as it was read last.
+    fn pressure(&self) -> PressureStatus;
+
+    /// The same, from now on: whoever reads slowly is told only the newest, and holds nobody up.
+    ///
+    /// # Errors
+    /// When as many follow already as may.
+    fn follow_pressure(&self) -> Result<watch::Receiver<PressureStatus>, Declined>;
+
+    /// Whether a tool may write now.
+    fn check(&self, application: &str, store_type: &str, store: &str) -> Check;
 
     /// Begins to shut down: no new clients, the others leave between transactions.
     fn drain(&self);

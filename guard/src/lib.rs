@@ -29,6 +29,7 @@ pub mod herd;
 pub mod melt;
 pub mod memory;
 pub mod observer;
+pub mod pressure;
 pub mod upstream;
 
 pub mod engine;

@@ -15,6 +15,7 @@ mod hot;
 pub mod label;
 mod limit;
 mod melt;
+mod pressure;
 mod shard;
 pub mod table;
 mod tally;
@@ -40,10 +41,11 @@ pub use self::histogram::Histogram;
 pub use self::hot::HotMetrics;
 pub use self::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
-    Label, LookOutcome, MeltOutcome, Reload, StatementOutcome, TransactionOutcome,
+    Label, LookOutcome, MeltOutcome, PressurePart, Reload, StatementOutcome, TransactionOutcome,
 };
 pub use self::limit::LimitMetrics;
 pub use self::melt::MeltMetrics;
+pub use self::pressure::PressureMetrics;
 use self::table::{Metric, Type};
 pub use self::tally::Tally;
 
@@ -60,6 +62,8 @@ pub struct Metrics {
     pub upstream: UpstreamMetrics,
     /// Of the limit that finds its place by itself.
     pub limit: LimitMetrics,
+    /// Of how pressed the database is.
+    pub pressure: PressureMetrics,
     /// Of undoing pile-ups.
     pub melt: MeltMetrics,
     /// Of rows that everybody wants.
@@ -223,6 +227,7 @@ impl Metrics {
             switches: make.gauge("guard_switches", &[]),
         };
         let limit = LimitMetrics::new(&make);
+        let pressure = PressureMetrics::new(&make);
         let melt = MeltMetrics::new(&make);
         let hot = HotMetrics::new(&make);
         let ddl = DdlMetrics::new(&make);
@@ -237,6 +242,7 @@ impl Metrics {
             clients,
             upstream,
             limit,
+            pressure,
             melt,
             hot,
             ddl,

@@ -16,7 +16,10 @@ use observe::{
     ladder::{Ladder, REFUSED},
     server::{Question, Server, Told},
 };
-use policy::locks::{Activity, Locks};
+use policy::{
+    contention::Contention,
+    locks::{Activity, Locks},
+};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -46,6 +49,8 @@ pub struct Seen {
     pub counters: Option<(Instant, Counters)>,
     /// Its transactions, and when they were told; none while nobody waits.
     pub locks: Option<(Instant, Arc<Locks>)>,
+    /// How much of that stands still, waiters of gated rows left out.
+    pub contention: Option<(Instant, Contention)>,
     /// Why one sees no more: no connection, or a missing privilege.
     pub trouble: Option<Arc<str>>,
 }
@@ -202,7 +207,7 @@ impl<E: Engine> Observer<E> {
                 }
                 if !ladder.is_tense(now) {
                     self.shared.hot.observe(now, false, []);
-                    self.shared.sight.change(|seen| seen.locks = None);
+                    self.shared.sight.change(|seen| (seen.locks, seen.contention) = (None, None));
                 }
             }
             Err(error) => {
@@ -262,7 +267,10 @@ impl<E: Engine> Observer<E> {
                 let is_choosing = self.melter.see(began, now, &locks);
                 self.tell_what_lacks(&locks);
                 let locks = Arc::new(locks);
-                self.shared.sight.change(|seen| seen.locks = Some((now, locks)));
+                self.shared.sight.change(|seen| {
+                    seen.locks = Some((now, locks));
+                    seen.contention = Some((now, others));
+                });
                 is_choosing
             }
             Told::Ddl(wants) => {

@@ -4,19 +4,21 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use policy::switch::{Switches, Target};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::{
     config::{self, Config, ListedKey},
     control::{
-        ClassStatus, ClientsStatus, DdlStatus, Declined, Describe, HotStatus, Incident, LockClient,
-        LocksStatus, Operations, PauseOrder, PauseStatus, PinnedSession, State, Status,
-        SwitchOrder, SwitchStatus, UpstreamStatus, mode_name, whole_ms,
+        Check, ClassStatus, ClientsStatus, DdlStatus, Declined, Describe, HotStatus, Incident,
+        LockClient, LocksStatus, Operations, PauseOrder, PauseStatus, PinnedSession,
+        PressureStatus, State, Status, SwitchOrder, SwitchStatus, UpstreamStatus, mode_name,
+        whole_ms,
     },
     engine::Engine,
     metrics::{ClientState, ConnectionState, Label as _, Reload},
     notify::{Condition, Notifier},
+    pressure::Board,
     session::{
         pins::Pin,
         registry::{Card, ShownPins},
@@ -33,6 +35,8 @@ pub struct Operator<E: Engine> {
     source: Option<PathBuf>,
     notifier: Arc<Notifier>,
     started: Instant,
+    /// How pressed the database is.
+    board: Arc<Board>,
     /// The configuration in force.
     config: Mutex<Vec<ListedKey>>,
     /// One change of switches or configuration at a time.
@@ -48,15 +52,22 @@ impl<E: Engine> Operator<E> {
         source: Option<PathBuf>,
         (drain, notifier): (Arc<Notify>, Arc<Notifier>),
     ) -> Self {
+        let started = Instant::now();
         Self {
             shared,
             drain,
             source,
             notifier,
-            started: Instant::now(),
+            started,
+            board: Arc::new(Board::new(config, started)),
             config: Mutex::new(config::list(config)),
             changing: Mutex::new(()),
         }
+    }
+
+    /// Where it is written how pressed the database is.
+    pub fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
     }
 
     /// Sets all gauges.
@@ -276,6 +287,23 @@ impl<E: Engine> Operations for Operator<E> {
             connections: idle + leased + connecting + reclaiming,
             pinned: overall.pinned,
         }
+    }
+
+    fn pressure(&self) -> PressureStatus {
+        self.board.newest()
+    }
+
+    fn follow_pressure(&self) -> Result<watch::Receiver<PressureStatus>, Declined> {
+        self.board.follow()
+    }
+
+    fn check(&self, application: &str, store_type: &str, store: &str) -> Check {
+        let switches = self.shared.switches.load();
+        let forbids = switches.forbids(Instant::now(), application, fastrand::f64());
+        let why = forbids.map(|switch| {
+            format!("switch {}: {} by {}", switch.target, switch.reason, switch.author)
+        });
+        self.board.check((store_type, store), why)
     }
 
     fn drain(&self) {

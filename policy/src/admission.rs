@@ -220,7 +220,10 @@ impl Admission {
         }
         match patience {
             Some(patience) => Verdict::Wait(self.wait(now, line, about, patience)),
-            None => Verdict::Admit(self.admit(now, line, about)),
+            None => {
+                self.retries.found_room(now, about.asker);
+                Verdict::Admit(self.admit(now, line, about))
+            }
         }
     }
 
@@ -440,7 +443,7 @@ impl Admission {
         self.rein.reading += u32::from(reads_only);
         self.retries.admitted(now, about.asker);
         if let Some(limit) = &mut self.limit {
-            limit.began(now);
+            limit.began(now, about.digest);
         }
         Admitted { class, seat, connection, reads_only, digest: about.digest, tenant }
     }

@@ -23,6 +23,7 @@ pub mod herd;
 pub mod hot;
 pub mod limit;
 pub mod melt;
+pub mod pressure;
 pub mod rate;
 pub mod restraint;
 pub mod retry;

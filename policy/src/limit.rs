@@ -11,14 +11,16 @@
 //!  Leaping ──► the base doubles, or halves, while that helps ──► Dithering
 //!  Dithering ─► a little below and above in turn: base × (1 + gain × (elasticity − rest))
 //!      │   where above is much worse, it stays below for long
-//!      └─ three findings in a row that the top is far ──► Leaping
+//!      ├─ three findings in a row that the top is far ──► Leaping
+//!      └─ what is asked for is another mix ─────────────► Leaping
 //!  much waits for locks, or most fails: base × cut, then it holds still, then Leaping or Dithering
 //!  not full: nothing is learned; a base that nobody has tested for minutes decays
 //! ```
 //!
 //! Only what is measured under load at both levels counts, so quiet hours teach nothing. Work is
 //! weighed by what each kind of statement costs an idle database (`baseline`), so that a change
-//! of the mix does not look like a change of the database.
+//! of the mix does not look like a change of the database. But where the top is, is a question of the mix:
+//! what was found of one says nothing of the next (`traffic`), and the search begins as from a start.
 //!
 //! Sources: Heiss and Wagner, VLDB 1991 (climbing by steps); Mönkeberg and Weikum, VLDB 1992
 //! (conflict ratio); Thomasian, ICDE 1992 (blocked share); Protego, NSDI 2023 (marginal
@@ -29,6 +31,8 @@ mod knee;
 mod meter;
 mod probe;
 mod terms;
+mod traffic;
+mod waste;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +44,8 @@ use self::knee::Knee;
 use self::meter::{Ended, Measure, Meter};
 use self::probe::{Finding, Level, Probe, Slope};
 pub use self::terms::{Config, Memory, Report};
+use self::traffic::Traffic;
+use self::waste::Waste;
 use crate::admission::Outcome;
 use crate::class::Mode;
 use crate::contention::Contention;
@@ -99,13 +105,14 @@ pub struct Limit {
     base: f64,
     /// Small steps in a row that went as far as they may.
     far: u32,
-    /// The elasticity that the first leap goes by.
-    hunch: f64,
+    /// The elasticity that the first leap goes by: once.
+    hunch: Option<f64>,
     /// The last leap was one down.
     is_falling: bool,
     probe: Probe,
     slope: Slope,
     waste: Waste,
+    traffic: Traffic,
     meter: Meter,
     baselines: Baselines,
     knee: Knee,
@@ -128,12 +135,13 @@ impl Limit {
         Self {
             config,
             base: config.bounded(start),
-            hunch: if start < TOO_MANY { 1.0 } else { -1.0 },
+            hunch: Some(hunch(start)),
             far: 0,
             is_falling: false,
             probe: Probe::new(Level::Leaping),
             slope: Slope::default(),
             waste: Waste::default(),
+            traffic: Traffic::new(),
             meter: Meter::new(now, in_flight),
             baselines: Baselines::new(memory.baselines),
             knee: Knee::new(),
@@ -190,10 +198,11 @@ impl Limit {
         self.next_tick
     }
 
-    /// A transaction begins.
-    pub fn began(&mut self, now: Instant) {
+    /// A transaction begins, with a statement of this kind.
+    pub fn began(&mut self, now: Instant, digest: Digest) {
         let limit = self.value();
         self.meter.began(now, limit);
+        self.traffic.began(digest);
     }
 
     /// A transaction has ended after so long.
@@ -217,6 +226,8 @@ impl Limit {
     /// A pile-up is being undone, which says nothing of how many the database can run: neither
     /// cut nor climb before `until`.
     pub fn hold_still(&mut self, now: Instant, until: Instant) {
+        // What begins meanwhile is what may.
+        self.traffic.forget();
         if self.holds_until <= now {
             self.probe.reset();
         }
@@ -290,7 +301,11 @@ impl Limit {
     }
 
     fn steer(&mut self, now: Instant, measure: &Measure) {
-        if !measure.is_full {
+        if self.traffic.has_changed() {
+            // What was found is of another mix: from here, as from a start.
+            self.begin_leaping(hunch(self.base));
+        }
+        if !measure.is_full && !self.probe.has_leapt(measure) {
             self.probe.reset();
             let seconds = measure.time.as_secs_f64();
             let enough = (UNTESTED_ROOM * self.peak).max(f64::from(self.config.start));
@@ -314,9 +329,19 @@ impl Limit {
         }
     }
 
+    /// From here twice as many, or half, by this elasticity at first: until there is a level to compare with.
+    fn begin_leaping(&mut self, hunch: f64) {
+        self.hunch = Some(hunch);
+        self.far = 0;
+        self.is_falling = false;
+        self.probe = Probe::new(Level::Leaping);
+    }
+
     /// Twice as many, or half, until that does not help.
     fn leap(&mut self, now: Instant, finding: Option<Finding>) {
-        let elasticity = finding.map_or(self.hunch, |finding| finding.elasticity);
+        let found = finding.map(|finding| finding.elasticity);
+        // What was before is not known, if there was no load meanwhile: no reason to go on.
+        let Some(elasticity) = found.or(self.hunch.take()) else { return self.settle(1.0) };
         let helps = if self.is_falling { HALVING_IS_FREE } else { HALVING_HELPS };
         let half = self.bounded(self.base * 0.5);
         if elasticity < helps && half < self.base {
@@ -357,10 +382,7 @@ impl Limit {
         let is_far = may_climb && believed > FAR_BELOW || may_fall && believed < FAR_ABOVE;
         self.far = if is_far { self.far + 1 } else { 0 };
         if self.far > FAR_STEPS {
-            self.far = 0;
-            self.hunch = found.elasticity;
-            self.probe = Probe::new(Level::Leaping);
-            return self.leap(now, None);
+            return self.begin_leaping(found.elasticity);
         }
         let gain = (GAIN * believed).clamp(FALL_MAX, CLIMB_MAX);
         if gain < 0.0 || may_climb {
@@ -394,7 +416,7 @@ impl Limit {
         if factor < CUT_MILD || self.is_falling {
             // Far too many: the way down goes on from here.
             self.is_falling = true;
-            self.hunch = -1.0;
+            self.hunch = Some(-1.0);
             self.probe = Probe::new(Level::Leaping);
         } else {
             self.settle(1.0);
@@ -409,6 +431,11 @@ impl Limit {
     }
 }
 
+/// Where to look first from a base of which nothing is known.
+fn hunch(base: f64) -> f64 {
+    if base < TOO_MANY { 1.0 } else { -1.0 }
+}
+
 /// What locks take off the base.
 fn cut(seen: &Contention) -> Option<f64> {
     if seen.blocked < BLOCKED_MIN {
@@ -419,25 +446,5 @@ fn cut(seen: &Contention) -> Option<f64> {
         Some(CUT_MILD)
     } else {
         None
-    }
-}
-
-/// Which share of what ends ends badly.
-#[derive(Debug, Clone, Copy, Default)]
-struct Waste {
-    ended: f64,
-    failed: f64,
-}
-
-impl Waste {
-    /// What is left of the sums after a tick.
-    const KEEPS: f64 = 0.8;
-    /// Fewer ends than this say nothing.
-    const ENDED_MIN: f64 = 20.0;
-
-    fn learn(&mut self, measure: &Measure) -> f64 {
-        self.ended = self.ended * Self::KEEPS + f64::from(measure.ended);
-        self.failed = self.failed * Self::KEEPS + f64::from(measure.failed);
-        if self.ended < Self::ENDED_MIN { 0.0 } else { self.failed / self.ended }
     }
 }

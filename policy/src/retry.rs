@@ -1,8 +1,8 @@
 //! Who comes again after it was refused, and how much of that is borne with.
 //!
 //! Retries are what keeps an overload up after its cause has gone. So those of one application may
-//! be a tenth of what it has had admitted, and a few a second; one more is served where there is
-//! room and does not wait for any (Finagle's RetryBudget; Google, "Site Reliability Engineering", ch.
+//! be a tenth of what it has had admitted, or a few a second where that is more. Who finds room is served, and
+//! taken off that; one more does not wait for any (Finagle's RetryBudget; Google, "Site Reliability Engineering", ch.
 //! 21). Who comes again at once is kept waiting for its next refusal a little: its thread is then not
 //! there to ask.
 //!
@@ -38,7 +38,7 @@ pub struct Config {
     pub mode: Mode,
     /// Retries for each transaction of the application that was admitted.
     pub budget: f64,
-    /// And so many a second besides.
+    /// At least so many a second.
     pub per_second: f64,
 }
 
@@ -112,6 +112,8 @@ struct Slot {
 struct Budget {
     left: f64,
     at: Instant,
+    /// Earned by what was admitted, and not yet set off against what each second brings at least.
+    ahead: f64,
     /// Retries that came while there was no room, and transactions that were admitted, of late.
     asked: f64,
     admitted: f64,
@@ -155,6 +157,18 @@ impl Retries {
         is_beyond
     }
 
+    /// Somebody asks and there is room: it is served, and if it comes again, taken off the budget all the same.
+    pub(crate) fn found_room(&mut self, now: Instant, asker: Asker) {
+        if !self.is_awake(now) || self.since(now, asker).is_none() {
+            return;
+        }
+        let per_second = self.config.per_second;
+        if let Some(budget) = self.budget(asker) {
+            budget.earn(now, per_second);
+            budget.left = (budget.left - 1.0).max(0.0);
+        }
+    }
+
     /// It was admitted.
     pub(crate) fn admitted(&mut self, now: Instant, asker: Asker) {
         if !self.is_awake(now) {
@@ -163,9 +177,11 @@ impl Retries {
         if let Some(place) = self.find(asker) {
             self.refused[place] = Slot::default();
         }
-        let earned = self.config.budget;
+        let Config { budget: earned, per_second, .. } = self.config;
         if let Some(budget) = self.budget(asker) {
+            budget.earn(now, per_second);
             budget.left = (budget.left + earned).min(SAVED_MAX);
+            budget.ahead = (budget.ahead + earned).min(per_second);
             budget.count(0.0, 1.0);
         }
     }
@@ -185,8 +201,10 @@ impl Retries {
         if self.budgets.is_empty() {
             self.origin = Some(now);
             self.refused = vec![Slot::default(); REMEMBERED];
-            self.budgets =
-                vec![Budget { left: 0.0, at: now, asked: 0.0, admitted: 0.0 }; APPLICATIONS];
+            self.budgets = vec![
+                Budget { left: 0.0, at: now, ahead: 0.0, asked: 0.0, admitted: 0.0 };
+                APPLICATIONS
+            ];
         }
         self.latest = Some(now);
         if asker.request == 0 {
@@ -269,7 +287,9 @@ impl Budget {
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = self.at.max(now);
         // At rest there is a second's worth, whatever was saved up before by what was admitted.
-        let earned = self.left + per_second * seconds;
+        let set_off = self.ahead.min(per_second * seconds);
+        self.ahead -= set_off;
+        let earned = self.left + per_second * seconds - set_off;
         self.left = earned.min(self.left.max(per_second)).min(SAVED_MAX);
     }
 }
@@ -312,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_is_a_tenth_of_what_was_admitted_and_five_a_second() {
+    fn the_budget_is_a_tenth_of_what_was_admitted_or_five_a_second() {
         let (now, mut retries) = (start(), retries());
         let again = |retries: &mut Retries, now| {
             (1..=100).filter(|n| !retries.is_beyond(now, asker(*n))).count()
@@ -326,6 +346,33 @@ mod tests {
         assert_eq!(again(&mut retries, now + ms(1000)), 10);
         // Four seconds of rest are worth no more than one.
         assert_eq!(again(&mut retries, now + ms(5000)), 5);
+    }
+
+    #[test]
+    fn what_is_admitted_earns_instead_of_the_seconds_not_besides() {
+        let (now, mut retries) = (start(), retries());
+        for n in 1..=10_000 {
+            retries.refused(now, asker(n), ms(200));
+        }
+        let mut again = 0;
+        for tenth in 0..40 {
+            let now = now + ms(100 * tenth);
+            (0..30).for_each(|_| retries.admitted(now, asker(20_000)));
+            let first = 1 + tenth * 100;
+            again += (first..first + 100).filter(|n| !retries.is_beyond(now, asker(*n))).count();
+        }
+        assert!((119..=121).contains(&again), "{again} of 1200 admitted");
+    }
+
+    #[test]
+    fn who_comes_again_and_finds_room_is_taken_off_the_budget() {
+        let (now, mut retries) = (start(), retries());
+        (1..=20).for_each(|n| drop(retries.refused(now, asker(n), ms(200))));
+        let later = now + ms(1000);
+        // Five have been earned: a first attempt costs nothing, three retries do.
+        (1..=3).chain([99]).for_each(|n| retries.found_room(later, asker(n)));
+        let again = (4..=20).filter(|n| !retries.is_beyond(later, asker(*n))).count();
+        assert_eq!(again, 2);
     }
 
     #[test]

@@ -102,6 +102,22 @@ impl Switches {
             .find(|switch| dice >= switch.keep_ratio && switch.target.matches(facts, class))?;
         Some((mode, switch.refusal(now, class, dice)))
     }
+
+    /// The switch that forbids an application to write, told by its name alone: it is a class, a user, or the
+    /// value of a tag `application` that is turned off or down. `dice` is uniform in 0..1.
+    pub fn forbids(&self, now: Instant, application: &str, dice: f64) -> Option<&Switch> {
+        self.list(now).find(|switch| {
+            let names = match &switch.target {
+                Target::Class(name) => name == application,
+                Target::User(user) => user.matches(application.as_bytes()),
+                Target::Tag(key, value) => {
+                    key == "application" && value.matches(application.as_bytes())
+                }
+                Target::Table(_) | Target::Digest(_) | Target::Kind(_) => false,
+            };
+            names && dice >= switch.keep_ratio
+        })
+    }
 }
 
 impl Switch {
@@ -279,5 +295,25 @@ mod tests {
         assert_eq!(switches.set(now, switch(digest(5))), Ok(()));
         let later = now + Duration::from_secs(1);
         assert_eq!(switches.set(later, switch(digest(999))), Ok(()));
+    }
+
+    #[test]
+    fn an_application_is_forbidden_to_write_by_its_class_its_user_or_its_tag() {
+        let now = start();
+        let targets = [
+            Target::Class("gh-ost".into()),
+            Target::User(Pattern::new("gh-*")),
+            Target::Tag("application".into(), Pattern::new("gh-ost")),
+        ];
+        for target in targets {
+            let mut switches = Switches::default();
+            switches.set(now, Switch { keep_ratio: 0.5, ..switch(target) }).unwrap();
+            assert!(switches.forbids(now, "gh-ost", 0.7).is_some());
+            assert!(switches.forbids(now, "gh-ost", 0.3).is_none(), "half of them may");
+            assert!(switches.forbids(now, "archive", 0.7).is_none());
+        }
+        let mut switches = Switches::default();
+        switches.set(now, switch(Target::Kind(Kind::Delete))).unwrap();
+        assert!(switches.forbids(now, "gh-ost", 0.7).is_none());
     }
 }

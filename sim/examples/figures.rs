@@ -68,7 +68,7 @@ fn best(shape: &str) {
     println!("{shape}: {:.0}/s at {}; {:?}", best.goodput, best.limit, best.tried);
 }
 
-/// What comes out of a scenario, beside what its file expects.
+/// What comes out of a scenario, with each of its dice, beside what its file expects.
 fn scenario(path: &str) {
     let read = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
     let parsed =
@@ -78,10 +78,13 @@ fn scenario(path: &str) {
         Err(error) => return eprintln!("{error}"),
     };
     println!("{path}: {}", scenario.about);
-    let report = sim::run(&scenario);
+    let reports: Vec<_> = scenario.each_seed().map(|scenario| sim::run(&scenario)).collect();
     for expect in &scenario.expect {
-        let value = report.figure(expect.what, expect.from, expect.to, expect.of.as_deref());
-        println!("  {value:.4} {expect:?}");
+        let of = expect.of.as_deref();
+        let values = reports
+            .iter()
+            .map(|report| format!("{:.4}", report.figure(expect.what, expect.from, expect.to, of)));
+        println!("  {} {expect:?}", values.collect::<Vec<_>>().join(" "));
     }
 }
 

@@ -14,6 +14,9 @@ pub struct Scenario {
     /// Dice.
     #[serde(default = "one")]
     pub seed: u64,
+    /// It must come out so with as many dice, from `seed` on.
+    #[serde(default = "one")]
+    pub seeds: u64,
     /// How long the run is, in seconds.
     pub length: f64,
     /// The database.
@@ -91,7 +94,7 @@ impl Default for Database {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Template {
-    /// Its name.
+    /// Its name. Those of the same name are one kind of statement.
     pub name: String,
     /// How often, relative to the others.
     pub weight: f64,
@@ -365,6 +368,11 @@ impl Scenario {
     /// When a field is missing, unknown or of the wrong type.
     pub fn parse(name: &str, text: &str) -> Result<Self, Unreadable> {
         toml::from_str(text).map_err(|why| Unreadable { name: name.to_owned(), why })
+    }
+
+    /// The same with each of its dice.
+    pub fn each_seed(&self) -> impl Iterator<Item = Self> {
+        (self.seed..self.seed + self.seeds).map(|seed| Self { seed, ..self.clone() })
     }
 
     /// The names of all classes, `default` first, and each template's place among them.

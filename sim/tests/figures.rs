@@ -12,8 +12,11 @@ fn failures(path: &std::path::Path) -> Vec<String> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).unwrap();
     let scenario = sim::Scenario::parse(&name, &text).unwrap();
-    let failures = sim::run(&scenario).failures(&scenario);
-    failures.into_iter().map(|failure| format!("{name}: {failure}")).collect()
+    let failures = scenario.each_seed().flat_map(|scenario| {
+        let failures = sim::run(&scenario).failures(&scenario);
+        failures.into_iter().map(move |failure| format!("seed {}: {failure}", scenario.seed))
+    });
+    failures.map(|failure| format!("{name}: {failure}")).collect()
 }
 
 #[test]

@@ -7,12 +7,13 @@ use policy::switch::Target;
 
 use super::*;
 use crate::control::{
-    ClassStatus, ClientsStatus, Declined, HotStatus, Incident, LocksStatus, PauseStatus,
-    PinnedSession, SwitchStatus, UpstreamStatus,
+    Check, ClassStatus, ClientsStatus, Declined, HotStatus, Incident, LocksStatus, PauseStatus,
+    PinnedSession, PressureStatus, SwitchStatus, UpstreamStatus,
 };
 
 /// A guard that only remembers what it was asked.
 struct Fake {
+    pressure: tokio::sync::watch::Sender<PressureStatus>,
     state: Mutex<State>,
     switches: Mutex<Vec<SwitchStatus>>,
     paused: Mutex<bool>,
@@ -115,6 +116,19 @@ impl Operations for Fake {
         PauseStatus { ends_in_ms, held: 0, in_flight: 2, connections: 9, pinned: 1 }
     }
 
+    fn pressure(&self) -> PressureStatus {
+        *self.pressure.borrow()
+    }
+
+    fn follow_pressure(&self) -> Result<tokio::sync::watch::Receiver<PressureStatus>, Declined> {
+        Ok(self.pressure.subscribe())
+    }
+
+    fn check(&self, application: &str, _store_type: &str, _store: &str) -> Check {
+        let status_code = if application == "web" { Check::OK } else { Check::FORBIDDEN };
+        Check { status_code, message: String::new(), value: 0.4, threshold: 0.75 }
+    }
+
     fn drain(&self) {
         *self.state.lock() = State::Draining;
     }
@@ -136,6 +150,7 @@ fn serve_for_test(make: fn(Ops) -> Router) -> Served {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let fake = Fake {
+        pressure: tokio::sync::watch::Sender::new(PressureStatus::default()),
         state: Mutex::new(State::Ready),
         switches: Mutex::default(),
         paused: Mutex::default(),
@@ -244,6 +259,18 @@ fn a_browser_cannot_be_used_against_it() {
 }
 
 #[test]
+fn a_tool_is_told_by_status_code_and_in_freno_s_words() {
+    let served = serve_for_test(router);
+    let told = r#"{"StatusCode":200,"Message":"","Value":0.4,"Threshold":0.75}"#;
+    assert_eq!(served.get("/check/web/mysql/main"), (200, told.into()));
+    assert_eq!(served.get("/check/gh-ost/mysql/main").0, 417);
+    let head =
+        "HEAD /check/gh-ost/mysql/main HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(served.send(head), (417, String::new()));
+    assert_eq!(served.get("/check/web/mysql").0, 404);
+}
+
+#[test]
 fn bodies_and_heads_are_bounded() {
     let served = serve_for_test(router);
     let large = "x".repeat(BODY_MAX + 1);
@@ -258,6 +285,8 @@ fn the_open_side_only_reads() {
     let scrape = "GET /metrics HTTP/1.1\r\nHost: guard.internal:9308\r\nConnection: close\r\n\r\n";
     assert_eq!(served.send(scrape), (200, "guard_draining 0\n".into()));
     assert_eq!(served.get("/ready").0, 200);
+    assert_eq!(served.get("/api/v1/pressure").0, 200);
+    assert_eq!(served.get("/check/web/mysql/main").0, 200);
     assert_eq!(served.get("/api/v1/status").0, 404);
     assert_eq!(served.change("POST", "/api/v1/drain", "").0, 404);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Config;
 
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [(&str, &str, &str); 20] = [
+const SECTIONS: [(&str, &str, &str); 21] = [
     ("upstream", "Upstream", "[upstream]"),
     ("control", "Control", "[control]"),
     ("observe", "Observe", "[observe]"),
@@ -25,6 +25,7 @@ const SECTIONS: [(&str, &str, &str); 20] = [
     ("database", "Limits", "[database.NAME]"),
     ("rule", "Rule", "[[rule]]"),
     ("switch", "Switch", "[[switch]]"),
+    ("pressure", "Pressure", "[pressure]"),
     ("guard", "Guard", "[guard]"),
     ("admin", "Admin", "[admin]"),
     ("log", "Log", "[log]"),

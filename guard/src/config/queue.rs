@@ -69,7 +69,7 @@ pub struct Retries {
     pub mode: Mode,
     /// Retries for each hundred transactions of the account that were admitted.
     pub budget: u32,
-    /// And so many a second besides.
+    /// At least so many a second.
     pub per_second: u32,
 }
 

@@ -43,6 +43,22 @@ macro_rules! labels {
 }
 
 labels! {
+    /// What pressure is made of.
+    PressurePart as "part" {
+        /// In flight over the limit.
+        Limit = "limit",
+        /// Waiting for a turn.
+        Queue = "queue",
+        /// Waiting for locks.
+        Locks = "locks",
+        /// Replication lag.
+        Lag = "lag",
+        /// Refused, or failed because of load.
+        Errors = "errors",
+        /// The database cannot be reached.
+        Lost = "lost",
+    }
+
     /// How a statement ended.
     StatementOutcome as "outcome" {
         /// The server answered.

@@ -7,7 +7,7 @@ use policy::{melt::Cause, refusal::Reason};
 use super::histogram::seconds;
 use super::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
-    Label, LookOutcome, MeltOutcome, Reload, StatementOutcome, TransactionOutcome,
+    Label, LookOutcome, MeltOutcome, PressurePart, Reload, StatementOutcome, TransactionOutcome,
 };
 use crate::session::pins::Pin;
 
@@ -135,6 +135,10 @@ metrics! {
     "guard_pins_total" Counter, "causes" [Classes, set::<Pin>()]
         "Causes that began to pin a session to its upstream connection.";
 
+    "guard_pressure" Gauge, "ratio" []
+        "How pressed the database is: 0 idle, 1 as much as is just borne; the greatest of guard_pressure_part.";
+    "guard_pressure_part" Gauge, "ratio" [set::<PressurePart>()]
+        "What guard_pressure is made of, each 1 where it is just borne, at most 10; lag is 0 where it is not known.";
     "guard_limit" Gauge, "transactions" []
         "The limit that finds its place by itself, its small steps included; +Inf while it is off.";
     "guard_limit_base" Gauge, "transactions" []

@@ -157,6 +157,7 @@ impl<E: Engine> Assembly<E> {
         });
         let shared = Arc::clone(&self.shared);
         tasks.spawn(async move { shared.upstream.run_idle_reaper().await });
+        tasks.spawn(self.operator.board().keep(Arc::clone(&self.shared)));
         if let Some(observer) = self.observer {
             tasks.spawn(observer.run());
         }

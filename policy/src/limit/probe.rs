@@ -33,6 +33,8 @@ const FORGOTTEN: f64 = 0.1;
 /// Ticks that trying the upper level takes: settling, measuring, and as long again until what was
 /// held up there has gone.
 const TRIED: f64 = 18.0;
+/// Though a level is not filled, it is compared with the one before where so many times as many run.
+const LEAPT: f64 = 1.2;
 /// Levels less apart than this, as measured, say nothing.
 const APART_MIN: f64 = 0.02;
 
@@ -102,6 +104,13 @@ impl Probe {
 
     pub(super) fn is_leaping(&self) -> bool {
         self.level == Level::Leaping
+    }
+
+    /// Whether a leap up shows, though there is room left: it is not filled at once, and where more run
+    /// than at the level before, what they do can be compared with that.
+    pub(super) fn has_leapt(&self, measure: &Measure) -> bool {
+        let shows = |before: Sum| self.settling > 0 || measure.in_flight > before.mean() * LEAPT;
+        self.is_leaping() && self.other.is_some_and(shows)
     }
 
     /// The limit at the present level.

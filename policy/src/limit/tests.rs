@@ -18,12 +18,15 @@ struct Scene {
     /// When each that runs will end.
     running: Vec<Instant>,
     begun: usize,
+    /// What all that begin are.
+    kind: Digest,
 }
 
 impl Scene {
     fn new(config: Config) -> Self {
         let now = start();
-        Self { limit: Limit::new(now, config, 0, None), now, running: Vec::new(), begun: 0 }
+        let (limit, kind) = (Limit::new(now, config, 0, None), Digest(1));
+        Self { limit, now, running: Vec::new(), begun: 0, kind }
     }
 
     /// Lets so many seconds pass with at most `offered` in flight.
@@ -31,7 +34,7 @@ impl Scene {
         let end = self.now + Duration::from_secs_f64(seconds);
         while self.now < end {
             while self.running.len() < offered.min(self.limit.value() as usize) {
-                self.limit.began(self.now);
+                self.limit.began(self.now, self.kind);
                 let spread = 0.75 + 0.5 * (self.begun * 5 % 8) as f64 / 8.0;
                 self.begun += 1;
                 let took = time(self.running.len() + 1) * spread;
@@ -42,7 +45,7 @@ impl Scene {
             self.running.retain(|at| *at > self.now);
             for _ in 0..ended {
                 let service = Duration::from_secs_f64(time(self.running.len() + 1));
-                self.limit.ended(self.now, Digest(1), Outcome::Success, service);
+                self.limit.ended(self.now, self.kind, Outcome::Success, service);
             }
             self.limit.tick(self.now);
         }
@@ -108,6 +111,24 @@ fn it_leaves_the_floor_when_more_helps_again() {
 }
 
 #[test]
+fn what_was_found_of_one_mix_is_not_held_against_another() {
+    let mut scene = Scene::new(config(1));
+    scene.pass(15.0, 1000, stands_still_by_twos);
+    assert!(scene.limit.report().base < 2.0, "{:?}", scene.limit.report());
+    scene.kind = Digest(2);
+    scene.pass(4.0, 1000, |_| 0.004);
+    assert!(scene.limit.value() > 16, "{:?}", scene.limit.report());
+}
+
+#[test]
+fn a_leap_beyond_what_is_asked_for_is_compared_with_what_was_before() {
+    let mut scene = Scene::new(config(8));
+    // At 32 there is room left, and 28 do less than 16.
+    scene.pass(10.0, 28, usl(20.0));
+    assert!(scene.limit.report().base < 27.0, "{:?}", scene.limit.report());
+}
+
+#[test]
 fn what_nobody_asks_for_teaches_nothing_and_decays() {
     let mut scene = Scene::new(config(8));
     scene.pass(10.0, 1000, usl(60.0));
@@ -151,7 +172,7 @@ fn most_of_what_fails_cuts_without_any_word_from_the_database() {
         for _ in 0..5 {
             let service = Duration::from_secs(1);
             scene.limit.ended(scene.now, Digest(1), Outcome::Overload, service);
-            scene.limit.began(scene.now);
+            scene.limit.began(scene.now, Digest(1));
         }
         scene.now += TICK;
         scene.limit.tick(scene.now);
@@ -167,7 +188,7 @@ fn a_change_of_the_mix_is_no_change_of_the_database() {
         Limit::new(scene.now, config(8), 0, Some(Memory { base: 0.0, baselines: costs.to_vec() }));
     for (digest, ended) in [(Digest(1), 500), (Digest(2), 10)] {
         for _ in 0..ended {
-            scene.limit.began(scene.now);
+            scene.limit.began(scene.now, digest);
             let service = Duration::from_secs_f64(if digest == Digest(1) { 0.001 } else { 0.05 });
             scene.limit.ended(scene.now, digest, Outcome::Success, service);
         }
@@ -214,12 +235,12 @@ fn observing_proposes_the_knee_and_tries_nothing() {
             let time = usl(40.0)(offered);
             let ended = (offered as f64 / time * 0.1).round() as u32;
             while scene.limit.meter.in_flight() < offered as f64 {
-                scene.limit.began(scene.now);
+                scene.limit.began(scene.now, Digest(1));
             }
             for _ in 0..ended {
                 let service = Duration::from_secs_f64(time);
                 scene.limit.ended(scene.now, Digest(1), Outcome::Success, service);
-                scene.limit.began(scene.now);
+                scene.limit.began(scene.now, Digest(1));
             }
             scene.now += TICK;
             scene.limit.tick(scene.now);

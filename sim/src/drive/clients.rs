@@ -92,7 +92,7 @@ impl Drive<'_> {
             may_hold_locks: false,
             about: About {
                 reads_only: self.scenario.mix[request.template].writes == 0,
-                digest: Digest(request.template as u64),
+                digest: self.digest(request.template),
                 waited: Duration::ZERO,
                 deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline / 1000.0)),
                 tenant: match self.scenario.mix[request.template].tenants {
@@ -102,6 +102,13 @@ impl Drive<'_> {
                 asker: policy::retry::Asker { application: 1, request: request.number },
             },
         }
+    }
+
+    /// What kind of statement it begins with.
+    fn digest(&self, template: usize) -> Digest {
+        let mix = &self.scenario.mix;
+        let first = mix.iter().position(|of| of.name == mix[template].name);
+        Digest(first.unwrap_or(template) as u64)
     }
 
     /// The client has waited long enough.

@@ -36,6 +36,11 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     }
     findings.within(&Key::of("tenants").field("cap"), config.tenants.cap.get(), PERCENT);
     findings.within(&Key::of("retries").field("budget"), config.retries.budget, 0..=100);
+    findings.within(&Key::of("pressure").field("threshold"), config.pressure.threshold, PERCENT);
+    if config.pressure.store.is_empty() || config.pressure.store.contains('/') {
+        let why = "it is a part of a path; expected a name without /";
+        findings.error(&Key::of("pressure").field("store"), why);
+    }
     if config.classes.len() > CLASSES_MAX {
         findings.error(&Key::of("class"), format!("too many; expected at most {CLASSES_MAX}"));
     }
