@@ -155,7 +155,8 @@ impl Concurrency {
         let Window { sum, count, was_full, was_pressed, .. } = self.window;
         let mean = (count > 0).then(|| sum / f64::from(count));
         if let Some(mean) = mean {
-            let is_new = self.phase == Phase::Probing || self.least.is_none_or(|least| mean < least);
+            let is_new =
+                self.phase == Phase::Probing || self.least.is_none_or(|least| mean < least);
             self.least = if is_new { Some(mean) } else { self.least };
         }
         let waiting = mean.zip(self.least).map_or(0.0, |(mean, least)| 1.0 - least / mean);
