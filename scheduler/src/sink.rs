@@ -38,7 +38,7 @@ pub mod sql;
 
 pub mod redis;
 
-/// Items of one slice at most; a chunk has about as many.
+/// Items of one slice, and of a chunk, at most.
 pub const SLICE_MAX: usize = 1_000;
 
 /// Where items go.
@@ -77,7 +77,7 @@ pub struct Chunk<'a> {
 /// An item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Its place in the chunk, from 0: its bit of the progress.
+    /// Its place in the chunk, from 0 and below [`SLICE_MAX`]: its bit of the progress.
     pub position: u32,
     /// Who it is for.
     pub recipient: Bytes,

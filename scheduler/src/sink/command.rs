@@ -88,14 +88,14 @@ impl Sink for Command {
             return slice.all(&Fate::Unsent(why));
         }
         // Taken out, so that a process of whose answers nobody knows is not there for the next one.
-        let mut process =
-            match state.process.take().map_or_else(|| Process::start(&self.config), Ok) {
-                Ok(process) => process,
-                Err(error) => {
-                    state.rest(now);
-                    return slice.all(&Fate::Unsent(Reason::Unreachable(error.to_string())));
-                }
-            };
+        let kept = state.process.take().and_then(Process::still_runs);
+        let mut process = match kept.map_or_else(|| Process::start(&self.config), Ok) {
+            Ok(process) => process,
+            Err(error) => {
+                state.rest(now);
+                return slice.all(&Fate::Unsent(Reason::Unreachable(error.to_string())));
+            }
+        };
         let moment = wall_clock();
         let is_expired = |item: &Item| item.is_expired(moment);
         let told = process.tell(&self.config, slice, is_expired).await;

@@ -160,7 +160,7 @@ impl Http {
             patience: config.patience,
             body_max: config.body_max,
             answer_max: config.answer_max,
-            template: Template::new(config)?,
+            template: Template::new(config),
         })
     }
 
@@ -257,13 +257,10 @@ fn broken(error: &Error, sent: &AtomicBool) -> Verdict {
 
 impl Sink for Http {
     async fn offer(&self, slice: Slice<'_>) -> Vec<Fate> {
-        let send = |item: &'_ Item| (slice.chunk.id(item.position), item.clone());
-        let sends: FuturesOrdered<_> = slice
-            .items
-            .iter()
-            .map(send)
-            .map(|(id, item)| async move { self.send(id, &item).await })
-            .collect();
+        let mut sends = FuturesOrdered::new();
+        for item in slice.items {
+            sends.push_back(self.send(slice.chunk.id(item.position), item));
+        }
         sends.collect().await
     }
 }

@@ -25,7 +25,7 @@ use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection, PgConnection, Row as _
 use thiserror::Error;
 
 pub use self::statement::{Dialect, Rendered, Statement, StatementError, Value};
-use super::{Fate, Item, Reason, Slice, excerpt};
+use super::{Fate, Item, Reason, Slice, excerpt, wall_clock};
 
 /// Why nothing was put at all.
 #[derive(Debug, Error)]
@@ -126,7 +126,9 @@ pub async fn put<C: Connection>(
     slice: Slice<'_>,
 ) -> Result<Vec<Fate>, PutError> {
     let mut fates = vec![Fate::Done; slice.items.len()];
+    let now = wall_clock();
     let fit = |(place, item): (usize, &Item)| match statement.fits(item) {
+        Ok(()) if item.is_expired(now) => Err((place, Reason::Expired)),
         Ok(()) => Ok(place),
         Err(why) => Err((place, why)),
     };

@@ -60,6 +60,11 @@ impl Process {
         Ok(Self { child, input, output: Output { pipe, partial: Vec::new() } })
     }
 
+    /// Itself, unless it has ended while nobody told it anything.
+    pub(super) fn still_runs(mut self) -> Option<Self> {
+        matches!(self.child.try_wait(), Ok(None)).then_some(self)
+    }
+
     /// Tells it of the items, so many ahead of its answers as it may be, and reads them.
     pub(super) async fn tell(
         &mut self,

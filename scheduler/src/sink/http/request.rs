@@ -1,13 +1,13 @@
 //! What a request is made of.
 
 use bytes::{BufMut as _, BytesMut};
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use jiff::Timestamp;
 
 use super::sent::Marked;
 use super::signature::{Key, sign};
-use super::{Config, ConfigError};
+use super::Config;
 use crate::sink::{Item, ItemId};
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -24,20 +24,12 @@ pub(super) struct Template {
 }
 
 impl Template {
-    pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
+    pub(super) fn new(config: Config) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, config.content_type);
         headers.insert(USER_AGENT, HeaderValue::from_static("tidegate"));
-        let host = config.url.authority().map(|authority| {
-            // What stands before the @ is no part of the host.
-            let text = authority.as_str();
-            text.rsplit_once('@').map_or(text, |(_, host)| host).to_owned()
-        });
-        if let Some(host) = host.and_then(|host| HeaderValue::try_from(host).ok()) {
-            headers.insert(HOST, host);
-        }
         headers.extend(config.headers);
-        Ok(Self { url: config.url, headers, keys: config.keys })
+        Self { url: config.url, headers, keys: config.keys }
     }
 
     /// The request of an item.

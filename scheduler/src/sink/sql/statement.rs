@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::place::{Place, places};
@@ -150,11 +151,18 @@ impl Statement {
         if recipient.contains('\0') || body.contains('\0') {
             return Err(Reason::Unfit("text without U+0000"));
         }
-        let first = body.trim_ascii_start().bytes().next();
-        match (self.shape, first) {
-            (Shape::Text, _) | (Shape::Object, Some(b'{')) | (Shape::Array, Some(b'[')) => Ok(()),
-            (Shape::Object, _) => Err(Reason::Unfit("a JSON object: the job's arguments by name")),
-            (Shape::Array, _) => Err(Reason::Unfit("a JSON array: the job's arguments in order")),
+        // Not left to the database: MariaDB makes NULL of what is no JSON, with a warning.
+        let is = |open| {
+            serde_json::from_str::<&RawValue>(body).is_ok_and(|json| json.get().starts_with(open))
+        };
+        match self.shape {
+            Shape::Object if !is('{') => {
+                Err(Reason::Unfit("a JSON object: the job's arguments by name"))
+            }
+            Shape::Array if !is('[') => {
+                Err(Reason::Unfit("a JSON array: the job's arguments in order"))
+            }
+            Shape::Text | Shape::Object | Shape::Array => Ok(()),
         }
     }
 }
