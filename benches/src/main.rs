@@ -17,6 +17,7 @@ mod process;
 mod refusal;
 mod report;
 mod server;
+mod sinks;
 mod stage;
 mod statistics;
 mod storm;
@@ -58,6 +59,8 @@ enum Bench {
     Probe(probe::Options),
     /// What it costs the guard to refuse a statement.
     Refusal(refusal::Options),
+    /// What sinks of the scheduler can take: webhooks, rows on PostgreSQL and MariaDB, jobs on Redis.
+    Sinks(sinks::Options),
     /// Counts allocations per statement, in a process of its own.
     Allocations,
     /// Times single steps of the policy and of the wire codec.
@@ -73,6 +76,12 @@ enum Bench {
         /// Worker threads.
         #[arg(long, default_value_t = 1)]
         workers: usize,
+    },
+    /// Runs a receiver of webhooks in the foreground; `sinks` starts it as a child.
+    Receive {
+        /// Where to listen; a loopback address.
+        #[arg(long)]
+        listen: SocketAddr,
     },
 }
 
@@ -99,6 +108,8 @@ fn main() -> Result<()> {
         }
         Bench::Pgbench(options) => return pgbench::run(&shared, &options),
         Bench::Probe(options) => return probe::run(&shared, &options),
+        Bench::Sinks(options) => return sinks::run(&shared, &options),
+        Bench::Receive { listen } => return sinks::receive(listen),
         Bench::Allocations => return cargo_bench("allocations"),
         Bench::Micro => return ["policy", "wire"].into_iter().try_for_each(cargo_bench),
         _ => {}
@@ -120,6 +131,8 @@ fn main() -> Result<()> {
         | Bench::Micro
         | Bench::Forward { .. }
         | Bench::Pgbench(_)
+        | Bench::Receive { .. }
+        | Bench::Sinks(_)
         | Bench::Probe(_) => Ok(()),
     }
 }
