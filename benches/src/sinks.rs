@@ -148,7 +148,7 @@ async fn webhooks(options: &Options, name: &str, is_signed: bool) -> Result<Vec<
     let program = std::env::current_exe()?;
     let listen = format!("127.0.0.1:{port}");
     let arguments = ["receive", "--listen", &listen];
-    let receiver = Process::start(&program, &arguments, &folder.path().join("log"))?;
+    let receiver = Process::start(&program, arguments, &folder.path().join("log"))?;
     answers(&listen).await?;
     let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
     let keys = if is_signed { vec![key] } else { Vec::new() };
@@ -231,7 +231,7 @@ async fn jobs(options: &Options) -> Result<Vec<Round>> {
     let (folder, port) = (Scratch::new()?, free_port()?.to_string());
     let home = folder.path().display().to_string();
     let arguments = ["--bind", "127.0.0.1", "--save", "", "--port", &port, "--dir", &home];
-    let server = Process::start(program, &arguments, &folder.path().join("log"))?;
+    let server = Process::start(program, arguments, &folder.path().join("log"))?;
     answers(&format!("127.0.0.1:{port}")).await?;
     let url = format!("redis://127.0.0.1:{port}/0");
     let sink = redis::Redis::new(&url, redis::Config::new("reminders", "RemindJob"))?;

@@ -367,7 +367,9 @@ mod tests {
     #[test]
     fn who_comes_again_and_finds_room_is_taken_off_the_budget() {
         let (now, mut retries) = (start(), retries());
-        (1..=20).for_each(|n| drop(retries.refused(now, asker(n), ms(200))));
+        for n in 1..=20 {
+            retries.refused(now, asker(n), ms(200));
+        }
         let later = now + ms(1000);
         // Five have been earned: a first attempt costs nothing, three retries do.
         (1..=3).chain([99]).for_each(|n| retries.found_room(later, asker(n)));

@@ -161,7 +161,7 @@ async fn what_was_sent_and_not_answered_is_ambiguous() {
         assert!(is_ambiguous(&fates[0]), "{way:?}: {fates:?}");
         assert_eq!(receiver.requests(), 1, "{way:?}");
         if matches!(way, Way::HangsAfter(_)) {
-            assert_eq!(fates, [late.clone()], "{way:?}");
+            assert_eq!(fates, std::slice::from_ref(&late), "{way:?}");
         }
     }
     // A body that nobody reads is on its way nevertheless.
