@@ -106,10 +106,10 @@ async fn what_is_no_url_says_what_would_be() {
     for (url, why) in [
         ("ftp://app.example/", "neither http:// nor https://"),
         ("/remind", "neither http:// nor https://"),
-        ("https://user:word@app.example/", "belong into a header"),
+        ("https://user:s3cret@app.example/", "belong into a header"),
     ] {
         let error =
             Http::new(Config::new(url.parse().unwrap(), Vec::new())).unwrap_err().to_string();
-        assert!(error.contains(why) && !error.contains("word"), "{url}: {error}");
+        assert!(error.contains(why) && !error.contains("s3cret"), "{url}: {error}");
     }
 }

@@ -8,11 +8,13 @@ what is signed rightly and 401 to everything else.
 
 import json
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 webhook = Webhook(sys.argv[1])
+telling = threading.Lock()
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -28,7 +30,8 @@ class Receiver(BaseHTTPRequestHandler):
         said["id"] = headers.get("webhook-id")
         said["key"] = headers.get("idempotency-key")
         said["signatures"] = len(headers.get("webhook-signature", "").split())
-        print(json.dumps(said), flush=True)
+        with telling:
+            print(json.dumps(said), flush=True)
         self.send_response(401 if said["error"] else 204)
         self.end_headers()
 
