@@ -244,7 +244,10 @@ async fn zombies<C: Client>(engine: Engine) {
     assert!(matches!(again, Err(PutError::Fenced)), "{again:?}");
     assert_eq!(progress::open(&mut new, chunk("b", 3)).await.unwrap(), (0..10).collect::<Vec<_>>());
     // Another chunk, and a batch whose name differs in case, are others.
-    assert_eq!(progress::open(&mut new, Chunk { number: 1, ..chunk("b", 1) }).await.unwrap(), [0_u32; 0]);
+    assert_eq!(
+        progress::open(&mut new, Chunk { number: 1, ..chunk("b", 1) }).await.unwrap(),
+        [0_u32; 0]
+    );
     assert_eq!(progress::open(&mut new, chunk("B", 1)).await.unwrap(), [0_u32; 0]);
     assert_eq!(judge.rows("SELECT id FROM reminder").await.len(), 10);
 }

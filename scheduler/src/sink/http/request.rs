@@ -5,9 +5,9 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use jiff::Timestamp;
 
+use super::Config;
 use super::sent::Marked;
 use super::signature::{Key, sign};
-use super::Config;
 use crate::sink::{Item, ItemId};
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
