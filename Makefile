@@ -39,6 +39,7 @@ servers:
 
 clients: servers
 	@scripts/install-clients.sh
+	@scripts/install-sinks.sh
 	@scripts/install-mysql.sh
 	@scripts/install-pgbouncer.sh
 	@scripts/install-postgresql.sh

@@ -71,6 +71,7 @@ disable_services() {
             mariadb-server) as_root systemctl disable mariadb.service >/dev/null 2>&1 || true ;;
             postgresql-15) as_root systemctl disable postgresql.service >/dev/null 2>&1 || true ;;
             pgbouncer) as_root systemctl disable pgbouncer.service >/dev/null 2>&1 || true ;;
+            redis-server) as_root systemctl disable redis-server.service >/dev/null 2>&1 || true ;;
             haproxy) as_root systemctl disable haproxy.service >/dev/null 2>&1 || true ;;
         esac
     done

@@ -32,6 +32,8 @@ pub mod refusal;
 
 pub mod spread;
 
+pub mod dispatch;
+
 #[cfg(test)]
 mod tests {
     /// `clippy.toml` bans clocks, threads and output; this bans what could bring them along.
