@@ -31,7 +31,8 @@ async fn main() {
     let file = words.next().map(|path| File::options().append(true).open(path).expect("a file"));
     fastrand::seed(seed);
     let sink = if file.is_some() { "file" } else { "sql" };
-    let wish = Wish { worker, chunks: 2, terms: TERMS, sinks: vec![sink.into()] };
+    let (chunks, sinks, ahead) = (2, vec![sink.into()], Duration::ZERO);
+    let wish = Wish { worker, chunks, terms: TERMS, sinks, ahead };
     loop {
         // What fails is told, and done again: by this one or another.
         if let Err(error) = work(&url, &wish, file.as_ref()).await {

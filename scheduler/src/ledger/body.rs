@@ -54,6 +54,13 @@ impl Body {
         Ok(Self { items: count, bytes })
     }
 
+    /// How many bytes it takes.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a body has at least one item")]
+    pub const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The items again. None where the bytes are damaged.
     #[must_use]
     pub fn items(&self) -> Option<Vec<Item>> {

@@ -3,7 +3,7 @@
 //! over, which for a leased one is the end of its lease.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -36,6 +36,9 @@ pub struct Wish {
     pub terms: LeaseTerms,
     /// Of batches for which sinks; of any where there is none.
     pub sinks: Vec<String>,
+    /// So long before their moments chunks that nobody has are taken already, so that their first item
+    /// goes in its moment and not when somebody has next looked.
+    pub ahead: Duration,
 }
 
 /// A chunk to work on.
@@ -129,7 +132,7 @@ impl Ledger {
                  UPDATE tg_chunk_{volume} t SET state = {leased}, fence = t.fence + 1, worker = ?, due = {now} + ? \
                  FROM picked p WHERE t.batch = p.batch AND t.seq = p.seq RETURNING {columns}",
                 ranks = ranks("(", ")"),
-                due = due(dialect, volume, wish.sinks.len()),
+                due = due(dialect, volume, wish),
                 columns = columns("p"),
             ));
             values.extend([wish.worker.as_str().into(), length.into()]);
@@ -138,7 +141,7 @@ impl Ledger {
         let mut work = self.begin().await?;
         let sql = format!(
             "{due} AND c.urgency IN ({ranks}) ORDER BY c.urgency, c.due LIMIT {room} {lock}",
-            due = due(dialect, volume, wish.sinks.len()),
+            due = due(dialect, volume, wish),
             ranks = ranks("", ""),
             lock = dialect.for_update_skip(),
         );
@@ -248,16 +251,24 @@ impl Ledger {
 }
 
 /// What is claimed of a volume: what is due, of batches that run.
-fn due(dialect: Dialect, volume: i64, sinks: usize) -> String {
-    let sinks = match sinks {
+fn due(dialect: Dialect, volume: i64, wish: &Wish) -> String {
+    let sinks = match wish.sinks.len() {
         0 => String::new(),
         some => format!(" AND b.sink IN ({})", vec!["?"; some].join(", ")),
     };
+    // A lease is over when it is over, never ahead.
+    let (now, ahead) = (dialect.now(), micros(wish.ahead));
+    let when = match ahead {
+        0 => format!("c.due <= {now}"),
+        _ => format!(
+            "c.due <= {now} + {ahead} AND (c.state = {} OR c.due <= {now})",
+            ChunkState::Waiting.code()
+        ),
+    };
     format!(
-        "SELECT {} FROM tg_chunk_{volume} c WHERE c.due <= {} AND EXISTS (SELECT 1 FROM tg_batch b \
+        "SELECT {} FROM tg_chunk_{volume} c WHERE {when} AND EXISTS (SELECT 1 FROM tg_batch b \
          WHERE b.id = c.batch AND b.state = {}{sinks})",
         columns("c"),
-        dialect.now(),
         BatchState::Running.code(),
     )
 }

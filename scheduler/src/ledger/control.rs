@@ -36,6 +36,20 @@ impl Ledger {
         Batch::read(row)
     }
 
+    /// Batches by their numbers, in no order; those that there are not are left out.
+    ///
+    /// # Errors
+    /// As for any statement.
+    pub async fn batches(&self, numbers: &[i64]) -> Result<Vec<Batch>, LedgerError> {
+        if numbers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks = vec!["?"; numbers.len()].join(", ");
+        let sql = format!("SELECT {} FROM tg_batch WHERE id IN ({marks})", Batch::COLUMNS);
+        let numbers: Vec<Value> = numbers.iter().map(|number| (*number).into()).collect();
+        self.read(&self.dialect().sql(&sql), &numbers).await?.iter().map(Batch::read).collect()
+    }
+
     /// How far these batches are: what a dispatcher asks once a second of those it holds chunks of. It
     /// lets go of chunks of a batch that is not running.
     ///

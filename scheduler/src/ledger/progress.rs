@@ -163,6 +163,29 @@ impl Progress {
         }
     }
 
+    /// An item was not sent, for a reason that is not its own: it is tried again, not before `next`, and no
+    /// attempt is counted. One that was sent stays so.
+    pub fn postpone(&mut self, item: u32, next: Timestamp, why: &str) {
+        self.fail(item, Fate::Waiting(next), why);
+        if let Some(failure) = self.failures.get_mut(&item).filter(|_| !self.sent.contains(item)) {
+            failure.attempts = failure.attempts.saturating_sub(1);
+        }
+    }
+
+    /// An item was offered, and nobody knows what came of it: it is listed as ambiguous from now on, and
+    /// is tried again, not before `next`; without one it is kept until somebody decides.
+    pub fn doubt(&mut self, item: u32, next: Option<Timestamp>, why: &str) {
+        self.fail(item, next.map_or(Fate::Held, Fate::Waiting), why);
+        if let Some(failure) = self.failures.get_mut(&item).filter(|_| !self.sent.contains(item)) {
+            failure.is_ambiguous = true;
+        }
+    }
+
+    /// An item that was about to be offered is not, after all.
+    pub fn withdraw(&mut self, item: u32) {
+        self.offered.clear(item);
+    }
+
     /// An item is about to be offered. Flush before it is.
     pub fn offer(&mut self, item: u32) {
         if !self.sent.contains(item) {
@@ -314,6 +337,9 @@ mod tests {
         Bury(u32),
         Offer(u32),
         Hold(u32),
+        Postpone(u32, i64),
+        Doubt(u32, i64),
+        Withdraw(u32),
         TakeOver,
         Store,
     }
@@ -325,7 +351,10 @@ mod tests {
             3 => (item.clone(), 0_i64..100).prop_map(|(item, next)| Act::Failed(item, next)),
             1 => item.clone().prop_map(Act::Bury),
             3 => item.clone().prop_map(Act::Offer),
-            1 => item.prop_map(Act::Hold),
+            1 => item.clone().prop_map(Act::Hold),
+            1 => (item.clone(), 0_i64..100).prop_map(|(item, next)| Act::Postpone(item, next)),
+            1 => (item.clone(), 0_i64..100).prop_map(|(item, next)| Act::Doubt(item, next)),
+            1 => item.prop_map(Act::Withdraw),
             1 => Just(Act::TakeOver),
             1 => Just(Act::Store),
         ]
@@ -359,6 +388,9 @@ mod tests {
                     Act::Bury(item) => progress.bury(item, "never"),
                     Act::Offer(item) => progress.offer(item),
                     Act::Hold(item) => progress.hold(item),
+                    Act::Postpone(item, next) => progress.postpone(item, at(next), "later"),
+                    Act::Doubt(item, next) => progress.doubt(item, Some(at(next)), "who knows"),
+                    Act::Withdraw(item) => progress.withdraw(item),
                     Act::TakeOver => {
                         let ambiguous = progress.take_over(at(50));
                         prop_assert!(ambiguous.iter().all(|item| !sent.contains_key(item)));

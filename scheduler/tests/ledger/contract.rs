@@ -57,7 +57,8 @@ pub(crate) fn terms(name: &str) -> Terms {
 }
 
 pub(crate) fn wish(chunks: u32) -> Wish {
-    Wish { worker: "test".into(), chunks, terms: LeaseTerms::default(), sinks: Vec::new() }
+    let (worker, terms, sinks) = ("test".into(), LeaseTerms::default(), Vec::new());
+    Wish { worker, chunks, terms, sinks, ahead: Duration::ZERO }
 }
 
 /// A wish for leases that are over at once.
