@@ -17,3 +17,10 @@ pub mod ledger;
 
 pub mod sink;
 
+pub mod dispatch;
+
+pub mod config;
+
+pub mod admin;
+
+pub mod metrics;
