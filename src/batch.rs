@@ -1,17 +1,21 @@
 //! `tidegate batch`: items that are due together.
 
+mod books;
 mod chart;
 mod forecast;
 mod plan;
 mod recipients;
+mod submit;
 mod svg;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
+use self::books::{List, Named, Order, Retry};
 use self::plan::Plan;
+use self::submit::Submit;
 use crate::exit::Failure;
 
-/// Plan batches of items that are due together.
+/// Batches of items that are due together: plan, submit, look after.
 #[derive(Debug, Args)]
 pub(crate) struct Batch {
     #[command(subcommand)]
@@ -21,12 +25,46 @@ pub(crate) struct Batch {
 #[derive(Debug, Subcommand)]
 enum Action {
     Plan(Plan),
+    Submit(Submit),
+    List(List),
+    /// Have no more of a batch sent until it is resumed.
+    Pause(Named),
+    /// Go on with a batch that was paused.
+    Resume(Named),
+    /// Send nothing more of a batch, for good.
+    Cancel(Named),
+    /// Show how far a batch is.
+    Report(Named),
+    /// Go over the books of a batch. Exit code 1 when they do not close.
+    Audit(Named),
+    Retry(Retry),
+}
+
+/// How urgent a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Class {
+    /// Somebody waits for it.
+    Urgent,
+    /// Soon.
+    High,
+    /// In its window.
+    Normal,
+    /// Whenever there is room.
+    Bulk,
 }
 
 impl Batch {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.action {
             Action::Plan(plan) => plan.run(),
+            Action::Submit(submit) => submit.run(),
+            Action::List(list) => list.run(),
+            Action::Pause(named) => named.order(Order::Pause),
+            Action::Resume(named) => named.order(Order::Resume),
+            Action::Cancel(named) => named.order(Order::Cancel),
+            Action::Report(named) => named.report(),
+            Action::Audit(named) => named.audit(),
+            Action::Retry(retry) => retry.run(),
         }
     }
 }

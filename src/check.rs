@@ -1,9 +1,11 @@
-//! `tidegate check`: reads a configuration as the guard would.
+//! `tidegate check`: reads a configuration as the guard and the scheduler would.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use guard::config::Config;
+use guard::config::{Config, read_part};
+use scheduler::config::{File, TABLES};
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -28,7 +30,24 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let loaded = match Config::load(&self.config) {
+        // A file that says nothing of a guard is the scheduler's alone.
+        let read = |table| read_part::<IgnoredAny>(&self.config, &[table], |_| Vec::new());
+        let has_upstream = read("upstream").is_ok_and(|upstream| upstream.is_some());
+        let checked = read_part(&self.config, &TABLES, File::check);
+        if let (Ok(Some(file)), false) = (&checked, has_upstream) {
+            return Ok(print(&self.of_scheduler(file))?);
+        }
+        let loaded = Config::load(&self.config);
+        let loaded = match checked.and_then(|file| Ok((file, loaded?))) {
+            Ok((file, loaded)) => {
+                if let Some(file) = file.filter(|_| !self.json) {
+                    print(&self.of_scheduler(&file))?;
+                }
+                Ok(loaded)
+            }
+            Err(errors) => Err(errors),
+        };
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(errors) if self.json => {
                 let told: Vec<String> = errors.into_iter().map(ToString::to_string).collect();
@@ -55,6 +74,20 @@ impl Check {
                 Err(anyhow::anyhow!("{} warnings, and --strict is given", warnings.len()).into())
             }
             false => Ok(()),
+        }
+    }
+}
+
+impl Check {
+    fn of_scheduler(&self, file: &File) -> String {
+        let sinks: Vec<&str> = file.sinks.keys().map(String::as_str).collect();
+        match self.json {
+            true => format!("{:#}\n", json!({ "errors": [], "warnings": [], "sinks": sinks })),
+            false => format!(
+                "{} is valid for a scheduler: sinks {}\n",
+                self.config.display(),
+                sinks.join(", ")
+            ),
         }
     }
 }

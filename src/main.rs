@@ -17,6 +17,7 @@ mod locks;
 mod pause;
 mod pins;
 mod schedule;
+mod scheduler;
 mod show;
 mod status;
 mod switch;
@@ -40,6 +41,7 @@ struct Tidegate {
 #[derive(Debug, Subcommand)]
 enum Command {
     Guard(guard::Guard),
+    Scheduler(scheduler::Scheduler),
     Check(check::Check),
     Import(import::Import),
     Batch(batch::Batch),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Guard(guard) => guard.run(),
+        Command::Scheduler(scheduler) => scheduler.run(),
         Command::Check(check) => check.run(),
         Command::Import(import) => import.run(),
         Command::Batch(batch) => batch.run(),

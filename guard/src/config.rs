@@ -18,6 +18,7 @@ mod listen;
 mod listing;
 pub mod manual;
 mod native;
+mod part;
 mod pressure;
 mod queue;
 mod rule;
@@ -43,6 +44,7 @@ pub use self::limits::{Class, Ddl, Hot, Limit, Limits, Melt};
 pub use self::listen::{AuthPlugin, Listener, ListenerTls};
 pub use self::listing::{ListedKey, list};
 pub use self::native::NativeLimits;
+pub use self::part::read_part;
 pub use self::pressure::Pressure;
 pub use self::queue::{Retries, Tenants, TenantsBy};
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
@@ -247,7 +249,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, ConfigErrors> {
         let source = Source::parse(path, text, env)?;
-        let mut config: Self = source.read()?;
+        let mut config: Self = source.read_without(&part::OTHERS.map(|(table, _)| table))?;
         config.classes.entry(DEFAULT_CLASS.into()).or_default();
         let mut findings = Findings::new(&source);
         check::read_secrets(&mut config, &mut findings);

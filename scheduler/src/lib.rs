@@ -1,10 +1,11 @@
-//! The scheduler: what is due when.
+//! The scheduler: what is due when, and what has become of it.
 //!
-//! So far this is what a schedule says ([`trigger`]), files of them ([`book`]), and what of them is
-//! due together ([`lint`]). It is told the time and does no I/O but for reading the system's time
-//! zones. How a batch is spread is `policy::spread`. Where items go, and what becomes of each, is
-//! [`sink`]; how fast a sink is fed is `policy::dispatch`. There is no ledger yet, no claim and no
-//! dispatcher that would join them.
+//! What a schedule says is in [`trigger`], files of them in [`book`], and what of them is due together
+//! in [`lint`]: those are told the time and do no I/O but for reading the system's time zones. How a
+//! batch is spread is `policy::spread`. What is to be sent, who is at it and what has become of it is in
+//! the [`ledger`], a database. Where items go, and what becomes of each, is [`sink`]; how fast a sink is
+//! fed is `policy::dispatch`. What takes items out of the ledger and gives them to sinks in their moments is
+//! [`dispatch`].
 
 pub mod trigger;
 
@@ -12,4 +13,14 @@ pub mod book;
 
 pub mod lint;
 
+pub mod ledger;
+
 pub mod sink;
+
+pub mod dispatch;
+
+pub mod config;
+
+pub mod admin;
+
+pub mod metrics;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use guard::config::value::parse_duration;
 use policy::spread::forecast::Forecast;
 use policy::spread::gate::{self, Refused, Terms};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::chart::{self, Axis};
-use super::{forecast, recipients, svg};
+use super::{Class, forecast, recipients, svg};
 use crate::exit::Failure;
 use crate::show::{plain, print, time};
 
@@ -74,19 +74,6 @@ pub(crate) struct Plan {
     /// Print the plan as JSON, and nothing else.
     #[arg(long)]
     json: bool,
-}
-
-/// How urgent a batch is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Class {
-    /// Somebody waits for it.
-    Urgent,
-    /// Soon.
-    High,
-    /// In its window.
-    Normal,
-    /// Whenever there is room.
-    Bulk,
 }
 
 /// What came of it.
@@ -342,7 +329,7 @@ fn grouped(number: u64) -> String {
     groups.join(",")
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(super) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("a number above 0".into()),

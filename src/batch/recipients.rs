@@ -36,17 +36,46 @@ impl Form {
 /// # Errors
 /// With file and line, when something names no recipient.
 pub(super) fn read(path: &Path, key: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let mut recipients = Vec::new();
+    each(path, (key, None), |recipient, _| recipients.push(recipient))?;
+    Ok(recipients)
+}
+
+/// As [`read`], with what each is sent: the column or field that `payload` names; without one the whole
+/// object where there are objects, and nothing elsewhere.
+///
+/// # Errors
+/// As [`read`], and where there is no such column or field.
+pub(super) fn read_items(
+    path: &Path,
+    key: Option<&str>,
+    payload: Option<&str>,
+) -> anyhow::Result<Vec<(String, String)>> {
+    let mut items = Vec::new();
+    each(path, (key, payload), |recipient, payload| items.push((recipient, payload)))?;
+    Ok(items)
+}
+
+/// Hands on each recipient of a file with what it is sent.
+fn each(
+    path: &Path,
+    (key, payload): (Option<&str>, Option<&str>),
+    mut take: impl FnMut(String, String),
+) -> anyhow::Result<()> {
     let name = path.display();
     let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
     let mut lines = BufReader::new(file).lines().enumerate();
     let form = Form::of(path);
-    let mut column = 0;
+    let mut columns = (0, None);
     if form == Form::Csv {
         let header = lines.next().map(|(_, line)| line).transpose();
         let header = header.with_context(|| format!("{name}:1"))?.unwrap_or_default();
-        column = place(&header, key).with_context(|| format!("{name}:1"))?;
+        let found = |key| place(&header, key).with_context(|| format!("{name}:1"));
+        columns = (found(key)?, payload.map(|payload| found(Some(payload))).transpose()?);
+    } else if form == Form::Lines {
+        ensure!(payload.is_none(), "{name}: only .csv and .ndjson have columns or fields to send");
     }
-    let mut recipients = Vec::new();
+    let mut count = 0;
     for (index, line) in lines {
         let at = || format!("{name}:{}", index + 1);
         let line = line.with_context(at)?;
@@ -54,17 +83,34 @@ pub(super) fn read(path: &Path, key: Option<&str>) -> anyhow::Result<Vec<String>
             continue;
         }
         let recipient = match form {
-            Form::Csv => cell(&line, column),
+            Form::Csv => cell(&line, columns.0),
             Form::Json => field(&line, key.unwrap_or("recipient")),
             Form::Lines => Ok(line.trim().to_owned()),
         };
         let recipient = recipient.with_context(at)?;
         ensure!(!recipient.is_empty(), "{}: the recipient is empty", at());
-        ensure!(recipients.len() < RECIPIENTS_MAX, "{name}: more than {RECIPIENTS_MAX} recipients");
-        recipients.push(recipient);
+        ensure!(count < RECIPIENTS_MAX, "{name}: more than {RECIPIENTS_MAX} recipients");
+        count += 1;
+        let sent = match (form, columns.1, payload) {
+            (Form::Csv, Some(column), _) => cell(&line, column),
+            (Form::Json, _, Some(payload)) => value(&line, payload),
+            (Form::Json, _, None) => Ok(line.trim().to_owned()),
+            _ => Ok(String::new()),
+        };
+        take(recipient, sent.with_context(at)?);
     }
-    ensure!(!recipients.is_empty(), "{name} names no recipient");
-    Ok(recipients)
+    ensure!(count > 0, "{name} names no recipient");
+    Ok(())
+}
+
+/// What a field is, as text; what is no text is written as JSON.
+fn value(line: &str, key: &str) -> anyhow::Result<String> {
+    let object: Value = serde_json::from_str(line).context("not a line of JSON")?;
+    match object.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Ok(other.to_string()),
+        None => bail!("there is no field {key}; --payload names another"),
+    }
 }
 
 /// Which column of a header is meant: the first where none is named.

@@ -49,7 +49,8 @@ impl Key {
     }
 
     fn is_secret(&self) -> bool {
-        matches!(self.0.last(), Some(Step::Field(name)) if name == "password")
+        const SECRETS: [&str; 4] = ["password", "secrets", "url", "ledger"];
+        self.0.iter().any(|step| matches!(step, Step::Field(name) if SECRETS.contains(&&**name)))
     }
 }
 
@@ -89,9 +90,29 @@ impl<'t> Source<'t> {
         }
     }
 
-    /// Turns the tree into typed values.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
-        T::deserialize(toml::de::Deserializer::from(self.tree.clone()))
+    /// Whether there is such a table.
+    pub(super) fn has(&self, table: &str) -> bool {
+        entry(self.tree.get_ref(), table).is_some()
+    }
+
+    /// Turns the tree into typed values, but for these tables.
+    pub(super) fn read_without<T: DeserializeOwned>(
+        &self,
+        tables: &[&str],
+    ) -> Result<T, ConfigError> {
+        self.read(|name| !tables.contains(&name))
+    }
+
+    /// Turns these tables into typed values.
+    pub(super) fn read_only<T: DeserializeOwned>(&self, tables: &[&str]) -> Result<T, ConfigError> {
+        self.read(|name| tables.contains(&name))
+    }
+
+    fn read<T: DeserializeOwned>(&self, keep: impl Fn(&str) -> bool) -> Result<T, ConfigError> {
+        let mut tree = self.tree.clone();
+        let all = std::mem::take(tree.get_mut()).into_iter();
+        *tree.get_mut() = all.filter(|(name, _)| keep(name.get_ref())).collect();
+        T::deserialize(toml::de::Deserializer::from(tree))
             .map_err(|error| self.mistyped(&error).into())
     }
 

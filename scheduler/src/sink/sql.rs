@@ -194,7 +194,7 @@ const MYSQL_VALUE_ERRORS: [u16; 6] = [
 
 /// Whether the database says no because of what the items are: data exceptions (22) and violated
 /// constraints (23).
-fn is_about_values(error: &sqlx::Error) -> bool {
+pub(crate) fn is_about_values(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else { return false };
     let number = error
         .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
@@ -203,7 +203,7 @@ fn is_about_values(error: &sqlx::Error) -> bool {
 }
 
 /// What a database has said, without what surrounds it.
-fn words(error: &sqlx::Error) -> String {
+pub(crate) fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => excerpt(error.message()).into_owned(),
         error => excerpt(&error.to_string()).into_owned(),

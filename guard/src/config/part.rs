@@ -1,0 +1,39 @@
+//! Tables of the file that are not the guard's: read by the same rules, for whoever has their types.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::error::{ConfigError, ConfigErrors};
+use super::source::{Key, Source};
+
+/// The tables that the guard passes over, and what they are.
+pub(super) const OTHERS: [(&str, &str); 2] =
+    [("scheduler", "The scheduler's process"), ("sink", "Where the scheduler's items go, by name")];
+
+/// Reads some tables of a file, with the environment put in, and has them checked. None when the file has
+/// none of them. `check` tells the path of each key that is wrong, and what would be right.
+///
+/// # Errors
+/// Everything that is wrong, with file, line, key and value; of faults in the form of the text, the first.
+pub fn read_part<T: DeserializeOwned>(
+    path: &Path,
+    tables: &[&str],
+    check: impl FnOnce(&T) -> Vec<(Vec<String>, String)>,
+) -> Result<Option<T>, ConfigErrors> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+    let text = Zeroizing::new(text);
+    let source = Source::parse(path, &text, &|name| std::env::var(name).ok())?;
+    if !tables.iter().any(|table| source.has(table)) {
+        return Ok(None);
+    }
+    let part: T = source.read_only(tables)?;
+    let wrong = |(path, why): (Vec<String>, String)| {
+        let key = path.iter().fold(Key::default(), |key, step| key.field(step));
+        source.finding(&key, why).into()
+    };
+    ConfigErrors::none_of(check(&part).into_iter().map(wrong).collect())?;
+    Ok(Some(part))
+}

@@ -1,0 +1,174 @@
+//! What the file says of the scheduler: `[scheduler]` and `[sink.NAME]`.
+//!
+//! The shapes are here, and what they lack is told by [`File::check`]; the text is read by whoever has the
+//! file, so that an error names its line. Sinks are made of it in [`sink`].
+
+pub mod sink;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+pub use self::sink::{Kind, Ready, Sink};
+use crate::ledger::LeaseTerms;
+use crate::ledger::claim::{CLAIM_CHUNKS_MAX, SINKS_MAX};
+
+/// The tables of the file that are the scheduler's.
+pub const TABLES: [&str; 2] = ["scheduler", "sink"];
+
+/// All that the file says of it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct File {
+    /// The process.
+    pub scheduler: Scheduler,
+    /// Where items go, by name.
+    #[serde(default, rename = "sink")]
+    pub sinks: BTreeMap<String, Sink>,
+}
+
+/// `[scheduler]`: the process.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scheduler {
+    /// Where the ledger is: `sqlite:FILE`, `postgres://USER:PASSWORD@HOST/DATABASE` or
+    /// `mysql://USER:PASSWORD@HOST/DATABASE`. Never shown, as it may hold a password.
+    pub ledger: String,
+    /// Connections to the ledger, at most.
+    #[serde(default = "connections")]
+    pub connections: u32,
+    /// What this scheduler is called in the ledger, for those who look. Default: host and process.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Where the guard's admin side is, for its pressure: `http://127.0.0.1:9307`. Without one nothing
+    /// slows a batch down.
+    #[serde(default)]
+    pub guard: Option<String>,
+    /// Where metrics, health and switches are served. It asks for no password, so it must be a loopback
+    /// address.
+    #[serde(default = "admin")]
+    pub admin: SocketAddr,
+    /// How long a chunk is this scheduler's before it has to say so again; another takes over about so
+    /// long after it is gone.
+    #[serde(default = "lease", deserialize_with = "duration")]
+    pub lease: Duration,
+    /// Chunks that this scheduler works on at once, at most.
+    #[serde(default = "chunks")]
+    pub chunks: u32,
+    /// How long what is under way may take to end after SIGTERM.
+    #[serde(default = "drain_timeout", deserialize_with = "duration")]
+    pub drain_timeout: Duration,
+}
+
+/// Something that is wrong: the path of the key, and what would be right.
+pub type Wrong = (Vec<String>, String);
+
+const fn connections() -> u32 {
+    8
+}
+
+fn admin() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 9308))
+}
+
+const fn lease() -> Duration {
+    Duration::from_secs(30)
+}
+
+const fn chunks() -> u32 {
+    32
+}
+
+const fn drain_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
+impl File {
+    /// What is wrong with it, as far as that can be told without asking anybody.
+    #[must_use]
+    pub fn check(&self) -> Vec<Wrong> {
+        let mut wrong = self.scheduler.check();
+        if self.sinks.len() > SINKS_MAX {
+            wrong.push((vec!["sink".into()], format!("too many; expected at most {SINKS_MAX}")));
+        }
+        for (name, sink) in &self.sinks {
+            let path = |key: &str| vec!["sink".to_owned(), name.clone(), key.to_owned()];
+            if let Err((key, why)) = sink.ready(&self.scheduler.ledger) {
+                wrong.push((path(key), why));
+            }
+        }
+        wrong
+    }
+}
+
+impl Scheduler {
+    fn check(&self) -> Vec<Wrong> {
+        let mut wrong = Vec::new();
+        let mut require = |holds: bool, key: &str, why: String| {
+            if !holds {
+                wrong.push((vec!["scheduler".to_owned(), key.to_owned()], why));
+            }
+        };
+        let schemes = ["sqlite:", "postgres://", "postgresql://", "mysql://", "mariadb://"];
+        let is_known = schemes.iter().any(|scheme| self.ledger.starts_with(scheme));
+        let forms =
+            "expected sqlite:FILE, postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE";
+        require(is_known, "ledger", format!("not a ledger; {forms}"));
+        require((1..=64).contains(&self.connections), "connections", range(1, 64));
+        require(
+            (1..=CLAIM_CHUNKS_MAX).contains(&self.chunks),
+            "chunks",
+            range(1, CLAIM_CHUNKS_MAX),
+        );
+        let seconds = Duration::from_secs(2)..=Duration::from_secs(600);
+        require(
+            seconds.contains(&self.lease),
+            "lease",
+            "out of range; expected \"2s\" to \"10m\"".into(),
+        );
+        require(
+            self.admin.ip().is_loopback(),
+            "admin",
+            "must be a loopback address, such as \"127.0.0.1:9308\": it asks for no password"
+                .into(),
+        );
+        let guard = self.guard.as_deref().is_none_or(|url| url.starts_with("http://"));
+        require(
+            guard,
+            "guard",
+            "expected the guard's admin side, such as \"http://127.0.0.1:9307\"".into(),
+        );
+        wrong
+    }
+
+    /// The terms of a lease, for sinks that give up an answer within `patience`.
+    #[must_use]
+    pub const fn terms(&self, patience: Duration) -> LeaseTerms {
+        LeaseTerms { length: self.lease, grace: patience }
+    }
+}
+
+fn range(least: u32, most: u32) -> String {
+    format!("out of range; expected {least} to {most}")
+}
+
+/// A duration above nothing, as `"250ms"`, `"10s"`, `"5m"` or `"2h"`.
+///
+/// # Errors
+/// With the accepted form.
+pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)?;
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let positive = parsed.filter(|length| length.is_positive());
+    positive.and_then(|length| Duration::try_from(length).ok()).ok_or_else(|| {
+        de::Error::custom(
+            "not a duration; expected a number and a unit, such as \"250ms\" or \"10s\"",
+        )
+    })
+}
+
+/// As [`duration`], of a key that may be absent.
+pub(crate) fn maybe<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    duration(from).map(Some)
+}

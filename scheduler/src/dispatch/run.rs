@@ -1,0 +1,92 @@
+//! A batch of which chunks are held: how far it is, and its pace, shared by those who hold them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::clock::between;
+use super::pace::Pace;
+use super::pressure::Signal;
+use crate::ledger::{Batch, BatchState};
+
+/// A batch that is being worked on.
+#[derive(Debug)]
+pub(super) struct Run {
+    batch: Batch,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: BatchState,
+    pace: Pace,
+    observed: Option<Instant>,
+    /// Of each chunk that is held, how many first attempts are past their moment.
+    due: BTreeMap<u32, u64>,
+}
+
+/// How it goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) behind: Duration,
+    pub(super) multiplier: f64,
+    pub(super) due: u64,
+}
+
+impl Run {
+    pub(super) fn new(batch: Batch, now: Instant, time: Timestamp, is_steered: bool) -> Self {
+        let pace = Pace::new(now, time, is_steered);
+        let (state, due) = (batch.state, BTreeMap::new());
+        Self { batch, shared: Mutex::new(Shared { state, pace, observed: None, due }) }
+    }
+
+    pub(super) const fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    pub(super) fn set_state(&self, state: BatchState) {
+        self.shared.lock().state = state;
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.shared.lock().state == BatchState::Running
+    }
+
+    /// What is due by then may go.
+    pub(super) fn position(&self) -> Timestamp {
+        self.shared.lock().pace.position()
+    }
+
+    /// A chunk is held whose next first attempt is due then, and of which so many are past their moment;
+    /// without a next one it waits for none.
+    pub(super) fn hold(&self, chunk: u32, next: Option<Timestamp>, due: u64) {
+        let shared = &mut *self.shared.lock();
+        match next {
+            Some(next) => shared.pace.hold(chunk, next),
+            None => shared.pace.let_go(chunk),
+        }
+        shared.due.insert(chunk, due);
+    }
+
+    pub(super) fn let_go(&self, chunk: u32) {
+        let shared = &mut *self.shared.lock();
+        shared.pace.let_go(chunk);
+        shared.due.remove(&chunk);
+    }
+
+    pub(super) fn steer(&self, now: Instant, time: Timestamp, signal: Signal) -> Told {
+        let shared = &mut *self.shared.lock();
+        if let Some((at, pressure)) = signal.filter(|(at, _)| shared.observed != Some(*at)) {
+            shared.observed = Some(at);
+            shared.pace.observe(at, pressure);
+        }
+        shared.pace.advance(now, time, self.batch.terms.deadline);
+        Told {
+            behind: between(shared.pace.position(), time),
+            multiplier: shared.pace.multiplier(),
+            due: shared.due.values().sum(),
+        }
+    }
+}

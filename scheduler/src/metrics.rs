@@ -1,0 +1,230 @@
+//! Every metric of the scheduler.
+//!
+//! Labels are the names of configured sinks, at most 100; never a batch or a recipient. Handles are made
+//! once. There is no global recorder, so two schedulers in one process do not meet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::dispatch::settle::Settled;
+use crate::ledger::Cost;
+
+/// What there is: name, type and meaning.
+pub const METRICS: [(&str, Kind, &str); 22] = [
+    ("scheduler_sent_total", Kind::Counter, "Items that were sent, by sink"),
+    ("scheduler_retries_total", Kind::Counter, "Attempts that failed and are made again, by sink"),
+    (
+        "scheduler_postponed_total",
+        Kind::Counter,
+        "Items not sent for a reason that is the sink's, by sink",
+    ),
+    ("scheduler_dead_total", Kind::Counter, "Items given up, by sink"),
+    (
+        "scheduler_ambiguous_total",
+        Kind::Counter,
+        "Items sent with an outcome that nobody knows, also by a scheduler that is gone, by sink",
+    ),
+    ("scheduler_claims_total", Kind::Counter, "Chunks claimed, by sink"),
+    ("scheduler_flushes_total", Kind::Counter, "Writes of progress, by sink"),
+    (
+        "scheduler_fenced_total",
+        Kind::Counter,
+        "Chunks that were another's when written to, by sink",
+    ),
+    ("scheduler_takeovers_total", Kind::Counter, "Chunks taken over from one that was gone"),
+    ("scheduler_ledger_statements_total", Kind::Counter, "Statements on the ledger"),
+    ("scheduler_ledger_commits_total", Kind::Counter, "Durable changes of the ledger"),
+    ("scheduler_ledger_failures_total", Kind::Counter, "Times that the ledger did not do its part"),
+    ("scheduler_held_chunks", Kind::Gauge, "Chunks being worked on"),
+    ("scheduler_running_batches", Kind::Gauge, "Batches of which a chunk is held"),
+    ("scheduler_due_unsent_items", Kind::Gauge, "First attempts of held chunks past their moment"),
+    (
+        "scheduler_behind_seconds",
+        Kind::Gauge,
+        "How far the slowest batch's plan is behind the time",
+    ),
+    ("scheduler_multiplier", Kind::Gauge, "The least that a planned rate is multiplied with"),
+    ("scheduler_pressure", Kind::Gauge, "The guard's pressure as last told; -1 without a signal"),
+    ("scheduler_ready", Kind::Gauge, "1 while the ledger answers"),
+    (
+        "scheduler_offset_seconds",
+        Kind::Histogram,
+        "From a batch's time to an item's moment, by sink",
+    ),
+    (
+        "scheduler_pacing_error_seconds",
+        Kind::Histogram,
+        "From an item's moment to its being sent, by sink",
+    ),
+    ("scheduler_lateness_seconds", Kind::Histogram, "From a batch's deadline to sending, by sink"),
+];
+
+/// The type of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by upper bound.
+    Histogram,
+}
+
+/// Upper bounds of histograms, in seconds.
+const BOUNDS: [f64; 14] =
+    [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0];
+
+/// The metrics of one scheduler.
+pub struct Metrics {
+    handle: PrometheusHandle,
+    sinks: BTreeMap<String, SinkMetrics>,
+    takeovers: Counter,
+    statements: Counter,
+    commits: Counter,
+    /// Times that the ledger did not do its part.
+    pub failures: Counter,
+    /// Chunks being worked on.
+    pub held: Gauge,
+    /// Batches of which a chunk is held.
+    pub batches: Gauge,
+    /// First attempts past their moment.
+    pub due: Gauge,
+    /// How far the slowest plan is behind.
+    pub behind: Gauge,
+    /// The least multiplier.
+    pub multiplier: Gauge,
+    /// As last told.
+    pub pressure: Gauge,
+    /// Whether the ledger answers.
+    pub ready: Gauge,
+}
+
+/// What is counted for one sink.
+#[derive(Debug, Clone)]
+pub struct SinkMetrics {
+    sent: Counter,
+    retries: Counter,
+    postponed: Counter,
+    dead: Counter,
+    /// Sent with an unknown outcome.
+    pub ambiguous: Counter,
+    /// Chunks claimed.
+    pub claims: Counter,
+    /// Writes of progress.
+    pub flushes: Counter,
+    /// Chunks that were another's.
+    pub fenced: Counter,
+    offset: Histogram,
+    pacing: Histogram,
+    lateness: Histogram,
+}
+
+impl Metrics {
+    /// All at zero, for these sinks.
+    #[must_use]
+    pub fn new<'n>(sinks: impl Iterator<Item = &'n String>) -> Self {
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BOUNDS)
+            .unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        for (name, kind, help) in METRICS {
+            let name = KeyName::from_const_str(name);
+            match kind {
+                Kind::Counter => recorder.describe_counter(name, None, help.into()),
+                Kind::Gauge => recorder.describe_gauge(name, None, help.into()),
+                Kind::Histogram => recorder.describe_histogram(name, None, help.into()),
+            }
+        }
+        let about = Metadata::new("scheduler", Level::INFO, None);
+        let counter = |name| recorder.register_counter(&Key::from_static_name(name), &about);
+        let gauge = |name| recorder.register_gauge(&Key::from_static_name(name), &about);
+        let of_sink = |sink: &String| {
+            let key = |name| {
+                Key::from_parts(
+                    KeyName::from_const_str(name),
+                    vec![Label::new("sink", sink.clone())],
+                )
+            };
+            let counter = |name| recorder.register_counter(&key(name), &about);
+            let histogram = |name| recorder.register_histogram(&key(name), &about);
+            let metrics = SinkMetrics {
+                sent: counter("scheduler_sent_total"),
+                retries: counter("scheduler_retries_total"),
+                postponed: counter("scheduler_postponed_total"),
+                dead: counter("scheduler_dead_total"),
+                ambiguous: counter("scheduler_ambiguous_total"),
+                claims: counter("scheduler_claims_total"),
+                flushes: counter("scheduler_flushes_total"),
+                fenced: counter("scheduler_fenced_total"),
+                offset: histogram("scheduler_offset_seconds"),
+                pacing: histogram("scheduler_pacing_error_seconds"),
+                lateness: histogram("scheduler_lateness_seconds"),
+            };
+            (sink.clone(), metrics)
+        };
+        Self {
+            sinks: sinks.map(of_sink).collect(),
+            takeovers: counter("scheduler_takeovers_total"),
+            statements: counter("scheduler_ledger_statements_total"),
+            commits: counter("scheduler_ledger_commits_total"),
+            failures: counter("scheduler_ledger_failures_total"),
+            held: gauge("scheduler_held_chunks"),
+            batches: gauge("scheduler_running_batches"),
+            due: gauge("scheduler_due_unsent_items"),
+            behind: gauge("scheduler_behind_seconds"),
+            multiplier: gauge("scheduler_multiplier"),
+            pressure: gauge("scheduler_pressure"),
+            ready: gauge("scheduler_ready"),
+            handle: recorder.handle(),
+        }
+    }
+
+    /// Those of a sink, if it is configured.
+    #[must_use]
+    pub fn sink(&self, name: &str) -> Option<&SinkMetrics> {
+        self.sinks.get(name)
+    }
+
+    /// What the ledger has cost so far.
+    pub fn cost(&self, cost: Cost) {
+        self.takeovers.absolute(cost.takeovers);
+        self.statements.absolute(cost.statements);
+        self.commits.absolute(cost.commits);
+    }
+
+    /// Everything in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("sinks", &self.sinks.len()).finish_non_exhaustive()
+    }
+}
+
+impl SinkMetrics {
+    /// Counts what became of an offer.
+    pub fn settled(&self, settled: &Settled) {
+        self.sent.increment(settled.sent);
+        self.retries.increment(settled.retries);
+        self.postponed.increment(settled.postponed);
+        self.dead.increment(settled.dead);
+        self.ambiguous.increment(settled.ambiguous);
+    }
+
+    /// An item goes now: planned so long after its batch's time, so long after its moment, so long after
+    /// the deadline.
+    pub fn goes(&self, offset: Duration, error: Duration, late: Duration) {
+        self.offset.record(offset);
+        self.pacing.record(error);
+        self.lateness.record(late);
+    }
+}

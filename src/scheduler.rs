@@ -1,0 +1,132 @@
+//! `tidegate scheduler`: the dispatcher itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use guard::config::{Log, read_part};
+use guard::{log, runtime};
+use scheduler::admin;
+use scheduler::config::{File, TABLES};
+use scheduler::dispatch::outlet::Outlet;
+use scheduler::dispatch::{Dispatcher, Settings, pressure};
+use scheduler::ledger::Ledger;
+use scheduler::metrics::Metrics;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::exit::Failure;
+
+/// Run the scheduler.
+///
+/// SIGTERM or SIGINT stops it in order: nothing new is begun, what is under way is finished, and the rest is
+/// released for others. A second one, or the end of scheduler.drain_timeout, leaves it to its leases.
+#[derive(Debug, Args)]
+pub(crate) struct Scheduler {
+    /// The configuration: its tables [scheduler], [sink.NAME] and [log].
+    #[arg(short, long, value_name = "FILE", default_value = "tidegate.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct LogPart {
+    #[serde(default)]
+    log: Log,
+}
+
+/// What a file says of the scheduler.
+///
+/// # Errors
+/// When it says nothing of it, or something that is wrong.
+pub(crate) fn file(path: &Path) -> Result<File, Failure> {
+    let file = read_part(path, &TABLES, File::check)?;
+    file.ok_or_else(|| {
+        let why = "has no [scheduler]; expected at least ledger = \"sqlite:FILE\" in it";
+        Failure::Usage(format!("{}: {why}", path.display()))
+    })
+}
+
+impl Scheduler {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let file = file(&self.config)?;
+        let part = read_part::<LogPart>(&self.config, &["log"], |_| Vec::new())?;
+        log::install(&part.unwrap_or_default().log).context("the log cannot be set up")?;
+        runtime::build(0)?.block_on(serve(file))
+    }
+}
+
+async fn serve(file: File) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let dispatcher = Arc::new(start(&file).await?);
+    let address = file.scheduler.admin;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("scheduler.admin = {address} cannot be listened on"))?;
+    info!(address = %listener.local_addr()?, sinks = file.sinks.len(), "scheduler running");
+    let served = tokio::spawn(admin::serve(listener, Arc::clone(&dispatcher)));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let dispatched = dispatcher.run(async { drop(stopped.await) });
+    let twice = async {
+        for stop in [Some(stop), None] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            drop(stop);
+        }
+    };
+    tokio::select! {
+        () = dispatched => info!("stopped"),
+        () = twice => warn!("stopped by a second signal; chunks are claimed again when their leases are over"),
+    }
+    served.abort();
+    Ok(())
+}
+
+async fn start(file: &File) -> Result<Dispatcher, Failure> {
+    let config = &file.scheduler;
+    let ledger = Ledger::open(&config.ledger, config.connections);
+    let ledger = ledger.await.context("scheduler.ledger cannot be opened")?;
+    let metrics = Arc::new(Metrics::new(file.sinks.keys()));
+    let mut outlets = BTreeMap::new();
+    for (name, sink) in &file.sinks {
+        let counted = metrics.sink(name).cloned().context("each sink has its metrics")?;
+        let outlet = Outlet::open(sink, &config.ledger, counted)
+            .map_err(|error| anyhow!("sink.{name}: {error}"))?;
+        outlets.insert(name.clone(), Arc::new(outlet));
+    }
+    if outlets.is_empty() {
+        return Err(Failure::Usage("there is no [sink.NAME]: nothing could be sent".into()));
+    }
+    let pressure = config.guard.clone().map(|guard| {
+        let (signal, heard) = watch::channel(None);
+        tokio::spawn(pressure::follow(guard, signal));
+        heard
+    });
+    if pressure.is_none() {
+        warn!(
+            "scheduler.guard is not set: nothing slows a batch down when the database is pressed"
+        );
+    }
+    let patience = file.sinks.values().map(|sink| sink.timeout).max().unwrap_or_default();
+    let settings = Settings {
+        name: config.name.clone().unwrap_or_else(name),
+        terms: config.terms(patience),
+        chunks: config.chunks,
+        drain_timeout: config.drain_timeout,
+    };
+    let dispatcher = Dispatcher::new(ledger, outlets, (settings, metrics), pressure).await;
+    Ok(dispatcher.context("the ledger does not answer")?)
+}
+
+/// Host and process.
+fn name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), std::process::id())
+}
