@@ -68,9 +68,11 @@ async fn a_batch_goes_to_a_webhook_and_the_books_close() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_goes_to_a_command() -> Outcome {
     let station = Station::new(SQLITE, "")?;
-    let script = "while read line; do id=${line#*\\\"id\\\":\\\"}; id=${id%%\\\"*}; \
-                  echo \"{\\\"id\\\":\\\"$id\\\",\\\"ok\\\":true}\"; done";
-    let script = station.write("echo.sh", &script.replace("\\\"", "\""));
+    let script = r#"while read -r line; do
+        id=${line#*'"id":"'}; id=${id%%'"'*}
+        echo "{\"id\":\"$id\",\"ok\":true}"
+    done"#;
+    let script = station.write("echo.sh", script);
     let command = format!("[sink.app]\nkind = \"command\"\ncommand = [\"sh\", {script:?}]\n");
     let station = Station::new(SQLITE, &command)?;
     station.submit("lines", 500, "app", "1s");

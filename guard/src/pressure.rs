@@ -61,7 +61,7 @@ impl Board {
     /// The newest reading, and all that come.
     ///
     /// # Errors
-    /// When [`FOLLOWERS_MAX`] follow already.
+    /// When `FOLLOWERS_MAX` follow already.
     pub fn follow(&self) -> Result<watch::Receiver<PressureStatus>, Declined> {
         if self.newest.receiver_count() >= FOLLOWERS_MAX {
             return Err(Declined(format!("{FOLLOWERS_MAX} follow the pressure already")));

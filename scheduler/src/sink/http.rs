@@ -5,7 +5,7 @@
 //! and not answered may be there, and is told as ambiguous.
 //!
 //! Connections are HTTP/1.1, kept alive, opened as the lane lets more go at once, and closed after
-//! [`IDLE_MAX`]: before most receivers do (Node's five seconds are the shortest that is common), since a request that
+//! `IDLE_MAX`: before most receivers do (Node's five seconds are the shortest that is common), since a request that
 //! meets the receiver's own close is ambiguous. Redirects are not followed, and no proxy is taken from
 //! the environment.
 
