@@ -78,13 +78,16 @@ pub enum HandoverError {
     Refused(ServerError),
 }
 
-/// Makes `connection` what the session expects. Sends nothing when it is already.
+/// Makes `connection` what the session expects. Sends nothing when it is already; returns whether it did.
 ///
 /// # Errors
 /// [`HandoverError`]. The connection must then be discarded. Not cancel-safe.
-pub async fn hand_over(connection: &mut Connection, to: Incoming<'_>) -> Result<(), HandoverError> {
+pub async fn hand_over(
+    connection: &mut Connection,
+    to: Incoming<'_>,
+) -> Result<bool, HandoverError> {
     if fits(connection, to) {
-        return Ok(());
+        return Ok(false);
     }
     if to.settings.schema.is_none() && connection.settings.schema.is_some() {
         return Err(HandoverError::Unsuitable);
@@ -100,7 +103,7 @@ pub async fn hand_over(connection: &mut Connection, to: Incoming<'_>) -> Result<
     }
     match refusal {
         Some(error) => Err(HandoverError::Refused(error)),
-        None => Ok(()),
+        None => Ok(true),
     }
 }
 

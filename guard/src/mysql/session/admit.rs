@@ -150,19 +150,24 @@ impl Session {
                 lock_wait: self.times.lock_wait.map(whole_seconds),
                 upstream: &self.shared.upstream,
             };
-            match hand_over(&mut lease, incoming).await {
-                Ok(()) if self.begin(&mut lease).await.is_ok() => {
+            let handed_over = hand_over(&mut lease, incoming).await;
+            if let Ok(true) = handed_over {
+                // The time of the statement itself begins now.
+                self.now = Instant::now();
+            }
+            match handed_over {
+                Ok(_) if self.begin(&mut lease).await.is_ok() => {
                     self.entry.card.set_backend(lease.backend(), task.class);
                     self.lease = Some(lease);
                     return Ok(true);
                 }
-                Ok(()) if is_bound => {
+                Ok(_) if is_bound => {
                     self.lease = Some(lease);
                     self.lose(&Lost::Closed).await?;
                     return Err(End::UpstreamLost);
                 }
                 // No statement runs on it and no transaction is open: closing it is enough.
-                Ok(()) => drop(lease.detach()),
+                Ok(_) => drop(lease.detach()),
                 Err(HandoverError::Refused(error)) => {
                     // No statement runs on it and no transaction is open: closing it is enough.
                     drop(lease.detach());

@@ -252,7 +252,10 @@ impl Session {
                 Stop::Killed => {}
                 Stop::ClientGone => relay.client = None,
                 Stop::Lost(lost) => return Err(lost),
-                Stop::Deadline => return Err(Lost::Io(std::io::ErrorKind::TimedOut.into())),
+                Stop::Deadline => {
+                    let why = "a cancelled statement has not ended in time";
+                    return Err(Lost::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, why)));
+                }
             }
         }
     }

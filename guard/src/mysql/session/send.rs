@@ -83,7 +83,7 @@ impl Session {
             // A statement that cannot even be sent within its limit: the database does not read, or
             // the client does not write.
             () = self.timer.until(until) => {
-                Err(Unsent::Upstream(io::Error::from(io::ErrorKind::TimedOut).into()))
+                Err(Unsent::Upstream(io::Error::new(io::ErrorKind::TimedOut, "not sent within its time").into()))
             }
         };
         let is_taken = sending.is_taken;
