@@ -90,14 +90,18 @@ impl<E: Engine> Arrival<E> {
         Self { id, peer, shared, door, began: Instant::now(), logging_in }
     }
 
-    /// It has logged in: enters it among the sessions that are alive. `database` is what it logged
-    /// in to, where that cannot change.
-    pub fn enter(&mut self, user: Arc<str>, database: Option<Arc<str>>) -> Entry {
+    /// Enters it among the sessions that are alive, before it is told that it has logged in: from
+    /// then on it may be killed by its id. `database` is what it logs in to, where that cannot change.
+    pub fn enter(&self, user: Arc<str>, database: Option<Arc<str>>) -> Entry {
+        self.shared.sessions.enter(self.id, user, database, self.peer)
+    }
+
+    /// It was told that it has logged in.
+    pub fn let_in(&mut self) {
         let clients = &self.shared.metrics.clients;
         clients.arrivals.of(ClientOutcome::Accepted).increment(1);
         clients.login_time.record(self.began.elapsed());
         self.logging_in.end();
-        self.shared.sessions.enter(self.id, user, database, self.peer)
     }
 
     /// It was not let in.

@@ -48,6 +48,7 @@ use crate::{
         login::{Login, LoginContext, LoginError, Welcome},
         session::{Session, file::LocalInfile, refuse, settings::Settings},
     },
+    session::registry::Entry,
     stream::{packets::PacketError, socket::Socket},
     upstream::{self, control::Backend},
 };
@@ -202,8 +203,8 @@ impl Engine for MySql {
     async fn serve(socket: Socket, mut arrival: Arrival<Self>) {
         // Boxed, like the session below: a client's task should carry one of them, not both.
         match Box::pin(enter(socket, &arrival)).await {
-            Ok(login) => {
-                let entry = arrival.enter(Arc::clone(&login.user), None);
+            Ok((login, entry)) => {
+                arrival.let_in();
                 let Arrival { shared, door, .. } = arrival;
                 Box::pin(Session::new(shared, door, login, entry).run()).await;
             }
@@ -242,8 +243,8 @@ impl engine::ConnectError for ConnectError {
     }
 }
 
-/// Logs a client in, and tells it so once its schema is known to exist.
-async fn enter(socket: Socket, arrival: &Arrival<MySql>) -> Result<Login, LoginError> {
+/// Logs a client in, and tells it so once its schema is known to exist and it is among the sessions.
+async fn enter(socket: Socket, arrival: &Arrival<MySql>) -> Result<(Login, Entry), LoginError> {
     let shared = &arrival.shared;
     let welcome = Welcome { connection_id: arrival.id, ..shared.engine.welcome.clone() };
     let login = login::login(socket, &welcome, &arrival.door.login);
@@ -258,8 +259,9 @@ async fn enter(socket: Socket, arrival: &Arrival<MySql>) -> Result<Login, LoginE
         let message = error.message.into_bytes().into();
         return Err(LoginError::Refused(ServerError { code, sqlstate, message }));
     }
+    let entry = arrival.enter(Arc::clone(&login.user), None);
     login.accept().await?;
-    Ok(login)
+    Ok((login, entry))
 }
 
 /// How an arrival that failed is counted.

@@ -45,17 +45,16 @@ pub mod settings;
 pub mod statements;
 pub mod welcome;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use self::{
-    connect::{ConnectError, Wishes},
+    connect::{ConnectError, Parameter, Wishes},
     connection::Connection,
     console::{Console, Guest, Visit},
-    key::BackendKey,
+    key::{BackendKey, Keys, Listing},
     listeners::{ListenOptions, Listeners},
     login::{Entered, Login, LoginContext, LoginError},
     messages::MessageError,
@@ -76,6 +75,7 @@ use crate::{
     engine::{self, Engine, OpenError},
     listener::Arrival,
     metrics::{ClientOutcome, ConnectOutcome},
+    session::registry::Entry,
     stream::socket::Socket,
     upstream,
 };
@@ -105,7 +105,7 @@ pub struct Postgres {
     /// Tells guards apart that clients reach under one address.
     instance: u32,
     /// What clients cancel by, by session.
-    keys: Mutex<HashMap<u32, BackendKey>>,
+    keys: Arc<Keys>,
     /// The statements that clients have prepared.
     statements: Statements,
     /// The connections by which clients listen.
@@ -137,7 +137,7 @@ impl Postgres {
             replications: Arc::new(Semaphore::new(
                 usize::try_from(replications).unwrap_or(Semaphore::MAX_PERMITS),
             )),
-            keys: Mutex::default(),
+            keys: Arc::default(),
             pauses: Pauses::default(),
             statements: Statements::default(),
             console,
@@ -186,7 +186,7 @@ impl Shared {
 
     /// Stops what the session of a key runs, if the key is its own. Who asks is not told which.
     fn cancel(&self, key: &BackendKey) {
-        let is_known = self.engine.keys.lock().get(&key.process_id).is_some_and(|own| own == key);
+        let is_known = self.engine.keys.has(key);
         match self.sessions.find(key.process_id).filter(|_| is_known) {
             Some(card) => card.kill_query(),
             None => debug!(session = key.process_id, "a cancel request without the right key"),
@@ -241,8 +241,8 @@ impl Engine for Postgres {
 
     async fn serve(socket: Socket, mut arrival: Arrival<Self>) {
         // Boxed, like the session below: a client's task should carry one of them, not both.
-        let entrance = match Box::pin(enter(socket, &arrival)).await {
-            Ok(Came::Session(entrance)) => entrance,
+        let (entrance, (entry, _listing)) = match Box::pin(enter(socket, &mut arrival)).await {
+            Ok(Came::Session(entrance, place)) => (entrance, place),
             Ok(Came::Console(login, guest)) => {
                 let peer = arrival.peer;
                 if let Err(error) = Box::pin(console::serve(arrival, *login, guest)).await {
@@ -263,11 +263,8 @@ impl Engine for Postgres {
                 return arrival.turn_away(outcome_of(&error));
             }
         };
-        let database = Arc::clone(&entrance.database);
-        let entry = arrival.enter(Arc::clone(&entrance.user), Some(database));
-        let Arrival { id, shared, door, .. } = arrival;
-        Box::pin(Session::new(Arc::clone(&shared), door, entry, entrance).run()).await;
-        shared.engine.keys.lock().remove(&id);
+        let Arrival { shared, door, .. } = arrival;
+        Box::pin(Session::new(shared, door, entry, entrance).run()).await;
     }
 }
 
@@ -288,6 +285,28 @@ impl engine::ConnectError for ConnectError {
     }
 }
 
+/// A client's place among the sessions, and among those that can be cancelled by a key.
+type Place = (Entry, Listing);
+
+/// Lets a client in. It has its place before it is told its key: a cancel may follow at once.
+///
+/// # Errors
+/// When it cannot be told.
+async fn let_in(
+    arrival: &mut Arrival<Postgres>,
+    login: &mut Login,
+    parameters: &[Parameter],
+) -> Result<Place, LoginError> {
+    let engine = &arrival.shared.engine;
+    let key = BackendKey::of_session(arrival.id, engine.instance, login.version);
+    let listing = engine.keys.list(key.clone());
+    let database = String::from_utf8_lossy(&login.database).into();
+    let entry = arrival.enter(Arc::clone(&login.user), Some(database));
+    login.accept(parameters, &key).await?;
+    arrival.let_in();
+    Ok((entry, listing))
+}
+
 /// What a client came for.
 enum Came {
     /// To have something cancelled, which is done.
@@ -297,12 +316,12 @@ enum Came {
     /// To replicate; it was not told yet that it is in.
     Replica(Box<Replication>),
     /// To speak with the database.
-    Session(Entrance),
+    Session(Entrance, Place),
 }
 
 /// Logs a client in, and tells it so once it is known what its session is like.
-async fn enter(socket: Socket, arrival: &Arrival<Postgres>) -> Result<Came, LoginError> {
-    let shared = &arrival.shared;
+async fn enter(socket: Socket, arrival: &mut Arrival<Postgres>) -> Result<Came, LoginError> {
+    let shared = Arc::clone(&arrival.shared);
     let mut login = match Box::pin(login::login(socket, &arrival.door.login)).await? {
         Entered::Login(login) => login,
         Entered::Cancel(cancel) => {
@@ -311,7 +330,7 @@ async fn enter(socket: Socket, arrival: &Arrival<Postgres>) -> Result<Came, Logi
         }
     };
     if login.is_replication {
-        let opened = Box::pin(replication::open(shared, *login)).await?;
+        let opened = Box::pin(replication::open(&shared, *login)).await?;
         return Ok(Came::Replica(Box::new(opened)));
     }
     if *login.database == *console::DATABASE {
@@ -332,13 +351,11 @@ async fn enter(socket: Socket, arrival: &Arrival<Postgres>) -> Result<Came, Logi
         Ok(welcome) => welcome,
         Err(error) => return Err(turn_away(*login, &error).await),
     };
-    let key = BackendKey::of_session(arrival.id, shared.engine.instance, login.version);
-    login.accept(&welcome.parameters, &key).await?;
-    shared.engine.keys.lock().insert(arrival.id, key);
+    let place = let_in(arrival, &mut login, &welcome.parameters).await?;
     let Login { stream, leftover, user, database, .. } = *login;
     let database = String::from_utf8_lossy(&database).into();
     let settings = Arc::clone(&welcome.settings);
-    Ok(Came::Session(Entrance { stream, leftover, user, database, pool, settings }))
+    Ok(Came::Session(Entrance { stream, leftover, user, database, pool, settings }, place))
 }
 
 /// Tells a client why its session cannot begin.

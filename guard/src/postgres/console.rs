@@ -29,9 +29,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::connect::Parameter;
-use super::key::BackendKey;
 use super::login::{Login, LoginError};
-use super::{Postgres, Shared};
+use super::{Postgres, Shared, let_in};
 use crate::control::{Declined, Operations, PauseOrder};
 use crate::listener::Arrival;
 
@@ -120,15 +119,9 @@ pub(super) async fn serve(
     mut login: Login,
     guest: Guest,
 ) -> Result<(), LoginError> {
-    let shared = Arc::clone(&arrival.shared);
-    let key = BackendKey::of_session(arrival.id, shared.engine.instance, login.version);
-    login.accept(&welcome(), &key).await?;
-    shared.engine.keys.lock().insert(arrival.id, key);
-    let database = String::from_utf8_lossy(DATABASE).into();
-    let entry = arrival.enter(Arc::clone(&login.user), Some(database));
-    let Arrival { id, door, .. } = arrival;
-    talk::Talk::new(Arc::clone(&shared), door, entry, login, guest).run().await;
-    shared.engine.keys.lock().remove(&id);
+    let (entry, _listing) = let_in(&mut arrival, &mut login, &welcome()).await?;
+    let Arrival { shared, door, .. } = arrival;
+    talk::Talk::new(shared, door, entry, login, guest).run().await;
     Ok(())
 }
 

@@ -9,6 +9,9 @@
 //! Four bytes leave no room for more: a client of version 3.0 reaches its session only through the
 //! instance that it is connected to.
 
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
 use wire::postgres::backend::BackendKeyData;
 use wire::postgres::startup::{CANCEL_KEY_MIN, CancelKey, CancelRequest, Version};
 use zeroize::Zeroizing;
@@ -51,6 +54,37 @@ impl BackendKey {
     /// The secret as it is sent.
     pub fn secret(&self) -> CancelKey<'_> {
         CancelKey::new(self.secret.expose()).expect("it was one when it was kept")
+    }
+}
+
+/// The keys that clients were given.
+#[derive(Debug, Default)]
+pub struct Keys(Mutex<HashMap<u32, BackendKey>>);
+
+impl Keys {
+    /// Enters a key until the listing is dropped.
+    pub fn list(self: &Arc<Self>, key: BackendKey) -> Listing {
+        let session = key.process_id;
+        self.0.lock().insert(session, key);
+        Listing { keys: Arc::clone(self), session }
+    }
+
+    /// Whether a client was given this key, and is still there.
+    pub fn has(&self, key: &BackendKey) -> bool {
+        self.0.lock().get(&key.process_id).is_some_and(|own| own == key)
+    }
+}
+
+/// A key's place among those by which sessions are cancelled; it leaves when dropped.
+#[derive(Debug)]
+pub struct Listing {
+    keys: Arc<Keys>,
+    session: u32,
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.keys.0.lock().remove(&self.session);
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     Arrival, LeaseError, Postgres, Shared,
     connect::{self, ConnectError, Connected, Wishes},
     key::BackendKey,
+    let_in,
     login::{Login, LoginError},
     turn_away,
 };
@@ -81,11 +82,8 @@ impl Replication {
     /// a task of its own.
     pub(super) async fn run(mut self, mut arrival: Arrival<Postgres>) -> Result<(), LoginError> {
         let shared = Arc::clone(&arrival.shared);
-        let key = BackendKey::of_session(arrival.id, shared.engine.instance, self.login.version);
-        self.login.accept(&self.connected.parameters, &key).await?;
-        shared.engine.keys.lock().insert(arrival.id, key);
-        let database = String::from_utf8_lossy(&self.login.database).into();
-        let entry = arrival.enter(Arc::clone(&self.login.user), Some(database));
+        let parameters = &self.connected.parameters;
+        let (entry, _listing) = let_in(&mut arrival, &mut self.login, parameters).await?;
         let (session, user) = (arrival.id, &self.login.user);
         info!(session, %user, "a client replicates");
         shared.metrics.upstream.replications.increment(1.0);
@@ -96,7 +94,6 @@ impl Replication {
         shared.metrics.upstream.replications.decrement(1.0);
         shared.metrics.clients.disconnects.of(cause).increment(1);
         info!(session, %user, ?cause, "a client replicates no more");
-        shared.engine.keys.lock().remove(&arrival.id);
         Ok(())
     }
 }
