@@ -166,17 +166,18 @@ async fn invariant_5_permits_are_the_servers_own_count_of_transactions() {
 
 #[tokio::test]
 async fn invariant_11_observing_counts_and_refuses_nothing() {
+    // A time that no other statement takes, also where many tests run at once.
     let scene = Scene::set(
         "[class.default]\nmode = \"observe\"\nin_flight = 1\nqueue_length = 0\n\
-         statement_time = \"100ms\"\nidle_in_transaction_time = \"1ms\"",
+         statement_time = \"2s\"\nidle_in_transaction_time = \"1ms\"",
     )
     .await;
     let (mut first, mut second) = (scene.writer(1).await, scene.writer(2).await);
     scene.has_open(2).await;
-    pg_done(&mut second, "SELECT pg_sleep(0.3)").await;
+    pg_done(&mut second, "SELECT pg_sleep(2.3)").await;
     pg_done(&mut first, "COMMIT").await;
     pg_done(&mut second, "COMMIT").await;
-    pg_done(&mut first, "SELECT pg_sleep(0.3)").await;
+    pg_done(&mut first, "SELECT pg_sleep(2.3)").await;
     let would = async |cause: &str| {
         let label = format!("cause=\"{cause}\"");
         scene.guard.metric("guard_would_cancel_total", &[&label]).await.unwrap()
