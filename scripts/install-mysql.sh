@@ -3,8 +3,9 @@
 # without it, the tests say what they did not run.
 set -uo pipefail
 . "$(dirname "$0")/apt.sh"
-. "$(dirname "$0")/unstable.sh"
+. "$(dirname "$0")/suite.sh"
 
+suite=unstable
 tree=$state/mysql-9.7
 what="MySQL 9.7, the extended matrix"
 

@@ -4,8 +4,9 @@
 # with. Without it, benches take the release's.
 set -uo pipefail
 . "$(dirname "$0")/apt.sh"
-. "$(dirname "$0")/unstable.sh"
+. "$(dirname "$0")/suite.sh"
 
+suite=unstable
 tree=$state/pgbouncer
 what="PgBouncer of the unstable suite"
 

@@ -56,6 +56,25 @@ async fn the_mysql_client_does_through_the_guard_what_it_does_directly() {
     }
 }
 
+#[tokio::test]
+async fn clients_of_mariadb_10_5_do_through_the_guard_what_they_do_directly() {
+    check_on_other_mariadb(Engine::MariaDb105).await;
+}
+
+#[tokio::test]
+async fn clients_of_mariadb_11_8_do_through_the_guard_what_they_do_directly() {
+    check_on_other_mariadb(Engine::MariaDb118).await;
+}
+
+/// A driver in each language, and the client of the release: the extended matrix.
+async fn check_on_other_mariadb(engine: Engine) {
+    if engine.available() {
+        for program in ["pymysql", "mysqlclient", "mysql2", "sqlx", "mariadb-cli"] {
+            check_on(engine, &format!("matrix.py {program}")).await;
+        }
+    }
+}
+
 /// Programs that cannot log in to a MySQL 9 by themselves: over plain text they send no password to
 /// `caching_sha2_password`, which is all it has.
 const NOT_ON_MYSQL: [&str; 2] = ["matrix.py connector-python", "matrix.py connector-python-c"];

@@ -53,6 +53,24 @@ async fn sessions_on_mysql_see_the_same_bytes() {
     }
 }
 
+#[tokio::test]
+async fn sessions_on_mariadb_10_5_see_the_same_bytes() {
+    other_mariadb(Engine::MariaDb105).await;
+}
+
+#[tokio::test]
+async fn sessions_on_mariadb_11_8_see_the_same_bytes() {
+    other_mariadb(Engine::MariaDb118).await;
+}
+
+/// The extended matrix.
+async fn other_mariadb(engine: Engine) {
+    if engine.available() {
+        let sessions = [cases::all(engine), generated(engine, SESSIONS / 4)].concat();
+        compare(engine, "0s", sessions).await;
+    }
+}
+
 fn generated(engine: Engine, default: u64) -> Vec<Session> {
     lanes::seeded(default, |seed| generate(engine, seed))
 }

@@ -14,8 +14,7 @@ use super::world::Session;
 
 /// Every case, with every set of capabilities.
 pub(crate) fn all(engine: Engine) -> Vec<Session> {
-    let is_played =
-        move |case: &&Case| engine == Engine::MariaDb || !ON_MARIADB.contains(&case.name);
+    let is_played = move |case: &&Case| engine.is_mariadb() || !ON_MARIADB.contains(&case.name);
     let of_case = |capabilities| {
         CASES.iter().chain(settings::CASES).chain(prepared::CASES).filter(is_played).map(
             move |case| Session {

@@ -42,6 +42,10 @@ pub(crate) enum Tolerated {
     /// whoever spreads statements over servers. Here that is the guard, which answers BEGIN without
     /// the server.
     TransactionState,
+    /// What MariaDB 11.8 tells of variables in the OK of a login, which those before tell only when they
+    /// change: the guard gives that OK before the session has a connection. And the text there that
+    /// proves the server's certificate, which hashes what is new with each login.
+    ToldAtLogin,
 }
 
 /// The texts of both, before the id.
@@ -58,6 +62,9 @@ const ABOUT_STATEMENTS: [u16; 2] = [1243, 1421];
 impl Tolerated {
     fn of(engine: Engine, exchange: &Exchange, payload: &[u8]) -> Option<Self> {
         match (exchange.command, payload) {
+            (Command::ChangeUser, [response::OK, ..]) if engine == Engine::MariaDb118 => {
+                Some(Self::ToldAtLogin)
+            }
             (Command::Statistics, _) => Some(Self::Statistics),
             (_, [response::ERR, low, high, ..])
                 if ABOUT_STATEMENTS.contains(&u16::from_le_bytes([*low, *high])) =>
@@ -119,6 +126,11 @@ impl Tolerated {
             Self::Statistics => payload.clear(),
             Self::ChangeInEof => payload[4] &= 0xBF,
             Self::CountOfCall => payload[1] = 0,
+            Self::ToldAtLogin => {
+                let status = OkPacket::parse(payload, exchange.capabilities).map(|ok| ok.status);
+                let status = status.map(|told| told.without(Status::SESSION_STATE_CHANGED));
+                *payload = format!("{status:?}").into_bytes();
+            }
             Self::LateSchema | Self::VariableOrder | Self::TransactionState => {
                 blank_changes(payload, exchange, engine);
             }

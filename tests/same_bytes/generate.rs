@@ -79,7 +79,7 @@ pub(crate) fn generate(engine: Engine, seed: u64) -> Session {
         steps: Vec::new(),
         prepared: Vec::new(),
         is_pipelined: false,
-        has_bulk: engine == Engine::MariaDb && capabilities.contains(MARIADB),
+        has_bulk: engine.is_mariadb() && capabilities.contains(MARIADB),
     };
     let length = generator.rng.usize(LENGTH);
     while generator.steps.len() < length {

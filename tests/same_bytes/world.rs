@@ -54,7 +54,7 @@ impl World {
     /// Makes the schema of a session anew on both servers, with the tables all sessions know.
     async fn make(&self, schema: &str) -> Result<(), ClientError> {
         let mut sql = SCHEMA.replace("$schema", schema);
-        if self.engine == Engine::MariaDb {
+        if self.engine.is_mariadb() {
             sql += "CREATE SEQUENCE seq;";
         }
         for server in [&self.direct, &self.guarded] {

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use rustix::process::Signal;
 
 use super::Settings;
-use super::mysql::Flavour;
+use super::mysql::{Flavour, Release};
 use super::postgres::Version;
 use crate::error::Error;
 
@@ -19,6 +19,10 @@ use crate::error::Error;
 pub enum Engine {
     /// MariaDB of the Debian release, from the system's packages.
     MariaDb,
+    /// MariaDB 10.5 of Debian's suite bullseye, unpacked under `.tidegate`: the extended matrix.
+    MariaDb105,
+    /// MariaDB 11.8 of its suite trixie, likewise.
+    MariaDb118,
     /// MySQL of Debian's unstable suite, unpacked under `.tidegate`: the extended matrix.
     MySql,
     /// PostgreSQL of the Debian release, from the system's packages.
@@ -54,7 +58,13 @@ impl Engine {
     /// Whether it speaks PostgreSQL's protocol; otherwise it speaks MySQL's.
     #[must_use]
     pub fn is_postgres(self) -> bool {
-        !matches!(self, Self::MariaDb | Self::MySql)
+        !self.is_mariadb() && self != Self::MySql
+    }
+
+    /// Whether it is a MariaDB.
+    #[must_use]
+    pub fn is_mariadb(self) -> bool {
+        matches!(self, Self::MariaDb | Self::MariaDb105 | Self::MariaDb118)
     }
 
     /// What serves a connection, in its own words.
@@ -78,7 +88,9 @@ impl Engine {
 
     pub(super) fn kind(self) -> &'static dyn Kind {
         match self {
-            Self::MariaDb => &Flavour::MariaDb,
+            Self::MariaDb => &Flavour::MariaDb(Release::Debian),
+            Self::MariaDb105 => &Flavour::MariaDb(Release::Unpacked("mariadb-10.5")),
+            Self::MariaDb118 => &Flavour::MariaDb(Release::Unpacked("mariadb-11.8")),
             Self::MySql => &Flavour::MySql,
             Self::Postgres => &Version::Debian,
             Self::Postgres14 => &Version::Unpacked(14),
@@ -93,6 +105,8 @@ impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::MariaDb => "MariaDB",
+            Self::MariaDb105 => "MariaDB-10.5",
+            Self::MariaDb118 => "MariaDB-11.8",
             Self::MySql => "MySQL",
             Self::Postgres => "PostgreSQL",
             Self::Postgres14 => "PostgreSQL-14",

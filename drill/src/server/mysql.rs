@@ -19,8 +19,17 @@ use crate::home;
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flavour {
-    MariaDb,
+    MariaDb(Release),
     MySql,
+}
+
+/// Where a MariaDB comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    /// The Debian release.
+    Debian,
+    /// Unpacked in this folder under `.tidegate`.
+    Unpacked(&'static str),
 }
 
 impl Account {
@@ -67,21 +76,23 @@ impl Server {
 impl Kind for Flavour {
     fn program(&self) -> Result<PathBuf, Error> {
         match self {
-            Self::MariaDb => find("mariadbd").ok_or(Error::Missing {
+            Self::MariaDb(Release::Debian) => find("mariadbd").ok_or(Error::Missing {
                 program: "mariadbd",
                 hint: "run scripts/install-servers.sh, or install Debian's mariadb-server",
             }),
-            Self::MySql => unpacked("mysqld"),
+            Self::MariaDb(Release::Unpacked(tree)) => unpacked(tree, "mariadbd"),
+            Self::MySql => unpacked(MYSQL, "mysqld"),
         }
     }
 
     fn client(&self) -> Result<PathBuf, Error> {
         match self {
-            Self::MariaDb => find("mariadb").ok_or(Error::Missing {
+            Self::MariaDb(Release::Debian) => find("mariadb").ok_or(Error::Missing {
                 program: "mariadb",
                 hint: "run scripts/install-clients.sh, or install Debian's mariadb-client",
             }),
-            Self::MySql => unpacked("mysql"),
+            Self::MariaDb(Release::Unpacked(tree)) => unpacked(tree, "mariadb"),
+            Self::MySql => unpacked(MYSQL, "mysql"),
         }
     }
 
@@ -94,7 +105,7 @@ impl Kind for Flavour {
         let sql = data.with_extension("sql");
         fs::write(&sql, accounts::statements(*self)).map_err(at(&sql))?;
         match self {
-            Self::MariaDb => self.make_mariadb(data, &sql)?,
+            Self::MariaDb(release) => self.make_mariadb(*release, data, &sql)?,
             Self::MySql => self.make_mysql(data, &sql)?,
         }
         fs::remove_file(&sql).map_err(at(&sql))
@@ -143,6 +154,10 @@ impl Kind for Flavour {
 }
 
 impl Flavour {
+    fn is_mariadb(self) -> bool {
+        matches!(self, Self::MariaDb(_))
+    }
+
     /// Arguments that make it private, quick to start and quick to write: a drill's data is worth
     /// nothing, so that durability is relaxed; the machine's own configuration is not read.
     fn arguments(self) -> Vec<String> {
@@ -165,7 +180,7 @@ impl Flavour {
             .map(String::from),
         );
         match self {
-            Self::MariaDb => arguments.push("--plugin-load-add=auth_ed25519".into()),
+            Self::MariaDb(_) => arguments.push("--plugin-load-add=auth_ed25519".into()),
             Self::MySql => arguments.push("--mysqlx=OFF".into()),
         }
         arguments
@@ -174,9 +189,9 @@ impl Flavour {
     /// What has to come first on every command line of the server.
     fn no_defaults(self) -> Vec<String> {
         let mut arguments = match self {
-            Self::MariaDb => vec!["--no-defaults".into()],
+            Self::MariaDb(Release::Debian) => vec!["--no-defaults".into()],
             // The wrapper made by the install script passes it, before folders of its own.
-            Self::MySql => Vec::new(),
+            Self::MariaDb(Release::Unpacked(_)) | Self::MySql => Vec::new(),
         };
         // Both refuse to run as root unless told to; any other user runs them as itself.
         if rustix::process::geteuid().is_root() {
@@ -189,23 +204,23 @@ impl Flavour {
     fn initial(self) -> Vec<String> {
         // The redo log is preallocated, and copied for every server: keep it small.
         vec![match self {
-            Self::MariaDb => "--innodb-log-file-size=32M".into(),
+            Self::MariaDb(_) => "--innodb-log-file-size=32M".into(),
             Self::MySql => "--innodb-redo-log-capacity=32M".into(),
         }]
     }
 
-    fn make_mariadb(self, data: &Path, sql: &Path) -> Result<(), Error> {
-        let install = find("mariadb-install-db").ok_or(Error::Missing {
-            program: "mariadb-install-db",
-            hint: "run scripts/install-servers.sh, or install Debian's mariadb-server",
-        })?;
+    fn make_mariadb(self, release: Release, data: &Path, sql: &Path) -> Result<(), Error> {
         let datadir = format!("--datadir={}", data.display());
-        let mut command = Command::new(install);
-        command.args(self.no_defaults()).args(self.initial()).arg(&datadir).args([
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            "--skip-name-resolve",
-        ]);
+        let own: &[&str] = match release {
+            Release::Debian => &["--auth-root-authentication-method=normal", "--skip-test-db"],
+            Release::Unpacked(_) => {
+                fs::create_dir_all(data).map_err(at(data))?;
+                &[]
+            }
+        };
+        let mut command = Command::new(release.maker()?);
+        command.args(self.no_defaults()).args(self.initial()).arg(&datadir).args(own);
+        command.arg("--skip-name-resolve");
         template::run(command, Stdio::null())?;
         let mut command = Command::new(self.program()?);
         command.args(self.arguments()).args(self.initial()).arg(&datadir).arg("--bootstrap");
@@ -223,9 +238,28 @@ impl Flavour {
     }
 }
 
-/// A program of the MySQL that the install script unpacked.
-fn unpacked(name: &str) -> Result<PathBuf, Error> {
-    let path = home::state().join("mysql-9.7/bin").join(name);
-    let missing = Error::Missing { program: "MySQL 9.7", hint: "run scripts/install-mysql.sh" };
-    Some(path).filter(|path| path.is_file()).ok_or(missing)
+impl Release {
+    /// What makes a data folder.
+    fn maker(self) -> Result<PathBuf, Error> {
+        match self {
+            Self::Debian => find("mariadb-install-db").ok_or(Error::Missing {
+                program: "mariadb-install-db",
+                hint: "run scripts/install-servers.sh, or install Debian's mariadb-server",
+            }),
+            Self::Unpacked(tree) => unpacked(tree, "mariadb-make-data"),
+        }
+    }
+}
+
+/// Where the install script unpacks MySQL.
+const MYSQL: &str = "mysql-9.7";
+
+/// A program that an install script unpacked.
+fn unpacked(tree: &'static str, name: &str) -> Result<PathBuf, Error> {
+    let path = home::state().join(tree).join("bin").join(name);
+    let hint = match tree {
+        MYSQL => "run scripts/install-mysql.sh",
+        _ => "run scripts/install-mariadb.sh",
+    };
+    Some(path).filter(|path| path.is_file()).ok_or(Error::Missing { program: tree, hint })
 }

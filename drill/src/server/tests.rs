@@ -18,7 +18,7 @@ async fn every_account_logs_in(engine: Engine) {
     }
     let server = Server::start(engine).await.unwrap();
     let mut accounts = vec![ROOT, APP, OTHER, OPEN, CONTROL];
-    if engine == Engine::MariaDb {
+    if engine.is_mariadb() {
         accounts.push(ED25519);
     }
     for account in accounts {
@@ -45,8 +45,10 @@ async fn every_account_of_mariadb_logs_in() {
 }
 
 #[tokio::test]
-async fn every_account_of_mysql_logs_in() {
-    every_account_logs_in(Engine::MySql).await;
+async fn every_account_of_the_extended_matrix_logs_in() {
+    for engine in [Engine::MariaDb105, Engine::MariaDb118, Engine::MySql] {
+        every_account_logs_in(engine).await;
+    }
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ class Setting:
         wanted = (self.mode, f"+0{self.hour}:00", self.collation, self.database, str(self.lock_wait))
         expect(shown.texts, [wanted])
         # What they do, not only what they say.
-        expect(run("SELECT CAST(FROM_UNIXTIME(0) AS CHAR)").value, f"1970-01-01 0{self.hour}:00:00")
+        expect(run("SELECT CAST(FROM_UNIXTIME(86400) AS CHAR)").value, f"1970-01-02 0{self.hour}:00:00")
         expect(run("SELECT 'a' = 'A'").value, "1" if self.collation.endswith("_ci") else "0")
         expect(run(r"SELECT LENGTH('\n')").value, "2" if self.mode == "NO_BACKSLASH_ESCAPES" else "1")
         expect(run("SELECT '1' || '0'").value, "10" if self.mode == "PIPES_AS_CONCAT" else "1")

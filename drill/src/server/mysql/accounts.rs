@@ -6,11 +6,11 @@ use crate::server::account::{APP, Account, CONTROL, ED25519, OPEN, OTHER, ROOT, 
 /// The statements that make the schema and the accounts, one per line as bootstrapping wants them.
 pub(super) fn statements(flavour: Flavour) -> String {
     let usual = match flavour {
-        Flavour::MariaDb => "mysql_native_password",
+        Flavour::MariaDb(_) => "mysql_native_password",
         Flavour::MySql => "caching_sha2_password",
     };
     let mut sql = String::from("CREATE DATABASE app;\n");
-    if flavour == Flavour::MariaDb {
+    if flavour.is_mariadb() {
         // A new MariaDB has a root without password for each name of this host.
         sql += "DELETE FROM mysql.global_priv WHERE Host <> 'localhost';\n";
     }
@@ -18,7 +18,7 @@ pub(super) fn statements(flavour: Flavour) -> String {
     let mut user = |account: Account, plugin: &str, more: &str| {
         let Account { name, password } = account;
         let identified = match flavour {
-            Flavour::MariaDb => format!("VIA {plugin} USING PASSWORD('{password}')"),
+            Flavour::MariaDb(_) => format!("VIA {plugin} USING PASSWORD('{password}')"),
             Flavour::MySql => format!("WITH {plugin} BY '{password}'"),
         };
         sql += &format!("CREATE USER '{name}'@'%' IDENTIFIED {identified}{more};\n");
@@ -33,13 +33,13 @@ pub(super) fn statements(flavour: Flavour) -> String {
     user(OPEN, usual, "");
     user(TLS, usual, " REQUIRE SSL");
     user(CONTROL, usual, "");
-    if flavour == Flavour::MariaDb {
+    if flavour.is_mariadb() {
         user(ED25519, "ed25519", "");
     }
     let Account { name, password } = ROOT;
     sql += "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n";
     sql += &match flavour {
-        Flavour::MariaDb => format!(
+        Flavour::MariaDb(_) => format!(
             "ALTER USER '{name}'@'localhost' IDENTIFIED VIA {usual} USING PASSWORD('{password}');\n\
              GRANT PROCESS, CONNECTION ADMIN, REPLICA MONITOR, BINLOG MONITOR ON *.* TO 'control'@'%';\n"
         ),

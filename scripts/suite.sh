@@ -1,9 +1,9 @@
-# Sourced, behind apt.sh, by the scripts that unpack programs of Debian's unstable suite beside the
+# Sourced, behind apt.sh, by the scripts that unpack programs of another suite of Debian's beside the
 # system and without root: with their own C library, so that nothing of the release is touched.
 #
-# $tree is where to, $what is named when it cannot be had. That suite moves and may be out of reach:
-# any failure is a loud skip and the exit code stays 0; whoever wants the program says again that it
-# is missing.
+# $suite is which, $tree where to, $what is named when it cannot be had. A suite may move, or be out of
+# reach: any failure is a loud skip, and ends the (sub)shell with 0; whoever wants the program says again
+# that it is missing.
 
 skip() {
     printf '\n*** SKIPPED: no %s: %s ***\n\n' "$what" "$*" >&2
@@ -27,9 +27,9 @@ unpack() {
     uri=$(mirror)
     [ -n "$uri" ] || skip "apt names no Debian mirror"
 
-    say "$what from the unstable suite into ${tree#"$root/"}"
+    say "$what from the suite $suite into ${tree#"$root/"}"
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$unpacked/bin"
-    echo "deb [signed-by=$keyring] $uri unstable main" >"$work/sources.list"
+    echo "deb [signed-by=$keyring] $uri $suite main" >"$work/sources.list"
     own=(-qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
         -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache"
         -o Dir::State::status=/dev/null -o APT::Install-Recommends=false
@@ -39,9 +39,10 @@ unpack() {
     for package in "$work"/cache/archives/*.deb; do
         dpkg-deb -x "$package" "$unpacked" || skip "cannot unpack $(basename "$package")"
     done
-    loader=$(cd "$unpacked" && find usr/lib* -name 'ld-linux*.so.*' 2>/dev/null | head -n 1)
-    libraries=$(cd "$unpacked" &&
-        find usr/lib -maxdepth 2 -name 'libc.so.6' -printf '%h\n' | head -n 1)
+    # Before trixie, some packages still have their files in /lib.
+    loader=$(cd "$unpacked" && find usr/lib* lib* -name 'ld-linux*.so.*' 2>/dev/null | head -n 1)
+    libraries=$(cd "$unpacked" && find usr/lib lib -maxdepth 2 -name 'libc.so.6' -printf '%h\n' 2>/dev/null |
+        head -n 1)
     [ -n "$loader" ] && [ -n "$libraries" ] || skip "the packages bring no C library"
 }
 
@@ -49,8 +50,8 @@ unpack() {
 # ones, by name: the machine's own may be older.
 wrap() {
     printf '#!/bin/sh\ntree=$(cd "$(dirname "$0")/.." && pwd)\n' >"$unpacked/bin/$1"
-    printf 'exec "$tree/%s" --library-path "$tree/%s" "$tree/%s" %s\n' \
-        "$loader" "$libraries" "$2" "$3" >>"$unpacked/bin/$1"
+    printf 'exec "$tree/%s" --library-path "$tree/%s:$tree/usr/%s" "$tree/%s" %s\n' \
+        "$loader" "$libraries" "${libraries#usr/}" "$2" "$3" >>"$unpacked/bin/$1"
     chmod +x "$unpacked/bin/$1"
 }
 
