@@ -5,6 +5,7 @@
 //! | `login`, `users` | a client's way in, and what its proof is held against |
 //! | `session` | one client, from login to disconnect |
 //! | `connect`, `connection`, `handover`, `chosen` | a connection to the database, and how it changes hands |
+//! | `shadows` | variables that a server tells under others' names |
 //! | `memory` | what a pool remembers of its sessions |
 //! | `courier` | orders to the database: `KILL` |
 //! | `nets` | what a connection is set up with |
@@ -18,6 +19,7 @@ pub mod chosen;
 pub mod connect;
 pub mod connection;
 pub mod handover;
+pub mod shadows;
 
 mod courier;
 mod memory;
@@ -44,7 +46,7 @@ use crate::{
     metrics::{ClientOutcome, ConnectOutcome},
     mysql::{
         connect::{ConnectError, ServerError, Wishes},
-        connection::{Answer, Connection},
+        connection::{Answer, Connection, Lost},
         login::{Login, LoginContext, LoginError, Welcome},
         session::{Session, file::LocalInfile, refuse, settings::Settings},
     },
@@ -128,6 +130,7 @@ pub struct PoolKey {
 pub struct Opener {
     account: Arc<Account>,
     wishes: Wishes,
+    shadows: shadows::Known,
 }
 
 impl Shared {
@@ -148,9 +151,39 @@ impl Shared {
             let attributes = vec![(Box::from(*b"program_name"), Box::from(*b"tidegate"))];
             // Without a schema: one can be selected later, and none cannot be selected at all.
             let wishes = Wishes { capabilities, charset, database: None, attributes };
-            let opener = Opener { account: Arc::clone(account), wishes };
+            let shadows = shadows::Known::default();
+            let opener = Opener { account: Arc::clone(account), wishes, shadows };
             (opener, Memory::new(self.engine.habits_of(account)))
         })
+    }
+}
+
+impl Opener {
+    /// Connects, sets the connection up and makes sure that it leads where the others do.
+    async fn dial(&self, upstream: &Upstream) -> Result<Connection, OpenError<ConnectError>> {
+        let Self { account, wishes, .. } = self;
+        let connected = connect::connect(&upstream.target, account, wishes).await?;
+        let settings = Settings::new(
+            wishes.database.as_deref(),
+            connected.capabilities.contains(Capabilities::MULTI_STATEMENTS),
+        );
+        let mut connection = Connection::new(connected, Arc::new(settings));
+        connection.charset = wishes.charset;
+        let setup = upstream.setup(connection.mariadb);
+        match connection.execute(&setup).await {
+            Ok(Answer::Ok(_)) => {}
+            Ok(Answer::Err(error)) => return Err(OpenError::Setup(error.to_string())),
+            Err(lost) => return Err(OpenError::Setup(lost.to_string())),
+        }
+        let found = read_identity(&mut connection)
+            .await
+            .map_err(|error| OpenError::Setup(error.to_string()))?;
+        if *upstream.identity != *found {
+            let expected = upstream.identity.to_string();
+            warn!(%found, %expected, "the upstream address leads to several servers");
+            return Err(OpenError::OtherServer { found, expected });
+        }
+        Ok(connection)
     }
 }
 
@@ -174,28 +207,16 @@ impl Engine for MySql {
 
     async fn open(
         upstream: &Upstream,
-        Opener { account, wishes }: &Opener,
+        opener: &Opener,
     ) -> Result<Connection, OpenError<ConnectError>> {
-        let connected = connect::connect(&upstream.target, account, wishes).await?;
-        let settings = Settings::new(
-            wishes.database.as_deref(),
-            connected.capabilities.contains(Capabilities::MULTI_STATEMENTS),
-        );
-        let mut connection = Connection::new(connected, Arc::new(settings));
-        connection.charset = wishes.charset;
-        let setup = upstream.setup(connection.mariadb);
-        match connection.execute(&setup).await {
-            Ok(Answer::Ok(_)) => {}
-            Ok(Answer::Err(error)) => return Err(OpenError::Setup(error.to_string())),
-            Err(lost) => return Err(OpenError::Setup(lost.to_string())),
-        }
-        let found = read_identity(&mut connection)
-            .await
-            .map_err(|error| OpenError::Setup(error.to_string()))?;
-        if *upstream.identity != *found {
-            let expected = upstream.identity.to_string();
-            warn!(%found, %expected, "the upstream address leads to several servers");
-            return Err(OpenError::OtherServer { found, expected });
+        let mut connection = opener.dial(upstream).await?;
+        if connection.mariadb && !opener.shadows.tell(&mut connection) {
+            let lost = |lost: Lost| OpenError::Setup(lost.to_string());
+            if !opener.shadows.ask(&mut connection).await.map_err(lost)? {
+                connection.quit().await.map_err(lost)?;
+                connection = opener.dial(upstream).await?;
+                opener.shadows.tell(&mut connection);
+            }
         }
         Ok(connection)
     }

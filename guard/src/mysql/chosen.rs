@@ -13,9 +13,11 @@ use crate::mysql::session::settings::{Settings, put_value};
 
 /// What a login chose.
 #[derive(Debug, Clone, Copy)]
-pub struct Chosen {
+pub struct Chosen<'a> {
     /// The collation of the handshake, by its number.
     charset: u8,
+    /// The collation that came of it.
+    collation: &'a [u8],
     ignores_space: bool,
     mariadb: bool,
 }
@@ -28,11 +30,12 @@ pub fn is_forgotten_by_reset(mariadb: bool, capabilities: Capabilities) -> bool 
 /// `sql_mode` of a login that ignores space.
 const IGNORING_SPACE: &[u8] = b"sql_mode=CONCAT('IGNORE_SPACE,',@@global.sql_mode)";
 
-impl Chosen {
+impl<'a> Chosen<'a> {
     /// What the login of `connection` chose.
-    pub fn on(connection: &Connection) -> Self {
+    pub fn on(connection: &'a Connection) -> Self {
         Self {
             charset: connection.charset,
+            collation: &connection.login_collation,
             ignores_space: connection.capabilities.contains(Capabilities::IGNORE_SPACE),
             mariadb: connection.mariadb,
         }
@@ -86,8 +89,7 @@ impl Chosen {
                 &b"SET character_set_client=DEFAULT,collation_connection=DEFAULT"[..],
             ));
         } else {
-            let set = format!("SET collation_connection={}", self.charset);
-            steps.push(BytesMut::from(set.as_bytes()));
+            steps.push(assignment(b"collation_connection", self.collation));
             let client = b"SET character_set_client=@@character_set_connection";
             steps.push(BytesMut::from(&client[..]));
         }
@@ -117,12 +119,13 @@ fn assignment(name: &[u8], value: &[u8]) -> BytesMut {
 mod tests {
     use super::*;
 
-    fn texts(chosen: Chosen, from: &Settings, to: &Settings) -> Vec<String> {
+    fn texts(chosen: Chosen<'_>, from: &Settings, to: &Settings) -> Vec<String> {
         let steps = chosen.scene(from, to, false);
         steps.into_iter().map(|sql| String::from_utf8(sql.to_vec()).unwrap()).collect()
     }
 
-    const MARIADB: Chosen = Chosen { charset: 45, ignores_space: true, mariadb: true };
+    const MARIADB: Chosen<'_> =
+        Chosen { charset: 45, collation: b"utf8mb4_bin", ignores_space: true, mariadb: true };
 
     #[test]
     fn a_scene_without_choices_is_that_of_the_login() {
@@ -132,7 +135,7 @@ mod tests {
         assert_eq!(
             texts(MARIADB, &chosen, &Settings::default()),
             [
-                "SET collation_connection=45",
+                "SET collation_connection='utf8mb4_bin'",
                 "SET character_set_client=@@character_set_connection",
                 "SET sql_mode=CONCAT('IGNORE_SPACE,',@@global.sql_mode)",
             ]

@@ -21,7 +21,10 @@ use wire::{
     },
 };
 
-use super::connect::{Connected, ServerError};
+use super::{
+    connect::{Connected, ServerError},
+    shadows::Shadows,
+};
 use crate::{
     mysql::session::{prepared::ServerStatements, settings::Settings},
     stream::Stream,
@@ -86,6 +89,8 @@ pub struct Connection {
     pub capabilities: Capabilities,
     /// The collation of the handshake, by its number.
     pub charset: u8,
+    /// The collation that a login with it has: MariaDB from 11.5 on has others for some character sets.
+    pub login_collation: Box<[u8]>,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
     /// When its server started, in Unix seconds; see [`Backend`](crate::upstream::control::Backend).
@@ -111,6 +116,8 @@ pub struct Connection {
     /// The payload of an OK to a command of the guard's own, where it told of changes: the last one.
     /// On MySQL, while something is untold, the first: it has told all.
     pub told: BytesMut,
+    /// The variables that its server tells under others' names.
+    pub shadows: Arc<Shadows>,
 }
 
 impl Connection {
@@ -124,6 +131,7 @@ impl Connection {
             thread_id: connected.thread_id,
             capabilities: connected.capabilities,
             charset: 0,
+            login_collation: Box::default(),
             mariadb: connected.mariadb,
             server_started: 0,
             status: Status(connected.status),
@@ -135,6 +143,7 @@ impl Connection {
             untold_of: None,
             warnings_of: None,
             told: BytesMut::new(),
+            shadows: Arc::default(),
         }
     }
 
@@ -262,6 +271,15 @@ impl Connection {
     pub async fn command(&mut self, command: Command) -> Result<Answer, Lost> {
         self.flush().await?;
         self.read_answer(command).await
+    }
+
+    /// Says good-bye: a connection that only ends counts as aborted at the server.
+    ///
+    /// # Errors
+    /// [`Lost`], when it has ended already.
+    pub async fn quit(mut self) -> Result<(), Lost> {
+        command::put_simple(&mut self.outbuf, Command::Quit);
+        self.flush().await
     }
 
     /// Runs one SQL statement of the guard's own that answers OK or an error.

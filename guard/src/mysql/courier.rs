@@ -55,7 +55,7 @@ fn identity_sql(mariadb: bool) -> String {
     format!(
         "SELECT CONCAT_WS('|',@@hostname,@@port,@@server_id,@@datadir,@@pid_file),\
          CAST(UNIX_TIMESTAMP()-(SELECT VARIABLE_VALUE FROM {status} \
-         WHERE VARIABLE_NAME='UPTIME') AS UNSIGNED)"
+         WHERE VARIABLE_NAME='UPTIME') AS UNSIGNED),@@collation_connection"
     )
 }
 
@@ -165,5 +165,6 @@ pub(super) async fn read_identity(connection: &mut Connection) -> Result<String,
         value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
     };
     connection.server_started = text(1).parse().unwrap_or_default();
+    connection.login_collation = text(2).into_bytes().into();
     Ok(text(0))
 }

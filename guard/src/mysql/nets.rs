@@ -33,10 +33,16 @@ pub struct Nets {
 const TRACKERS: &str = "SET session_track_system_variables='*',session_track_schema=ON,\
                         session_track_state_change=ON";
 
+/// The same for MariaDB. Of variables that are told under one name (see `shadows`) that is the one tracked
+/// first, and a client is to be told those that it would be told directly.
+const TRACKERS_OF_MARIADB: &str = "SET session_track_system_variables=\
+    'autocommit,character_set_client,character_set_connection,character_set_results,time_zone,*',\
+    session_track_schema=ON,session_track_state_change=ON";
+
 impl Nets {
     /// Trackers, and these limits. MySQL has none for writes: `max_execution_time` holds for reads.
     pub fn new(limits: &NativeLimits) -> Self {
-        let mut mariadb = TRACKERS.to_owned();
+        let mut mariadb = TRACKERS_OF_MARIADB.to_owned();
         let mut mysql = TRACKERS.to_owned();
         if let Some(statement) = limits.statement {
             mariadb.push_str(&format!(",max_statement_time={:.3}", statement.as_secs_f64()));
@@ -72,7 +78,7 @@ mod tests {
         let nets = Nets::new(&limits);
         let lock_wait = "innodb_lock_wait_timeout=3,lock_wait_timeout=3";
         let text = String::from_utf8_lossy(&nets.mariadb);
-        assert_eq!(text, format!("{TRACKERS},max_statement_time=2.500,{lock_wait}"));
+        assert_eq!(text, format!("{TRACKERS_OF_MARIADB},max_statement_time=2.500,{lock_wait}"));
         let text = String::from_utf8_lossy(&nets.mysql);
         assert_eq!(text, format!("{TRACKERS},max_execution_time=2500,{lock_wait}"));
     }
@@ -80,6 +86,7 @@ mod tests {
     #[test]
     fn without_limits_the_server_is_left_alone() {
         let nets = Nets::new(&NativeLimits::default());
-        assert_eq!(&*nets.mariadb, TRACKERS.as_bytes());
+        assert_eq!(&*nets.mariadb, TRACKERS_OF_MARIADB.as_bytes());
+        assert_eq!(&*nets.mysql, TRACKERS.as_bytes());
     }
 }

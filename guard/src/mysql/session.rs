@@ -43,6 +43,7 @@ pub mod relay;
 mod row;
 mod send;
 pub mod settings;
+mod shadowed;
 pub mod state;
 pub mod statement;
 pub mod task;

@@ -54,17 +54,21 @@ const QUESTION: &[u8] = b"SELECT CONVERT(DATABASE() USING binary),\
     CONVERT(@@character_set_connection USING binary),\
     CONVERT(@@collation_connection USING binary),CONVERT(@@sql_mode USING binary)";
 
+/// Whether a statement's text has this word, or part of a word.
+pub(super) fn has(shape: &Shape, word: &[u8]) -> bool {
+    shape.text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))
+}
+
 /// How a statement, behind which the character set is another one, may have chosen a collation.
 pub(super) fn chosen(shape: &Shape) -> Option<Chosen> {
-    let has = |word: &[u8]| {
-        shape.text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))
-    };
+    let has = |word| has(shape, word);
     let is_set_alone = shape.kind == Kind::Set && !shape.effects.contains(Effects::MULTI);
-    if is_set_alone && !(has(b"COLLATE") || has(b"CHARACTER SET") || has(b"CHARSET")) {
+    if is_set_alone && !(has(&b"COLLATE"[..]) || has(&b"CHARACTER SET"[..]) || has(&b"CHARSET"[..]))
+    {
         // The default one.
         return None;
     }
-    let is_named = has(b"NAMES") && (is_set_alone || has(b"COLLATE"));
+    let is_named = has(&b"NAMES"[..]) && (is_set_alone || has(&b"COLLATE"[..]));
     Some(if is_named { Chosen::Names } else { Chosen::Alone })
 }
 

@@ -166,6 +166,7 @@ impl Session {
                 self.take_told_of(task, reply)?;
             }
         }
+        self.ask_shadowed(task, reply).await?;
         if self.note_scene(task, reply) {
             self.ask_collation().await?;
         }

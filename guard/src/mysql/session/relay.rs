@@ -38,7 +38,10 @@ use super::{
     verdict::Call,
     view::View,
 };
-use crate::mysql::connection::{Connection, Lost};
+use crate::mysql::{
+    connection::{Connection, Lost},
+    shadows::{Shadows, Told},
+};
 
 /// Why a relay came to rest.
 #[derive(Debug)]
@@ -86,6 +89,8 @@ pub struct Reply {
     pub has_unreplayable: bool,
     /// The character set of the connection changed, and the collation was not reported.
     pub needs_collation: bool,
+    /// Variables that may have been told of under others' names.
+    pub shadowed: Told,
 }
 
 /// What a packet that ends a result, or stands for one, tells of what changed before.
@@ -334,7 +339,7 @@ impl Relay<'_> {
         let is_rewritten = self.warnings.is_some() || !self.owed.is_nothing();
         if status.contains(Status::SESSION_STATE_CHANGED) || is_rewritten {
             for change in ok.state {
-                note_change(change?, self.settings, &mut self.reply);
+                note_change(change?, &self.connection.shadows, self.settings, &mut self.reply);
             }
             let paid;
             if !self.owed.is_nothing() {
@@ -395,7 +400,12 @@ pub fn is_interruption(code: u16) -> bool {
 }
 
 /// Takes over one change that an OK packet tells of the session.
-pub fn note_change(change: StateChange<'_>, settings: &mut Arc<Settings>, reply: &mut Reply) {
+pub fn note_change(
+    change: StateChange<'_>,
+    shadows: &Shadows,
+    settings: &mut Arc<Settings>,
+    reply: &mut Reply,
+) {
     match change {
         StateChange::SystemVariable { name, value } => {
             // MySQL reports the number of each statement.
@@ -404,6 +414,10 @@ pub fn note_change(change: StateChange<'_>, settings: &mut Arc<Settings>, reply:
                 b"character_set_connection" => reply.needs_collation = true,
                 b"collation_connection" => reply.needs_collation = false,
                 _ => {}
+            }
+            if shadows.note(name, &mut reply.shadowed) {
+                // Whose value it is, if anybody's has changed, is still to be asked.
+                return;
             }
             if settings.variable(name) != Some(value) || settings.forgets_with(name) {
                 let replay = Arc::make_mut(settings).set_variable(name, value);

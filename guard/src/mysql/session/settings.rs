@@ -197,7 +197,7 @@ const CHARSETS: [&[u8]; 4] = [
 ];
 
 /// Sorts variables by whether their value can move. Names are those of MySQL and MariaDB.
-fn replay_of(name: &[u8]) -> Replay {
+pub fn replay_of(name: &[u8]) -> Replay {
     match name {
         b"insert_id" | b"rand_seed1" | b"rand_seed2" | b"pseudo_thread_id" | b"gtid_next" => {
             Replay::Pins

@@ -165,15 +165,16 @@ impl Session {
         // The connection may still be to be handed over: its label changes as the session does, and no
         // further.
         let mut heard = Reply::default();
+        let shadows = Arc::clone(&lease.shadows);
         let is_same = Arc::ptr_eq(&lease.settings, &self.settings);
         for change in state {
             let change = change?;
             if is_own(&change) {
                 continue;
             }
-            note_change(change, &mut self.settings, &mut heard);
+            note_change(change, &shadows, &mut self.settings, &mut heard);
             if !is_same {
-                note_change(change, &mut lease.settings, &mut Reply::default());
+                note_change(change, &shadows, &mut lease.settings, &mut Reply::default());
             }
         }
         if is_same {
@@ -183,7 +184,7 @@ impl Session {
         if heard.has_changed && !is_explained {
             self.pins.add(Pin::Unknown);
         }
-        if heard.has_unreplayable {
+        if heard.has_unreplayable || !heard.shadowed.is_nothing() {
             self.pins.add(Pin::Variable);
         }
         if self.pins != before {
