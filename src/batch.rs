@@ -4,7 +4,6 @@ mod books;
 mod chart;
 mod forecast;
 mod plan;
-mod recipients;
 mod submit;
 mod svg;
 

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use guard::config::{Config, read_part};
-use scheduler::config::{File, TABLES};
+use jiff::Timestamp;
+use scheduler::config::{self, File, TABLES};
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::exit::Failure;
+use crate::scheduler::with_schedules;
 use crate::show::print;
 
 /// Validate a configuration file.
@@ -34,6 +36,10 @@ impl Check {
         let read = |table| read_part::<IgnoredAny>(&self.config, &[table], |_| Vec::new());
         let has_upstream = read("upstream").is_ok_and(|upstream| upstream.is_some());
         let checked = read_part(&self.config, &TABLES, File::check);
+        let checked = match checked {
+            Ok(Some(file)) => Ok(Some(with_schedules(file)?)),
+            other => other,
+        };
         if let (Ok(Some(file)), false) = (&checked, has_upstream) {
             return Ok(print(&self.of_scheduler(file))?);
         }
@@ -81,14 +87,25 @@ impl Check {
 impl Check {
     fn of_scheduler(&self, file: &File) -> String {
         let sinks: Vec<&str> = file.sinks.keys().map(String::as_str).collect();
-        match self.json {
-            true => format!("{:#}\n", json!({ "errors": [], "warnings": [], "sinks": sinks })),
-            false => format!(
-                "{} is valid for a scheduler: sinks {}\n",
-                self.config.display(),
-                sinks.join(", ")
-            ),
+        let now = Timestamp::now();
+        let next = |schedule: &config::Schedule| {
+            let next = schedule.when().ok()?.next(now)?;
+            Some(next.to_string())
+        };
+        if self.json {
+            let schedule = |schedule: &config::Schedule| json!({ "name": schedule.name, "next": next(schedule) });
+            let schedules: Vec<Value> = file.schedules.iter().map(schedule).collect();
+            let all =
+                json!({ "errors": [], "warnings": [], "sinks": sinks, "schedules": schedules });
+            return format!("{all:#}\n");
         }
+        let name = self.config.display();
+        let mut told = format!("{name} is valid for a scheduler: sinks {}\n", sinks.join(", "));
+        for schedule in &file.schedules {
+            let next = next(schedule).unwrap_or_else(|| "never".into());
+            told += &format!("schedule {}: due next at {next}\n", schedule.name);
+        }
+        told
     }
 }
 

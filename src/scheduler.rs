@@ -9,11 +9,13 @@ use clap::Args;
 use guard::config::{Log, read_part};
 use guard::{log, runtime};
 use scheduler::admin;
+use scheduler::book::read_schedules;
 use scheduler::config::{File, TABLES};
 use scheduler::dispatch::outlet::Outlet;
 use scheduler::dispatch::{Dispatcher, Settings, pressure};
 use scheduler::ledger::Ledger;
 use scheduler::metrics::Metrics;
+use scheduler::schedule::keeper::{self, Keeper};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +30,8 @@ use crate::exit::Failure;
 /// released for others. A second one, or the end of scheduler.drain_timeout, leaves it to its leases.
 #[derive(Debug, Args)]
 pub(crate) struct Scheduler {
-    /// The configuration: its tables [scheduler], [sink.NAME] and [log].
+    /// The configuration: its tables [scheduler], [sink.NAME], [source.NAME],
+    /// [[schedule]] and [log].
     #[arg(short, long, value_name = "FILE", default_value = "tidegate.toml")]
     config: PathBuf,
 }
@@ -45,10 +48,34 @@ struct LogPart {
 /// When it says nothing of it, or something that is wrong.
 pub(crate) fn file(path: &Path) -> Result<File, Failure> {
     let file = read_part(path, &TABLES, File::check)?;
-    file.ok_or_else(|| {
+    let file = file.ok_or_else(|| {
         let why = "has no [scheduler]; expected at least ledger = \"sqlite:FILE\" in it";
         Failure::Usage(format!("{}: {why}", path.display()))
-    })
+    })?;
+    with_schedules(file)
+}
+
+/// The same with what the file says that `scheduler.schedules` names.
+///
+/// # Errors
+/// When that cannot be read, or says something that is wrong.
+pub(crate) fn with_schedules(mut file: File) -> Result<File, Failure> {
+    let Some(path) = file.scheduler.schedules.clone() else { return Ok(file) };
+    let wrong = |why: String| Failure::Usage(format!("{}: {why}", path.display()));
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|error| wrong(format!("scheduler.schedules: {error}")))?;
+    let more = read_schedules(&text).map_err(|error| wrong(error.to_string()))?;
+    file.schedules.extend(more);
+    // Sinks and sources that they name, and names that are there twice.
+    match file.check().into_iter().next() {
+        None => Ok(file),
+        Some((key, why)) => {
+            let place = key.get(1).and_then(|at| at.parse::<usize>().ok());
+            let name = place.and_then(|at| file.schedules.get(at)).map(|schedule| &schedule.name);
+            let key = key.last().cloned().unwrap_or_default();
+            Err(wrong(format!("schedule {name:?}: {key}: {why}", name = name.map_or("", |n| n))))
+        }
+    }
 }
 
 impl Scheduler {
@@ -68,10 +95,22 @@ async fn serve(file: File) -> Result<(), Failure> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("scheduler.admin = {address} cannot be listened on"))?;
-    info!(address = %listener.local_addr()?, sinks = file.sinks.len(), "scheduler running");
+    let (sinks, schedules) = (file.sinks.len(), file.schedules.len());
+    info!(address = %listener.local_addr()?, sinks, schedules, "scheduler running");
     let served = tokio::spawn(admin::serve(listener, Arc::clone(&dispatcher)));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let dispatched = dispatcher.run(async { drop(stopped.await) });
+    let (stop, stopped) = watch::channel(());
+    let until = |mut stopped: watch::Receiver<()>| async move {
+        // The sender is dropped, nothing is ever sent.
+        drop(stopped.changed().await);
+    };
+    let keeper = Arc::new(keeper(&file, &dispatcher)?);
+    let stopping = until(stopped.clone());
+    let kept = tokio::spawn(async move { keeper.run(stopping).await });
+    let dispatched = dispatcher.run(async {
+        until(stopped).await;
+        // The dispatcher closes the ledger, to which schedules are given back before.
+        drop(kept.await);
+    });
     let twice = async {
         for stop in [Some(stop), None] {
             tokio::select! {
@@ -93,7 +132,10 @@ async fn start(file: &File) -> Result<Dispatcher, Failure> {
     let config = &file.scheduler;
     let ledger = Ledger::open(&config.ledger, config.connections);
     let ledger = ledger.await.context("scheduler.ledger cannot be opened")?;
-    let metrics = Arc::new(Metrics::new(file.sinks.keys()));
+    let metrics = Arc::new(Metrics::new(
+        file.sinks.keys(),
+        file.schedules.iter().map(|schedule| &schedule.name),
+    ));
     let mut outlets = BTreeMap::new();
     for (name, sink) in &file.sinks {
         let counted = metrics.sink(name).cloned().context("each sink has its metrics")?;
@@ -123,6 +165,24 @@ async fn start(file: &File) -> Result<Dispatcher, Failure> {
     };
     let dispatcher = Dispatcher::new(ledger, outlets, (settings, metrics), pressure).await;
     Ok(dispatcher.context("the ledger does not answer")?)
+}
+
+/// What has schedules fired.
+fn keeper(file: &File, dispatcher: &Arc<Dispatcher>) -> Result<Keeper, Failure> {
+    let ready = |schedule: &scheduler::config::Schedule| {
+        let wrong = |(key, why)| anyhow!("schedule {}: {key}: {why}", schedule.name);
+        Ok(Arc::new(schedule.ready().map_err(wrong)?))
+    };
+    let specs = file.schedules.iter().map(ready).collect::<anyhow::Result<_>>()?;
+    let config = &file.scheduler;
+    let sources = file.sources.iter().map(|(name, source)| (name.clone(), source.url.clone()));
+    let settings = keeper::Settings {
+        name: config.name.clone().unwrap_or_else(name),
+        lease: config.lease,
+        spool: config.spool.clone(),
+        sources: sources.collect(),
+    };
+    Ok(Keeper::new(Arc::clone(dispatcher), specs, settings))
 }
 
 /// Host and process.

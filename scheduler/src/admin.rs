@@ -8,6 +8,8 @@
 //! | `GET /api/v1/sinks` | each sink: why nothing goes, how many are under way |
 //! | `POST /api/v1/sinks/{name}/off`, `…/on` | the kill switch of a sink, in this process |
 //! | `POST /api/v1/batches/{name}/pause`, `…/resume`, `…/cancel` | that of a batch, for all schedulers |
+//! | `GET /api/v1/schedules` | each schedule of the ledger: how far it is, what it waits for |
+//! | `POST /api/v1/schedules/{name}/pause`, `…/resume` | the kill switch of a schedule, for all schedulers |
 //!
 //! There is no password: the address must be a loopback address, the `Host` header must name the
 //! loopback (DNS rebinding), and what changes something must carry `X-Tidegate`, which no form or image of
@@ -31,6 +33,8 @@ use tracing::warn;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::outlet::Gauges;
 use crate::ledger::LedgerError;
+use crate::ledger::schedules::Standing;
+use crate::schedule::decide::Cursor;
 
 /// The header that requests which change something must carry, with any value.
 pub const CHANGE_HEADER: &str = "x-tidegate";
@@ -55,6 +59,8 @@ fn router(dispatcher: Arc<Dispatcher>) -> Router {
         .route("/api/v1/sinks", get(async |State(all): Shared| Json(sinks(&all))))
         .route("/api/v1/sinks/{name}/{order}", post(switch))
         .route("/api/v1/batches/{name}/{order}", post(order))
+        .route("/api/v1/schedules", get(schedules))
+        .route("/api/v1/schedules/{name}/{order}", post(order_schedule))
         .fallback(async || failure(StatusCode::NOT_FOUND, "no such path"))
         .layer(middleware::from_fn(guarded))
         .with_state(dispatcher)
@@ -110,14 +116,53 @@ async fn order(State(dispatcher): Shared, Path((name, order)): Path<(String, Str
             warn!(batch = name, order, "a batch was told");
             Json(serde_json::json!({ "name": name, "state": batch.state })).into_response()
         }
-        Err(error @ LedgerError::UnknownBatch(_)) => {
-            failure(StatusCode::NOT_FOUND, &error.to_string())
-        }
-        Err(error @ LedgerError::Refused { .. }) => {
-            failure(StatusCode::CONFLICT, &error.to_string())
-        }
-        Err(error) => failure(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Err(error) => refused(&error),
     }
+}
+
+async fn schedules(State(dispatcher): Shared) -> Response {
+    match dispatcher.ledger().standings().await {
+        Ok((_, standings)) => {
+            let told: BTreeMap<&str, _> =
+                standings.iter().map(|standing| (&*standing.name, told(standing))).collect();
+            Json(told).into_response()
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn told(standing: &Standing) -> serde_json::Value {
+    let Cursor { last, fired, waiting } = standing.cursor;
+    serde_json::json!({ "paused": standing.is_paused, "seen_to": last.to_string(),
+        "fired": fired.to_string(), "waiting": waiting.map(|waiting| waiting.to_string()),
+        "planner": standing.planner })
+}
+
+async fn order_schedule(
+    State(dispatcher): Shared,
+    Path((name, order)): Path<(String, String)>,
+) -> Response {
+    let is_paused = match order.as_str() {
+        "pause" => true,
+        "resume" => false,
+        _ => return failure(StatusCode::NOT_FOUND, "a schedule is paused or resumed"),
+    };
+    match dispatcher.ledger().pause_schedule(&name, is_paused).await {
+        Ok(()) => {
+            warn!(schedule = name, order, "a schedule was told");
+            Json(serde_json::json!({ "name": name, "paused": is_paused })).into_response()
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &LedgerError) -> Response {
+    let status = match error {
+        LedgerError::UnknownBatch(_) | LedgerError::UnknownSchedule(_) => StatusCode::NOT_FOUND,
+        LedgerError::Refused { .. } => StatusCode::CONFLICT,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    failure(status, &error.to_string())
 }
 
 fn failure(status: StatusCode, why: &str) -> Response {

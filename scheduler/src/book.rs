@@ -5,6 +5,7 @@ mod file;
 
 use std::time::Duration;
 
+use crate::config;
 use crate::trigger::clock::Schedule;
 use crate::trigger::cron::expand;
 
@@ -56,6 +57,14 @@ pub struct BookError {
 /// Names the first line that cannot be read, and why.
 pub fn read_file(text: &str) -> Result<Vec<Entry>, BookError> {
     file::read(text)
+}
+
+/// Reads the schedules of a file that a scheduler is to run.
+///
+/// # Errors
+/// Names the first line that cannot be read, and why.
+pub fn read_schedules(text: &str) -> Result<Vec<config::Schedule>, BookError> {
+    file::read_schedules(text)
 }
 
 /// Reads a user's crontab as crontab(5) has it: comments, variables, of which `CRON_TZ` and `TZ`

@@ -1,35 +1,52 @@
-//! What the file says of the scheduler: `[scheduler]` and `[sink.NAME]`.
+//! What the file says of the scheduler: `[scheduler]`, `[sink.NAME]`, `[source.NAME]` and `[[schedule]]`.
 //!
 //! The shapes are here, and what they lack is told by [`File::check`]; the text is read by whoever has the
-//! file, so that an error names its line. Sinks are made of it in [`sink`].
+//! file, so that an error names its line. Sinks are made of it in [`sink`], schedules in [`schedule`].
 
+pub mod schedule;
 pub mod sink;
+pub mod source;
+pub mod value;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
+pub use self::schedule::Schedule;
 pub use self::sink::{Kind, Ready, Sink};
+pub use self::source::Source;
+use self::value::DurationText;
 use crate::ledger::LeaseTerms;
 use crate::ledger::claim::{CLAIM_CHUNKS_MAX, SINKS_MAX};
+use crate::schedule::Recipients;
 
 /// The tables of the file that are the scheduler's.
-pub const TABLES: [&str; 2] = ["scheduler", "sink"];
+pub const TABLES: [&str; 4] = ["scheduler", "sink", "source", "schedule"];
+/// No file has more schedules: each has metrics of its own.
+pub const SCHEDULES_MAX: usize = 500;
 
 /// All that the file says of it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct File {
     /// The process.
     pub scheduler: Scheduler,
     /// Where items go, by name.
     #[serde(default, rename = "sink")]
     pub sinks: BTreeMap<String, Sink>,
+    /// Databases that schedules read recipients from, by name.
+    #[serde(default, rename = "source")]
+    pub sources: BTreeMap<String, Source>,
+    /// Batches that come again and are submitted by the scheduler itself.
+    #[serde(default, rename = "schedule")]
+    pub schedules: Vec<Schedule>,
 }
 
 /// `[scheduler]`: the process.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scheduler {
     /// Where the ledger is: `sqlite:FILE`, `postgres://USER:PASSWORD@HOST/DATABASE` or
@@ -51,14 +68,23 @@ pub struct Scheduler {
     pub admin: SocketAddr,
     /// How long a chunk is this scheduler's before it has to say so again; another takes over about so
     /// long after it is gone.
-    #[serde(default = "lease", deserialize_with = "duration")]
+    #[serde(default = "lease", with = "value::duration")]
+    #[schemars(with = "DurationText")]
     pub lease: Duration,
     /// Chunks that this scheduler works on at once, at most.
     #[serde(default = "chunks")]
     pub chunks: u32,
     /// How long what is under way may take to end after SIGTERM.
-    #[serde(default = "drain_timeout", deserialize_with = "duration")]
+    #[serde(default = "drain_timeout", with = "value::duration")]
+    #[schemars(with = "DurationText")]
     pub drain_timeout: Duration,
+    /// A file with more `[[schedule]]` entries, besides those of this file.
+    #[serde(default)]
+    pub schedules: Option<PathBuf>,
+    /// Where the recipients of a batch are kept while it is planned: about as many bytes as they have.
+    /// Default: the system's folder for such files.
+    #[serde(default)]
+    pub spool: Option<PathBuf>,
 }
 
 /// Something that is wrong: the path of the key, and what would be right.
@@ -98,7 +124,42 @@ impl File {
                 wrong.push((path(key), why));
             }
         }
+        for (name, source) in &self.sources {
+            if let Err((key, why)) = source.ready() {
+                wrong.push((vec!["source".to_owned(), name.clone(), key.to_owned()], why));
+            }
+        }
+        for (at, schedule) in self.schedules.iter().enumerate() {
+            let path = |key: &str| vec!["schedule".to_owned(), at.to_string(), key.to_owned()];
+            if let Err((key, why)) = self.check_schedule(at, schedule) {
+                wrong.push((path(key), why));
+            }
+        }
         wrong
+    }
+
+    fn check_schedule(&self, at: usize, schedule: &Schedule) -> Result<(), (&'static str, String)> {
+        let spec = schedule.ready()?;
+        let known = |names: Vec<&str>| names.join(", ");
+        if self.schedules[..at].iter().any(|other| other.name == schedule.name) {
+            return Err(("name", "there are two schedules of this name".into()));
+        }
+        if at >= SCHEDULES_MAX {
+            return Err(("name", format!("too many; expected at most {SCHEDULES_MAX} schedules")));
+        }
+        if !self.sinks.contains_key(&spec.shape.sink) {
+            let sinks = known(self.sinks.keys().map(String::as_str).collect());
+            return Err(("sink", format!("there is no such sink; expected one of {sinks}")));
+        }
+        if let Recipients::Query { source, query } = &spec.recipients {
+            let Some(database) = self.sources.get(source) else {
+                let sources = known(self.sources.keys().map(String::as_str).collect());
+                let why = format!("there is no [source.{source}]; there are: {sources}");
+                return Err(("recipients", why));
+            };
+            query.check(database.ready()?).map_err(|why| ("recipients", why))?;
+        }
+        Ok(())
     }
 }
 
@@ -151,24 +212,4 @@ impl Scheduler {
 
 fn range(least: u32, most: u32) -> String {
     format!("out of range; expected {least} to {most}")
-}
-
-/// A duration above nothing, as `"250ms"`, `"10s"`, `"5m"` or `"2h"`.
-///
-/// # Errors
-/// With the accepted form.
-pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    let parsed = text.parse::<jiff::SignedDuration>().ok();
-    let positive = parsed.filter(|length| length.is_positive());
-    positive.and_then(|length| Duration::try_from(length).ok()).ok_or_else(|| {
-        de::Error::custom(
-            "not a duration; expected a number and a unit, such as \"250ms\" or \"10s\"",
-        )
-    })
-}
-
-/// As [`duration`], of a key that may be absent.
-pub(crate) fn maybe<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    duration(from).map(Some)
 }

@@ -52,6 +52,8 @@ pub mod control;
 
 pub mod report;
 
+pub mod schedules;
+
 pub mod audit;
 
 pub mod error;

@@ -5,7 +5,8 @@
 //! batch is spread is `policy::spread`. What is to be sent, who is at it and what has become of it is in
 //! the [`ledger`], a database. Where items go, and what becomes of each, is [`sink`]; how fast a sink is
 //! fed is `policy::dispatch`. What takes items out of the ledger and gives them to sinks in their moments is
-//! [`dispatch`].
+//! [`dispatch`]. What puts batches into it by itself, when they are due, is [`schedule`]; it reads who they are
+//! for from a [`source`].
 
 pub mod trigger;
 
@@ -18,6 +19,10 @@ pub mod ledger;
 pub mod sink;
 
 pub mod dispatch;
+
+pub mod schedule;
+
+pub mod source;
 
 pub mod config;
 

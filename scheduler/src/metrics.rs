@@ -1,6 +1,6 @@
 //! Every metric of the scheduler.
 //!
-//! Labels are the names of configured sinks, at most 100; never a batch or a recipient. Handles are made
+//! Labels are the names of configured sinks, at most 100, and schedules, at most 500; never a batch or a recipient. Handles are made
 //! once. There is no global recorder, so two schedulers in one process do not meet.
 
 use std::collections::BTreeMap;
@@ -12,9 +12,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::dispatch::settle::Settled;
 use crate::ledger::Cost;
+use crate::schedule::decide::Passed;
 
 /// What there is: name, type and meaning.
-pub const METRICS: [(&str, Kind, &str); 22] = [
+pub const METRICS: [(&str, Kind, &str); 27] = [
     ("scheduler_sent_total", Kind::Counter, "Items that were sent, by sink"),
     ("scheduler_retries_total", Kind::Counter, "Attempts that failed and are made again, by sink"),
     (
@@ -61,6 +62,27 @@ pub const METRICS: [(&str, Kind, &str); 22] = [
         "From an item's moment to its being sent, by sink",
     ),
     ("scheduler_lateness_seconds", Kind::Histogram, "From a batch's deadline to sending, by sink"),
+    ("scheduler_fired_total", Kind::Counter, "Batches submitted by this process, by schedule"),
+    (
+        "scheduler_passed_over_total",
+        Kind::Counter,
+        "Runs not submitted, by schedule and reason: missed, overlap or paused",
+    ),
+    (
+        "scheduler_fire_failures_total",
+        Kind::Counter,
+        "Times that a batch could not be submitted and is tried again, by schedule",
+    ),
+    (
+        "scheduler_overdue_seconds",
+        Kind::Gauge,
+        "For how long a schedule should have fired and has not; 0 within its grace, by schedule",
+    ),
+    (
+        "scheduler_fire_late_seconds",
+        Kind::Histogram,
+        "From when a batch was due to its being submitted, by schedule",
+    ),
 ];
 
 /// The type of a metric.
@@ -82,6 +104,7 @@ const BOUNDS: [f64; 14] =
 pub struct Metrics {
     handle: PrometheusHandle,
     sinks: BTreeMap<String, SinkMetrics>,
+    schedules: BTreeMap<String, ScheduleMetrics>,
     takeovers: Counter,
     statements: Counter,
     commits: Counter,
@@ -123,10 +146,29 @@ pub struct SinkMetrics {
     lateness: Histogram,
 }
 
+/// What is counted for one schedule.
+#[derive(Debug, Clone)]
+pub struct ScheduleMetrics {
+    /// Batches submitted.
+    pub fired: Counter,
+    missed: Counter,
+    overlapped: Counter,
+    paused: Counter,
+    /// Times that a batch could not be submitted.
+    pub failures: Counter,
+    /// For how long it should have fired and has not.
+    pub overdue: Gauge,
+    /// How late batches were submitted.
+    pub late: Histogram,
+}
+
 impl Metrics {
-    /// All at zero, for these sinks.
+    /// All at zero, for these sinks and schedules.
     #[must_use]
-    pub fn new<'n>(sinks: impl Iterator<Item = &'n String>) -> Self {
+    pub fn new<'n>(
+        sinks: impl Iterator<Item = &'n String>,
+        schedules: impl Iterator<Item = &'n String>,
+    ) -> Self {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BOUNDS)
             .unwrap_or_else(|_| PrometheusBuilder::new());
@@ -166,8 +208,30 @@ impl Metrics {
             };
             (sink.clone(), metrics)
         };
+        let of_schedule = |schedule: &String| {
+            let key = |name, reason: Option<&'static str>| {
+                let reason = reason.map(|reason| Label::new("reason", reason));
+                let schedule = Label::new("schedule", schedule.clone());
+                let labels = std::iter::once(schedule).chain(reason).collect::<Vec<_>>();
+                Key::from_parts(KeyName::from_const_str(name), labels)
+            };
+            let counter = |name, reason| recorder.register_counter(&key(name, reason), &about);
+            let passed = |reason| counter("scheduler_passed_over_total", Some(reason));
+            let metrics = ScheduleMetrics {
+                fired: counter("scheduler_fired_total", None),
+                missed: passed("missed"),
+                overlapped: passed("overlap"),
+                paused: passed("paused"),
+                failures: counter("scheduler_fire_failures_total", None),
+                overdue: recorder.register_gauge(&key("scheduler_overdue_seconds", None), &about),
+                late: recorder
+                    .register_histogram(&key("scheduler_fire_late_seconds", None), &about),
+            };
+            (schedule.clone(), metrics)
+        };
         Self {
             sinks: sinks.map(of_sink).collect(),
+            schedules: schedules.map(of_schedule).collect(),
             takeovers: counter("scheduler_takeovers_total"),
             statements: counter("scheduler_ledger_statements_total"),
             commits: counter("scheduler_ledger_commits_total"),
@@ -189,6 +253,12 @@ impl Metrics {
         self.sinks.get(name)
     }
 
+    /// Those of a schedule, if it is configured.
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> Option<&ScheduleMetrics> {
+        self.schedules.get(name)
+    }
+
     /// What the ledger has cost so far.
     pub fn cost(&self, cost: Cost) {
         self.takeovers.absolute(cost.takeovers);
@@ -207,6 +277,15 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").field("sinks", &self.sinks.len()).finish_non_exhaustive()
+    }
+}
+
+impl ScheduleMetrics {
+    /// Counts runs that were not submitted.
+    pub fn passed(&self, passed: Passed) {
+        self.missed.increment(passed.missed);
+        self.overlapped.increment(passed.overlapped);
+        self.paused.increment(passed.paused);
     }
 }
 

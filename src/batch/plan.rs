@@ -1,7 +1,7 @@
 //! `tidegate batch plan`: what a batch would do to the database, and what it will do when spread.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -12,11 +12,12 @@ use policy::spread::gate::{self, Refused, Terms};
 use policy::spread::place::{Salt, order};
 use policy::spread::plan::{self as planned, Window};
 use policy::spread::shape::{count, peak_to_mean};
+use scheduler::source::file::{self, Columns};
 use serde::Serialize;
 use serde_json::json;
 
 use super::chart::{self, Axis};
-use super::{Class, forecast, recipients, svg};
+use super::{Class, forecast, svg};
 use crate::exit::Failure;
 use crate::show::{plain, print, time};
 
@@ -109,7 +110,7 @@ struct Percentiles {
 impl Plan {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let recipients = match &self.recipients {
-            Some(path) => Some(recipients::read(path, self.key.as_deref())?),
+            Some(path) => Some(self.read(path)?),
             None => None,
         };
         let items = recipients.as_ref().map_or(self.count, |all| Some(all.len() as u64));
@@ -138,6 +139,20 @@ impl Plan {
             false => print(&self.show(&told, &plan, axis))?,
         }
         Ok(())
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<String>, Failure> {
+        let columns = Columns { key: self.key.clone(), payload: None };
+        let mut recipients = Vec::new();
+        let read = file::each(path, &columns, |recipient, _| {
+            recipients.push(recipient.to_owned());
+            Ok(())
+        });
+        read.map_err(|error| anyhow!(error))?;
+        match recipients.is_empty() {
+            true => Err(anyhow!("{} names no recipient", path.display()).into()),
+            false => Ok(recipients),
+        }
     }
 
     fn terms(&self) -> anyhow::Result<Terms> {

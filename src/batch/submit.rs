@@ -9,15 +9,17 @@ use guard::config::value::parse_duration;
 use jiff::Timestamp;
 use policy::spread::forecast::Forecast;
 use policy::spread::gate::{self, Refused};
-use policy::spread::place::{Salt, order};
 use policy::spread::plan::{self as planned, Window};
 use scheduler::config::File;
-use scheduler::ledger::submit::{PAGE_BYTES_MAX, PAGE_CHUNKS_MAX};
-use scheduler::ledger::{Batch, Cutter, Item, Ledger, LedgerError, NewChunk, Terms};
+use scheduler::ledger::Terms;
+use scheduler::schedule::fire::put;
+use scheduler::source::file::Columns;
+use scheduler::source::spool::{Ranked, Spool};
+use scheduler::source::{self, SourceError};
 use serde_json::json;
 
 use super::books::{Place, block_on};
-use super::{Class, forecast, recipients};
+use super::{Class, forecast};
 use crate::exit::Failure;
 use crate::show::print;
 
@@ -80,10 +82,21 @@ impl Submit {
             let known = known.join(", ");
             return Err(Failure::Usage(format!("--sink {}: there are {known}", self.sink)));
         }
-        let items =
-            recipients::read_items(&self.recipients, self.key.as_deref(), self.payload.as_deref())?;
-        let plan = self.plan(items.len() as u64)?;
-        block_on(self.write(&file, items, &plan))
+        let ranked = self.read(&file).map_err(|error| anyhow!(error))?;
+        if ranked.is_empty() {
+            let why = anyhow!("{} names no recipient", self.recipients.display());
+            return Err(why.into());
+        }
+        let plan = self.plan(ranked.len())?;
+        block_on(self.write(&file, &ranked, &plan))
+    }
+
+    fn read(&self, file: &File) -> Result<Ranked, SourceError> {
+        let columns = Columns { key: self.key.clone(), payload: self.payload.clone() };
+        let mut spool = Spool::new(file.scheduler.spool.as_deref(), &self.family)?;
+        let take = |recipient: &str, payload: &str| spool.push(recipient, payload);
+        source::file::each(&self.recipients, &columns, take)?;
+        spool.rank()
     }
 
     fn plan(&self, items: u64) -> Result<planned::Plan, Failure> {
@@ -111,7 +124,7 @@ impl Submit {
     async fn write(
         &self,
         file: &File,
-        items: Vec<(String, String)>,
+        ranked: &Ranked,
         plan: &planned::Plan,
     ) -> Result<(), Failure> {
         let ledger = self.place.open(file).await?;
@@ -130,8 +143,11 @@ impl Submit {
             policy: json!({ "family": self.family }).to_string(),
         };
         let batch = ledger.submit(&terms).await.context("not submitted")?;
-        let written = put(&ledger, &batch, &self.family, items, plan).await;
-        let (chunks, count) = written.context("not submitted; submit it again to go on")?;
+        let moment = |slot| nominal.checked_add(slot).unwrap_or(Timestamp::MAX);
+        let moments = plan.curves()[0].slots().map(moment);
+        let written = put(&ledger, &batch, ranked, moments).await;
+        let written = written.context("not submitted; submit it again to go on")?;
+        let (chunks, count) = (written.chunks, written.items);
         ledger.close().await;
         let told = json!({ "name": self.name, "items": count, "chunks": chunks, "at": nominal.to_string(),
             "deadline": terms.deadline.to_string(), "sink": self.sink });
@@ -143,65 +159,5 @@ impl Submit {
             ),
         };
         Ok(print(&text)?)
-    }
-}
-
-/// Writes all chunks in pages, and the seal.
-async fn put(
-    ledger: &Ledger,
-    batch: &Batch,
-    family: &str,
-    items: Vec<(String, String)>,
-    plan: &planned::Plan,
-) -> Result<(u32, u64), LedgerError> {
-    let ranked = {
-        let recipients: Vec<&str> = items.iter().map(|(recipient, _)| &**recipient).collect();
-        order(Salt::new(family), &recipients)
-    };
-    let mut cutter = Cutter::default();
-    let mut page = Page { ledger, batch, chunks: Vec::new(), bytes: 0, count: 0 };
-    for (index, slot) in ranked.iter().zip(plan.curves()[0].slots()) {
-        let (recipient, payload) = &items[*index];
-        let item =
-            Item { recipient: recipient.as_bytes().into(), payload: payload.as_bytes().into() };
-        let moment = batch.terms.nominal.checked_add(slot).unwrap_or(Timestamp::MAX);
-        if let Some(chunk) = cutter.push(item, moment)? {
-            page.add(chunk).await?;
-        }
-    }
-    if let Some(chunk) = cutter.finish()? {
-        page.add(chunk).await?;
-    }
-    page.write().await?;
-    ledger.seal(batch, page.count, items.len() as u64).await?;
-    Ok((page.count, items.len() as u64))
-}
-
-/// Chunks that are written together.
-struct Page<'a> {
-    ledger: &'a Ledger,
-    batch: &'a Batch,
-    chunks: Vec<NewChunk>,
-    bytes: usize,
-    count: u32,
-}
-
-impl Page<'_> {
-    async fn add(&mut self, chunk: NewChunk) -> Result<(), LedgerError> {
-        let len = chunk.body.len();
-        if self.chunks.len() == PAGE_CHUNKS_MAX || self.bytes + len > PAGE_BYTES_MAX {
-            self.write().await?;
-        }
-        self.bytes += len;
-        self.count += 1;
-        self.chunks.push(chunk);
-        Ok(())
-    }
-
-    async fn write(&mut self) -> Result<(), LedgerError> {
-        self.ledger.add(self.batch, &self.chunks).await?;
-        self.chunks.clear();
-        self.bytes = 0;
-        Ok(())
     }
 }

@@ -31,9 +31,15 @@ impl Station {
     pub(crate) fn new(ledger: &str, sections: &str) -> Result<Self, Error> {
         let folder = Scratch::new()?;
         let ledger = ledger.replace("{folder}", &folder.path().display().to_string());
-        let station = Self { folder, ledger, sections: sections.to_owned() };
-        station.configure("tidegate.toml", 9308);
+        let mut station = Self { folder, ledger, sections: String::new() };
+        station.reconfigure(sections);
         Ok(station)
+    }
+
+    /// Other sections, for those that are started from now on; `{folder}` in them is the station's own.
+    pub(crate) fn reconfigure(&mut self, sections: &str) {
+        self.sections = sections.replace("{folder}", &self.folder.path().display().to_string());
+        self.configure("tidegate.toml", 9308);
     }
 
     pub(crate) fn ledger(&self) -> &str {

@@ -9,11 +9,16 @@ use super::error::{ConfigError, ConfigErrors};
 use super::source::{Key, Source};
 
 /// The tables that the guard passes over, and what they are.
-pub(super) const OTHERS: [(&str, &str); 2] =
-    [("scheduler", "The scheduler's process"), ("sink", "Where the scheduler's items go, by name")];
+pub(super) const OTHERS: [(&str, &str); 4] = [
+    ("scheduler", "The scheduler's process"),
+    ("sink", "Where the scheduler's items go, by name"),
+    ("source", "Databases that schedules read recipients from, by name"),
+    ("schedule", "Batches that come again"),
+];
 
 /// Reads some tables of a file, with the environment put in, and has them checked. None when the file has
-/// none of them. `check` tells the path of each key that is wrong, and what would be right.
+/// none of them. `check` tells the path of each key that is wrong, with places in lists counted from 0, and what
+/// would be right.
 ///
 /// # Errors
 /// Everything that is wrong, with file, line, key and value; of faults in the form of the text, the first.
@@ -31,7 +36,11 @@ pub fn read_part<T: DeserializeOwned>(
     }
     let part: T = source.read_only(tables)?;
     let wrong = |(path, why): (Vec<String>, String)| {
-        let key = path.iter().fold(Key::default(), |key, step| key.field(step));
+        let step = |key: Key, step: &String| match step.parse() {
+            Ok(index) if source.is_list(&key) => key.item(index),
+            _ => key.field(step),
+        };
+        let key = path.iter().fold(Key::default(), step);
         source.finding(&key, why).into()
     };
     ConfigErrors::none_of(check(&part).into_iter().map(wrong).collect())?;

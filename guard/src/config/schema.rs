@@ -14,7 +14,8 @@ impl Config {
         for (table, about) in OTHERS {
             let more = "see docs/scheduler.md. The guard passes it over.";
             let described = format!("{about}; {more}");
-            schema["properties"][table] = json!({ "type": "object", "description": described });
+            let kind = if table == "schedule" { "array" } else { "object" };
+            schema["properties"][table] = json!({ "type": kind, "description": described });
         }
         schema
     }

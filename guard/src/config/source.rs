@@ -128,6 +128,13 @@ impl<'t> Source<'t> {
         }
     }
 
+    /// Whether a key is there and holds a list.
+    pub(super) fn is_list(&self, key: &Key) -> bool {
+        let [Step::Field(name)] = key.0.as_slice() else { return false };
+        let found = entry(self.tree.get_ref(), name);
+        found.is_some_and(|(_, value)| matches!(value.get_ref(), DeValue::Array(_)))
+    }
+
     /// Where a key is, and its value if it is there; else where the nearest parent is.
     fn find(&self, key: &Key) -> (Range<usize>, Option<Range<usize>>) {
         let mut at = 0..0;

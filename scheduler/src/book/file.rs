@@ -10,114 +10,77 @@
 //! spread = "15m"
 //! ```
 
-use std::time::Duration;
+use std::collections::HashSet;
 
-use jiff::SignedDuration;
-use jiff::tz::TimeZone;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::{BookError, ENTRIES_MAX, Entry};
-use crate::trigger::clock::{Fold, Gap, Rule, Schedule};
-use crate::trigger::cron::Cron;
+use crate::config::Schedule;
 
+/// Beside schedules, the tables that a scheduler's own file has.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "what is passed over has a name, so that all else is an error")]
 struct Book {
     #[serde(default)]
-    schedule: Vec<Spanned<Raw>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    name: String,
-    cron: String,
-    #[serde(default)]
-    zone: Option<String>,
-    #[serde(default)]
-    gap: Option<RawGap>,
-    #[serde(default)]
-    fold: Option<RawFold>,
-    #[serde(default)]
-    spread: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RawGap {
-    Shift,
-    Skip,
-    Before,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RawFold {
-    First,
-    Second,
-    Both,
+    schedule: Vec<Spanned<Schedule>>,
+    scheduler: Option<IgnoredAny>,
+    sink: Option<IgnoredAny>,
+    source: Option<IgnoredAny>,
+    log: Option<IgnoredAny>,
 }
 
 pub(super) fn read(text: &str) -> Result<Vec<Entry>, BookError> {
+    let told = |(key, why): (&str, String)| format!("{key}: {why}");
+    let entry = |schedule: Schedule, line: usize| {
+        let (name, text) = (schedule.name.clone(), schedule.text().to_owned());
+        let when = schedule.when().map_err(told)?;
+        Ok(Entry { name, line, text, schedule: when, spread: schedule.spread })
+    };
+    schedules(text, entry)
+}
+
+/// The schedules of a file, as a scheduler takes them.
+pub(super) fn read_schedules(text: &str) -> Result<Vec<Schedule>, BookError> {
+    schedules(text, |schedule, _| match schedule.ready() {
+        Ok(_) => Ok(schedule),
+        Err((key, why)) => Err(format!("{key}: {why}")),
+    })
+}
+
+fn schedules<T>(
+    text: &str,
+    make: impl Fn(Schedule, usize) -> Result<T, String>,
+) -> Result<Vec<T>, BookError> {
     let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
     let book: Book = toml::from_str(text).map_err(|error| BookError {
         line: line(error.span().map_or(0, |span| span.start)),
         why: error.message().to_owned(),
     })?;
-    let mut entries: Vec<Entry> = Vec::new();
+    let (mut made, mut names) = (Vec::new(), HashSet::new());
     for raw in book.schedule {
         let at = line(raw.span().start);
         let error = |why: String| BookError { line: at, why };
-        let entry = entry(raw.into_inner(), at).map_err(error)?;
-        if entries.iter().any(|known| known.name == entry.name) {
-            return Err(error(format!("there are two schedules {:?}", entry.name)));
+        let schedule = raw.into_inner();
+        if !names.insert(schedule.name.clone()) {
+            return Err(error(format!("there are two schedules {:?}", schedule.name)));
         }
-        if entries.len() == ENTRIES_MAX {
+        if made.len() == ENTRIES_MAX {
             return Err(error(format!("more than {ENTRIES_MAX} schedules")));
         }
-        entries.push(entry);
+        made.push(make(schedule, at).map_err(error)?);
     }
-    Ok(entries)
-}
-
-fn entry(raw: Raw, line: usize) -> Result<Entry, String> {
-    let cron: Cron = raw.cron.parse().map_err(|why| format!("cron: {why}"))?;
-    let zone = match &raw.zone {
-        None => TimeZone::UTC,
-        Some(name) => TimeZone::get(name)
-            .map_err(|_| format!("zone: there is no {name:?}: names are like Europe/Paris"))?,
-    };
-    let mut rule = Rule::of(&cron);
-    if let Some(gap) = raw.gap {
-        rule.gap = match gap {
-            RawGap::Shift => Gap::Shift,
-            RawGap::Skip => Gap::Skip,
-            RawGap::Before => Gap::Before,
-        };
-    }
-    if let Some(fold) = raw.fold {
-        rule.fold = match fold {
-            RawFold::First => Fold::First,
-            RawFold::Second => Fold::Second,
-            RawFold::Both => Fold::Both,
-        };
-    }
-    let spread = raw.spread.as_deref().map(duration).transpose()?;
-    let schedule = Schedule { cron, zone, rule };
-    Ok(Entry { name: raw.name, line, text: raw.cron, schedule, spread })
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<SignedDuration>().ok();
-    let positive = parsed.filter(|duration| duration.is_positive());
-    let duration = positive.and_then(|duration| Duration::try_from(duration).ok());
-    duration.ok_or_else(|| format!("spread {text:?}: a duration like 90s, 15m or 1h"))
+    Ok(made)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::trigger::clock::{Fold, Gap, Rule};
 
     #[test]
     fn a_book_is_read() {
@@ -136,8 +99,8 @@ mod tests {
         for (text, told) in [
             (one("cron = \"0 13 * *\""), "line 1: cron: 4 fields"),
             (one("cron = \"@daily\"\nzone = \"Mars\""), "line 1: zone: there is no \"Mars\""),
-            (one("cron = \"@daily\"\nspread = \"soon\""), "line 1: spread \"soon\": a duration"),
-            (one("cron = \"@daily\"\nspread = \"-1m\""), "line 1: spread \"-1m\": a duration"),
+            (one("cron = \"@daily\"\nspread = \"soon\""), "line 4: not a duration; expected"),
+            (one("cron = \"@daily\"\nspread = \"-1m\""), "line 4: not a duration; expected"),
             (one("cron = \"@daily\"\ngap = \"no\""), "line 4: unknown variant `no`"),
             (one("cron = \"@daily\"\nwho = 1"), "line 4: unknown field `who`"),
             (one("cron = "), "line 3: "),

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use http::Uri;
 use policy::dispatch::{again, concurrency, lane};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{duration, maybe};
+use super::value::{self, DurationText};
 use crate::sink::afterwards::{self, OnAmbiguous};
 use crate::sink::sql::ready::Job;
 use crate::sink::sql::{Dialect, Statement};
 use crate::sink::{command, http as webhook, redis};
 
 /// What a sink is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A webhook: a request for each item.
@@ -29,7 +30,7 @@ pub enum Kind {
 }
 
 /// Whose job table rows go to, where no statement says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Table {
     /// Solid Queue.
@@ -41,7 +42,7 @@ pub enum Table {
 }
 
 /// What is done with what was sent and not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ambiguous {
     /// It is sent again, with the same id.
@@ -54,7 +55,7 @@ pub enum Ambiguous {
 }
 
 /// A sink.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sink {
     /// `http`, `sql`, `redis` or `command`.
@@ -85,7 +86,8 @@ pub struct Sink {
     #[serde(default)]
     pub command: Vec<String>,
     /// `http`: how long an answer may take. `command`: how long it may be silent.
-    #[serde(default = "patience", deserialize_with = "duration")]
+    #[serde(default = "patience", with = "value::duration")]
+    #[schemars(with = "DurationText")]
     pub timeout: Duration,
     /// `http`: how many requests at once, at least and at most; in between it finds its place.
     #[serde(default = "concurrency_min")]
@@ -100,16 +102,19 @@ pub struct Sink {
     #[serde(default = "attempts")]
     pub attempts: NonZeroU32,
     /// The first wait before it is tried again, at most; it doubles with each.
-    #[serde(default = "retry_base", deserialize_with = "duration")]
+    #[serde(default = "retry_base", with = "value::duration")]
+    #[schemars(with = "DurationText")]
     pub retry_base: Duration,
     /// No wait is longer.
-    #[serde(default = "retry_cap", deserialize_with = "duration")]
+    #[serde(default = "retry_cap", with = "value::duration")]
+    #[schemars(with = "DurationText")]
     pub retry_cap: Duration,
     /// What is done with what was sent and not answered: `resend`, `hold` or `skip`.
     #[serde(default)]
     pub ambiguous: Ambiguous,
     /// So long after the deadline of its batch an item is of no use any more, and dead. Default: never.
-    #[serde(default, deserialize_with = "maybe")]
+    #[serde(default, with = "value::maybe")]
+    #[schemars(with = "Option<DurationText>")]
     pub expire_after: Option<Duration>,
 }
 

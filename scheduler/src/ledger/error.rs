@@ -46,6 +46,9 @@ pub enum LedgerError {
     /// No batch has that name.
     #[error("there is no batch {0:?}")]
     UnknownBatch(String),
+    /// No schedule has that name: none is configured, or no scheduler has been started with it.
+    #[error("there is no schedule {0:?} in the ledger")]
+    UnknownSchedule(String),
     /// A batch, or a chunk of it, is there already, with other content.
     #[error("batch {name:?} is there already with another {what}: give the new one another name")]
     Conflict {

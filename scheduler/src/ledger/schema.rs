@@ -5,6 +5,7 @@
 //! | `tg_ledger` | the ledger: the version of its tables, and the volume that new batches go into | once a volume |
 //! | `tg_volume` | a volume | twice |
 //! | `tg_batch` | a batch: what it is, and its final figures | a few times |
+//! | `tg_schedule` | a schedule: how far it is, and who fires it | a few times a batch |
 //! | `tg_chunk_N` | a chunk of up to 1,000 items: its lease and its progress | a few times a second |
 //! | `tg_body_N` | a chunk: its items | once |
 //! | `tg_failure_N` | an item that was not sent at first | with each attempt |
@@ -22,8 +23,8 @@ use super::error::LedgerError;
 use super::life::BatchState;
 use super::progress::WHY_BYTES_MAX;
 
-/// The version of the tables that this program knows.
-const VERSION: i64 = 1;
+/// The version of the tables that this program knows. 2 has `tg_schedule`.
+const VERSION: i64 = 2;
 /// A batch's name has no more bytes. An index of InnoDB takes 3,072, at four for a letter.
 pub(super) const NAME_BYTES_MAX: usize = 200;
 /// A batch's policy has no more bytes.
@@ -34,11 +35,13 @@ const CREATING: i64 = 0x7469_6465;
 impl Ledger {
     /// Creates what is not there. Two that do so at once do no harm.
     pub(super) async fn create(&self) -> Result<(), LedgerError> {
-        if let Some(found) = self.version().await? {
-            if found > VERSION {
+        let found = self.version().await?;
+        match found {
+            Some(found) if found > VERSION => {
                 return Err(LedgerError::Version { found, known: VERSION });
             }
-            return Ok(());
+            Some(VERSION) => return Ok(()),
+            _ => {}
         }
         let dialect = self.dialect();
         let mut work = self.begin().await?;
@@ -46,8 +49,15 @@ impl Ledger {
             let lock = "SELECT pg_advisory_xact_lock($1)::text";
             work.read(lock, &[CREATING.into()]).await?;
         }
-        for statement in fixed(dialect).into_iter().chain(volume(dialect, 1)) {
+        let first = if found.is_none() { volume(dialect, 1) } else { Vec::new() };
+        for statement in fixed(dialect).into_iter().chain(first) {
             work.execute(&statement, &[]).await?;
+        }
+        if found.is_some() {
+            let raise =
+                format!("UPDATE tg_ledger SET version = {VERSION} WHERE version < {VERSION}");
+            work.execute(&raise, &[]).await?;
+            return work.commit().await;
         }
         let volume = format!(
             "INSERT INTO tg_volume (volume, opened, dropped) VALUES (1, {}, 0) {}",
@@ -192,6 +202,12 @@ fn fixed(dialect: Dialect) -> Vec<String> {
              digest {digest} NOT NULL, sent {whole} NOT NULL, waiting {whole} NOT NULL, \
              held {whole} NOT NULL, dead {whole} NOT NULL, cancelled {whole} NOT NULL, \
              late {late} NOT NULL) {end}"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS tg_schedule (name {name} NOT NULL PRIMARY KEY, \
+             told {digest} NOT NULL, last {whole} NOT NULL, fired {whole} NOT NULL, \
+             waiting {whole} NOT NULL, paused {whole} NOT NULL, fence {whole} NOT NULL, \
+             until {whole} NOT NULL, planner {name} NOT NULL) {end}"
         ),
     ]
 }

@@ -14,7 +14,7 @@
 //! After an error of [`put`], of the commit, or a connection that is gone: roll back and `open` again.
 //! It tells what the database has.
 
-mod place;
+pub(crate) mod place;
 pub mod progress;
 pub mod ready;
 pub mod statement;

@@ -1,5 +1,7 @@
 //! Runs that were missed, and runs that are due while another still runs.
 
+use std::collections::VecDeque;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::clock::Schedule;
@@ -24,7 +26,7 @@ pub struct Due {
     /// The nominal times to run now, the oldest first. Told by when they were due, not when they
     /// run, so that a batch that is planned twice is the same batch.
     pub run: Vec<Timestamp>,
-    /// How many were given up.
+    /// How many were given up; of those older than is caught up at all, [`MISSED_MAX`] are counted.
     pub given_up: usize,
 }
 
@@ -39,8 +41,17 @@ pub fn due(
     (grace, catch_up): (SignedDuration, SignedDuration),
 ) -> Due {
     let oldest = now.saturating_sub(catch_up).map_or(last, |oldest| oldest.max(last));
+    let too_old = schedule.between(last, oldest, MISSED_MAX).count();
     let is_late = |moment: &Timestamp| now.duration_since(*moment) > grace;
-    let mut moments: Vec<Timestamp> = schedule.between(oldest, now, MISSED_MAX).collect();
+    let (mut moments, mut too_many) = (VecDeque::new(), too_old);
+    for moment in schedule.between(oldest, now, usize::MAX) {
+        moments.push_back(moment);
+        if moments.len() > MISSED_MAX {
+            moments.pop_front();
+            too_many += 1;
+        }
+    }
+    let mut moments = Vec::from(moments);
     let on_time = moments.split_off(moments.partition_point(is_late));
     let most = match misfire {
         Misfire::Skip => 0,
@@ -50,7 +61,7 @@ pub fn due(
     };
     let given_up = moments.len().saturating_sub(most);
     let run = moments.split_off(given_up).into_iter().chain(on_time).collect();
-    Due { run, given_up }
+    Due { run, given_up: given_up + too_many }
 }
 
 /// What becomes of a run that is due while one before it still runs.

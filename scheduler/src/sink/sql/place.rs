@@ -7,7 +7,7 @@ use super::statement::StatementError;
 
 /// What stands somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// `{items}`.
     Items,
     /// `:name`, without the colon.
@@ -17,7 +17,7 @@ pub(super) enum Place<'a> {
 const ITEMS: &str = "{items}";
 
 /// The places of a text, in order.
-pub(super) fn places(sql: &str) -> Result<Vec<(Range<usize>, Place<'_>)>, StatementError> {
+pub(crate) fn places(sql: &str) -> Result<Vec<(Range<usize>, Place<'_>)>, StatementError> {
     let (mut found, mut at) = (Vec::new(), 0);
     while at < sql.len() {
         let rest = &sql[at..];

@@ -1,14 +1,12 @@
-//! Who the items of a batch are for: one a line, as CSV with a header, or as NDJSON.
+//! Recipients in a file: one a line, as CSV with a header, or as NDJSON.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
 use serde_json::Value;
 
-/// No file may name more; they are held in memory.
-const RECIPIENTS_MAX: usize = 20_000_000;
+use super::SourceError;
 
 /// How a file names recipients, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,54 +29,44 @@ impl Form {
     }
 }
 
-/// Reads the recipients of a file; `key` names the column or field. Empty lines are passed over.
-///
-/// # Errors
-/// With file and line, when something names no recipient.
-pub(super) fn read(path: &Path, key: Option<&str>) -> anyhow::Result<Vec<String>> {
-    let mut recipients = Vec::new();
-    each(path, (key, None), |recipient, _| recipients.push(recipient))?;
-    Ok(recipients)
+/// Which columns or fields are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Columns {
+    /// That which names the recipient. Default: the first column, or the field `recipient`.
+    pub key: Option<String>,
+    /// That which is sent. Default: the whole object where there are objects, and nothing elsewhere.
+    pub payload: Option<String>,
 }
 
-/// As [`read`], with what each is sent: the column or field that `payload` names; without one the whole
-/// object where there are objects, and nothing elsewhere.
+/// Hands on each recipient of a file with what it is sent. Empty lines are passed over.
 ///
 /// # Errors
-/// As [`read`], and where there is no such column or field.
-pub(super) fn read_items(
+/// With file and line, when something names no recipient, or there is no such column or field; and what `take`
+/// has failed with.
+pub fn each(
     path: &Path,
-    key: Option<&str>,
-    payload: Option<&str>,
-) -> anyhow::Result<Vec<(String, String)>> {
-    let mut items = Vec::new();
-    each(path, (key, payload), |recipient, payload| items.push((recipient, payload)))?;
-    Ok(items)
-}
-
-/// Hands on each recipient of a file with what it is sent.
-fn each(
-    path: &Path,
-    (key, payload): (Option<&str>, Option<&str>),
-    mut take: impl FnMut(String, String),
-) -> anyhow::Result<()> {
+    columns: &Columns,
+    mut take: impl FnMut(&str, &str) -> Result<(), SourceError>,
+) -> Result<(), SourceError> {
+    let (key, payload) = (columns.key.as_deref(), columns.payload.as_deref());
     let name = path.display();
-    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+    let whole = |why: String| SourceError::File { at: name.to_string(), why };
+    let file = File::open(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
     let mut lines = BufReader::new(file).lines().enumerate();
     let form = Form::of(path);
     let mut columns = (0, None);
     if form == Form::Csv {
         let header = lines.next().map(|(_, line)| line).transpose();
-        let header = header.with_context(|| format!("{name}:1"))?.unwrap_or_default();
-        let found = |key| place(&header, key).with_context(|| format!("{name}:1"));
+        let at = |why: String| SourceError::File { at: format!("{name}:1"), why };
+        let header = header.map_err(|error| at(error.to_string()))?.unwrap_or_default();
+        let found = |key| place(&header, key).map_err(at);
         columns = (found(key)?, payload.map(|payload| found(Some(payload))).transpose()?);
-    } else if form == Form::Lines {
-        ensure!(payload.is_none(), "{name}: only .csv and .ndjson have columns or fields to send");
+    } else if form == Form::Lines && payload.is_some() {
+        return Err(whole("only .csv and .ndjson have columns or fields to send".into()));
     }
-    let mut count = 0;
     for (index, line) in lines {
-        let at = || format!("{name}:{}", index + 1);
-        let line = line.with_context(at)?;
+        let at = |why: String| SourceError::File { at: format!("{name}:{}", index + 1), why };
+        let line = line.map_err(|error| at(error.to_string()))?;
         if line.trim().is_empty() {
             continue;
         }
@@ -87,50 +75,65 @@ fn each(
             Form::Json => field(&line, key.unwrap_or("recipient")),
             Form::Lines => Ok(line.trim().to_owned()),
         };
-        let recipient = recipient.with_context(at)?;
-        ensure!(!recipient.is_empty(), "{}: the recipient is empty", at());
-        ensure!(count < RECIPIENTS_MAX, "{name}: more than {RECIPIENTS_MAX} recipients");
-        count += 1;
+        let recipient = recipient.map_err(at)?;
+        if recipient.is_empty() {
+            return Err(at("the recipient is empty".into()));
+        }
         let sent = match (form, columns.1, payload) {
             (Form::Csv, Some(column), _) => cell(&line, column),
             (Form::Json, _, Some(payload)) => value(&line, payload),
             (Form::Json, _, None) => Ok(line.trim().to_owned()),
             _ => Ok(String::new()),
         };
-        take(recipient, sent.with_context(at)?);
+        take(&recipient, &sent.map_err(at)?)?;
     }
-    ensure!(count > 0, "{name} names no recipient");
     Ok(())
 }
 
 /// What a field is, as text; what is no text is written as JSON.
-fn value(line: &str, key: &str) -> anyhow::Result<String> {
-    let object: Value = serde_json::from_str(line).context("not a line of JSON")?;
-    match object.get(key) {
+fn value(line: &str, key: &str) -> Result<String, String> {
+    match object(line)?.get(key) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Ok(other.to_string()),
-        None => bail!("there is no field {key}; --payload names another"),
+        None => Err(format!("there is no field {key}; payload names another")),
     }
 }
 
-/// Which column of a header is meant: the first where none is named.
-fn place(header: &str, key: Option<&str>) -> anyhow::Result<usize> {
-    let columns = cells(header)?;
-    ensure!(columns.iter().any(|column| !column.is_empty()), "a CSV file begins with a header");
-    let Some(key) = key else { return Ok(0) };
-    let found = columns.iter().position(|column| column == key);
-    found.ok_or_else(|| anyhow!("there is no column {key}: there are {}", columns.join(", ")))
+fn field(line: &str, key: &str) -> Result<String, String> {
+    match object(line)?.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        Some(other) => Err(format!("{key} is {other}: it has to be a text or a number")),
+        None => Err(format!("there is no field {key}; key names another")),
+    }
 }
 
-fn cell(line: &str, column: usize) -> anyhow::Result<String> {
+fn object(line: &str) -> Result<Value, String> {
+    serde_json::from_str(line).map_err(|error| format!("not a line of JSON: {error}"))
+}
+
+/// Which column of a header is meant: the first where none is named.
+fn place(header: &str, key: Option<&str>) -> Result<usize, String> {
+    let columns = cells(header)?;
+    if columns.iter().all(String::is_empty) {
+        return Err("a CSV file begins with a header".into());
+    }
+    let Some(key) = key else { return Ok(0) };
+    let found = columns.iter().position(|column| column == key);
+    found.ok_or_else(|| format!("there is no column {key}: there are {}", columns.join(", ")))
+}
+
+fn cell(line: &str, column: usize) -> Result<String, String> {
     let mut cells = cells(line)?;
-    ensure!(column < cells.len(), "there are {} columns, not {}", cells.len(), column + 1);
+    if column >= cells.len() {
+        return Err(format!("there are {} columns, not {}", cells.len(), column + 1));
+    }
     Ok(cells.swap_remove(column))
 }
 
 /// The cells of a line of CSV. A cell within quotes may hold commas and doubled quotes, no line
 /// breaks.
-fn cells(line: &str) -> anyhow::Result<Vec<String>> {
+fn cells(line: &str) -> Result<Vec<String>, String> {
     let (mut cells, mut cell, mut is_quoted) = (Vec::new(), String::new(), false);
     let mut rest = line.trim_end_matches('\r').chars().peekable();
     while let Some(c) = rest.next() {
@@ -145,20 +148,10 @@ fn cells(line: &str) -> anyhow::Result<Vec<String>> {
         }
     }
     if is_quoted {
-        bail!("a quote is not closed on this line");
+        return Err("a quote is not closed on this line".into());
     }
     cells.push(cell.trim().to_owned());
     Ok(cells)
-}
-
-fn field(line: &str, key: &str) -> anyhow::Result<String> {
-    let object: Value = serde_json::from_str(line).context("not a line of JSON")?;
-    match object.get(key) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Number(number)) => Ok(number.to_string()),
-        Some(other) => bail!("{key} is {other}: it has to be a text or a number"),
-        None => bail!("there is no field {key}; --key names another"),
-    }
 }
 
 #[cfg(test)]
@@ -168,9 +161,9 @@ mod tests {
     #[test]
     fn csv_is_read_with_its_quotes() {
         assert_eq!(cells("a, b,\"c,\"\"d\"\"\"\r").unwrap(), ["a", "b", "c,\"d\""]);
-        assert!(cells("a,\"b").unwrap_err().to_string().contains("not closed"));
+        assert!(cells("a,\"b").unwrap_err().contains("not closed"));
         assert_eq!(place("id,user", Some("user")).unwrap(), 1);
-        let missing = place("id,user", Some("who")).unwrap_err().to_string();
+        let missing = place("id,user", Some("who")).unwrap_err();
         assert_eq!(missing, "there is no column who: there are id, user");
         assert!(cell("a", 1).is_err());
     }

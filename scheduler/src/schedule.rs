@@ -1,0 +1,118 @@
+//! Schedules: batches that come again, and are submitted by the schedulers themselves.
+//!
+//! ```text
+//!  tick ──► look at the ledger ──► decide, pure ──► rest | pass | fire
+//!                                                            │
+//!     recipients ──► spool, ranked ──► window, pure ──► draft, pages, seal
+//! ```
+//!
+//! What a schedule is in the file becomes a [`Spec`]. What the ledger knows of it is a
+//! [`Standing`](crate::ledger::schedules::Standing): up to when everything that was due has been seen to.
+//! [`decide`] says what follows from the two and the time. [`keeper`] looks and has it done, [`fire`] does it.
+//!
+//! Several schedulers look at one ledger. Whoever fires holds a lease on the schedule; the batch's name is
+//! made of the schedule and the moment it was due, and its number is the fence: who takes over from one that is
+//! gone throws its draft away and begins anew, so a planner that wakes again has nothing to write to. A
+//! batch is whole or is not there.
+//!
+//! Deliberately absent: recipients' own zones, and forecasts; a window is flat but for quiet hours.
+
+pub mod decide;
+
+pub mod window;
+
+pub mod fire;
+
+pub mod keeper;
+
+mod tick;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::source::file::Columns;
+use crate::source::sql::Query;
+use crate::trigger::clock;
+use crate::trigger::missed::{Misfire, Overlap};
+use crate::trigger::quiet::Quiet;
+
+/// What a schedule says.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// What it is called.
+    pub name: String,
+    /// When it is due.
+    pub when: clock::Schedule,
+    /// The same in words: when they change, what was missed before is not missed.
+    pub told: String,
+    /// What becomes of missed runs.
+    pub misfire: Misfire,
+    /// What becomes of a run while one before it is open.
+    pub overlap: Overlap,
+    /// How late is late, and how early recipients are read.
+    pub patience: Patience,
+    /// What its batches are.
+    pub shape: Shape,
+    /// Who they are for.
+    pub recipients: Recipients,
+}
+
+/// How late is late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Late by no more than this is not missed.
+    pub grace: SignedDuration,
+    /// Later than this is given up in any case.
+    pub catch_up: SignedDuration,
+    /// So long before a batch is due its recipients are read.
+    pub lead: SignedDuration,
+}
+
+/// What a schedule's batches are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    /// The window that items are spread over.
+    pub spread: Duration,
+    /// From its time on, when the last is to have gone.
+    pub deadline: Duration,
+    /// When nothing is sent.
+    pub quiet: Option<Quiet>,
+    /// From 0, the most urgent, to 3.
+    pub class: u8,
+    /// Items a second, at most.
+    pub rate: Option<f64>,
+    /// Whose places its recipients have.
+    pub family: String,
+    /// Where they go.
+    pub sink: String,
+}
+
+/// Who a schedule's items are for.
+#[derive(Debug, Clone)]
+pub enum Recipients {
+    /// A file, read anew each time.
+    File(PathBuf, Columns),
+    /// A query, by the name of its source.
+    Query {
+        /// The `[source.NAME]`.
+        source: String,
+        /// What is asked.
+        query: Query,
+    },
+}
+
+impl Spec {
+    /// The name of the batch that is due at a moment: the same for whoever submits it.
+    #[must_use]
+    pub fn batch(&self, nominal: Timestamp) -> String {
+        format!("{}@{nominal}", self.name)
+    }
+
+    /// Whether a batch is this schedule's, by its name.
+    #[must_use]
+    pub fn has(&self, batch: &str) -> bool {
+        batch.strip_prefix(&*self.name).is_some_and(|rest| rest.starts_with('@'))
+    }
+}

@@ -1,0 +1,193 @@
+//! When each item of a batch is due: its window, without the quiet hours, never in the past.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use policy::spread::forecast::Forecast;
+use policy::spread::gate::{self, Refused};
+use policy::spread::plan::{Batch, BatchError, Plan, Window};
+
+use super::Shape;
+
+/// The moments of a batch.
+#[derive(Debug)]
+pub struct Planned {
+    /// None: it has no items.
+    plan: Option<Plan>,
+    /// How much of the window has passed when a stretch of it begins, and when that is.
+    stretches: Vec<(Duration, Timestamp)>,
+    /// When the first may go.
+    pub opens: Timestamp,
+    /// When the last is to have gone.
+    pub deadline: Timestamp,
+    /// They do not fit into the window before the deadline at the rate that is allowed: it is longer.
+    pub is_over: bool,
+}
+
+impl Shape {
+    /// Plans so many items of a batch that is due at `nominal`, at the time `now`. What is late begins now and
+    /// has its whole window: nothing is made up for all at once.
+    ///
+    /// # Errors
+    /// When no window within a day after its own would do at its rate.
+    pub fn plan(
+        &self,
+        items: u64,
+        nominal: Timestamp,
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> Result<Planned, BatchError> {
+        let opens = nominal.max(now);
+        let (plan, length) = self.admit(items)?;
+        let stretches = match &self.quiet {
+            Some(quiet) => quiet.awake(opens, length, zone),
+            None => vec![(Duration::ZERO, opens)],
+        };
+        let opens = stretches.first().map_or(opens, |(_, begin)| *begin);
+        let mut planned = Planned { plan, stretches, opens, deadline: opens, is_over: false };
+        let end = planned.moment(length);
+        planned.deadline = end.max(later(nominal, self.deadline));
+        planned.is_over = length > self.deadline;
+        Ok(planned)
+    }
+
+    /// In the window if it fits there, else in the nearest that would do.
+    fn admit(&self, items: u64) -> Result<(Option<Plan>, Duration), BatchError> {
+        if items == 0 {
+            return Ok((None, self.spread));
+        }
+        let terms = gate::Terms { forecast: Forecast::flat(0.0), capacity: None };
+        let window = Window { opens: Duration::ZERO, deadline: self.spread };
+        let batch = Batch { items, cost: 1.0, window, class: self.class, rate_max: self.rate };
+        let window = match gate::admit(&terms, &[batch]) {
+            Ok(plan) => return Ok((Some(plan), self.spread)),
+            Err(Refused::Batch(error)) => return Err(error),
+            Err(Refused::Infeasible { nearest: Some(window), .. }) => window,
+            // Beyond a day it is no use to look: as long as it takes.
+            Err(Refused::Infeasible { nearest: None, .. }) => {
+                let seconds = items as f64 / self.rate.unwrap_or(1.0) * 1.001 + 1.0;
+                let deadline = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+                Window { deadline, ..window }
+            }
+        };
+        let plan = Plan::pour(&terms.forecast, &[Batch { window, ..batch }])?;
+        Ok((Some(plan), window.deadline))
+    }
+}
+
+impl Planned {
+    /// The moment of each item, by rank.
+    pub fn moments(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        let slots = self.plan.iter().flat_map(|plan| plan.curves()[0].slots());
+        slots.map(|slot| self.moment(slot))
+    }
+
+    /// When so much of the window has passed.
+    fn moment(&self, slot: Duration) -> Timestamp {
+        let after = self.stretches.partition_point(|(passed, _)| *passed <= slot);
+        let (passed, begin) = self.stretches[after.saturating_sub(1)];
+        later(begin, slot.saturating_sub(passed))
+    }
+}
+
+fn later(moment: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    moment.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+    use jiff::civil::time;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::trigger::quiet::Quiet;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-21T{text}Z").parse().unwrap()
+    }
+
+    fn shape(spread: u64) -> Shape {
+        Shape {
+            spread: Duration::from_secs(spread),
+            deadline: Duration::from_secs(spread),
+            quiet: None,
+            class: 2,
+            rate: None,
+            family: "a".into(),
+            sink: "app".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_late_has_its_whole_window_from_now_on() {
+        let planned = |now| shape(900).plan(900, at("13:00:00"), at(now), &TimeZone::UTC).unwrap();
+        let on_time = planned("12:59:30");
+        assert_eq!((on_time.opens, on_time.deadline), (at("13:00:00"), at("13:15:00")));
+        let late = planned("13:10:00");
+        assert_eq!((late.opens, late.deadline), (at("13:10:00"), at("13:25:00")));
+        let moments: Vec<Timestamp> = late.moments().collect();
+        assert_eq!(moments.len(), 900);
+        assert!(moments.is_sorted());
+        // One a second: never all at once.
+        assert!(moments.windows(2).all(|pair| pair[1].duration_since(pair[0]).as_millis() >= 999));
+    }
+
+    #[test]
+    fn a_rate_makes_the_window_longer_than_the_deadline_if_it_must() {
+        let mut slow = shape(60);
+        slow.rate = Some(10.0);
+        let plan =
+            |items| slow.plan(items, at("13:00:00"), at("13:00:00"), &TimeZone::UTC).unwrap();
+        assert!(!plan(600).is_over);
+        let over = plan(1_200);
+        assert!(over.is_over);
+        assert_eq!(over.deadline, at("13:02:00"));
+        // Three days' worth.
+        assert_eq!(plan(2_592_000).deadline.duration_since(at("13:00:00")).as_hours(), 72);
+        assert_eq!(plan(0).moments().count(), 0);
+    }
+
+    #[test]
+    fn a_window_goes_on_after_the_quiet_hours() {
+        let mut night = shape(3_600);
+        night.quiet = Some(Quiet { from: time(22, 0, 0, 0), until: time(8, 0, 0, 0) });
+        let planned = night.plan(3_600, at("21:30:00"), at("21:30:00"), &TimeZone::UTC).unwrap();
+        let moments: Vec<Timestamp> = planned.moments().collect();
+        let before = moments.iter().filter(|moment| **moment < at("22:00:00")).count();
+        assert_eq!(before, 1_800);
+        let morning: Timestamp = "2026-11-22T08:00:00Z".parse().unwrap();
+        assert!(moments[1_800] >= morning && moments[1_800] < morning + 1.seconds());
+        assert_eq!(planned.deadline, morning + 30.minutes());
+    }
+
+    proptest! {
+        /// In any zone, across any change of its clock: nothing in quiet hours, nothing before its time,
+        /// all in order, and the window as long as it was to be.
+        #[test]
+        fn nothing_is_planned_into_quiet_hours(
+            minute in 0..40_i64 * 365 * 1440,
+            (from, until) in (0..1440_i16, 0..1440_i16).prop_filter("no hours", |(from, until)| from != until),
+            spread in 60..200_000_u64,
+            name in prop::sample::select(vec![
+                "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo",
+            ]),
+        ) {
+            let of_day = |minute: i16| time((minute / 60) as i8, (minute % 60) as i8, 0, 0);
+            let quiet = Quiet { from: of_day(from), until: of_day(until) };
+            let zone = TimeZone::get(name).unwrap();
+            let nominal = Timestamp::from_second(946_684_800 + minute * 60).unwrap();
+            let mut shape = shape(spread);
+            shape.quiet = Some(quiet);
+            let planned = shape.plan(50, nominal, nominal, &zone).unwrap();
+            let moments: Vec<Timestamp> = planned.moments().collect();
+            prop_assert!(moments.is_sorted() && moments[0] >= planned.opens && planned.opens >= nominal);
+            prop_assert!(*moments.last().unwrap() <= planned.deadline);
+            for moment in moments {
+                prop_assert!(!quiet.has(zone.to_datetime(moment).time()), "{} is quiet", moment);
+            }
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Schedules end to end: `tidegate scheduler` submits batches by itself, on real ledgers and from real
+//! databases, with schedulers that are killed while they do it, runs that were missed, batches that are still
+//! open, and schedules that are paused.
+
+#[path = "scheduler/receiver.rs"]
+mod receiver;
+#[path = "ledger/sink.rs"]
+mod sink;
+#[path = "scheduler/station.rs"]
+mod station;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use harness::*;
+use receiver::Receiver;
+use scheduler::ledger::Ledger;
+use scheduler::ledger::schedules::Standing;
+use serde_json::Value;
+use station::{Running, Station, WITHIN};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const SQLITE: &str = "sqlite:{folder}/ledger.db";
+/// No key keeps doubles out of the table: they would show.
+const TABLE: &str = "CREATE TABLE sent (id varchar(64), recipient varchar(64))";
+const PUT: &str = "INSERT INTO sent (id, recipient) SELECT item.id, item.recipient FROM {items}";
+
+fn url(server: &Server) -> String {
+    let scheme = if server.engine().is_postgres() { "postgres" } else { "mysql" };
+    format!("{scheme}://{}:{}@{}/app", APP.name, APP.password, server.addr())
+}
+
+/// A schedule `s` of recipients in a file that [`recipients`] writes.
+fn schedule(cron: &str, more: &str) -> String {
+    format!(
+        "[[schedule]]\nname = \"s\"\ncron = \"{cron}\"\nsink = \"app\"\n{more}\n\
+         recipients = {{ file = \"{{folder}}/users.ndjson\" }}\n"
+    )
+}
+
+fn recipients(station: &Station, items: u32) {
+    let line = |n: u32| format!("{{\"recipient\": \"user-{n}\"}}\n");
+    station.write("users.ndjson", &(0..items).map(line).collect::<String>());
+}
+
+/// The names of all batches, and whether each is over.
+fn batches(station: &Station) -> Vec<(String, bool)> {
+    let listed = station.run("batch list --most 1000").unwrap();
+    let one = |batch: &Value| {
+        let is_over = batch["state"] == "done" || batch["state"] == "cancelled";
+        (batch["name"].as_str().unwrap().to_owned(), is_over)
+    };
+    listed.as_array().unwrap().iter().map(one).collect()
+}
+
+async fn until_batches(station: &Station, least: usize) -> Vec<(String, bool)> {
+    eventually("batches of a schedule", WITHIN, async || {
+        let found = batches(station);
+        (found.len() >= least).then_some(found)
+    })
+    .await
+}
+
+async fn standing(station: &Station) -> Option<Standing> {
+    let ledger = Ledger::open(station.ledger(), 1).await.ok()?;
+    let (_, standings) = ledger.standings().await.ok()?;
+    ledger.close().await;
+    standings.into_iter().next()
+}
+
+async fn until_metric(scheduler: &Running, name: &str, holds: impl Fn(f64) -> bool) -> f64 {
+    eventually(name, WITHIN, async || scheduler.metric(name).await.filter(|value| holds(*value)))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_schedulers_submit_each_batch_once() -> Outcome {
+    let receiver = Receiver::start(0).await;
+    let more = "spread = \"500ms\"\noverlap = \"allow\"";
+    let sections = format!("{}{}", receiver.sink(""), schedule("*/2 * * * * *", more));
+    let station = Station::new(SQLITE, &sections)?;
+    recipients(&station, 200);
+    let schedulers = [station.start().await?, station.start().await?];
+    let found = until_batches(&station, 4).await;
+    for scheduler in &schedulers {
+        assert_eq!(scheduler.ask("POST", "/api/v1/schedules/s/pause").await.unwrap().0, 200);
+    }
+    let names: BTreeSet<String> = found.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(names.len(), found.len());
+    assert!(names.iter().all(|name| name.starts_with("s@20") && name.ends_with('Z')), "{names:?}");
+    for (name, _) in batches(&station) {
+        assert_eq!(station.audited(&name).await["sent"], 200, "{name}");
+    }
+    let all = batches(&station);
+    assert_eq!(receiver.distinct(), 200 * all.len());
+    assert!(receiver.ids().values().all(|offers| *offers == 1));
+    let mut fired = 0.0;
+    for scheduler in &schedulers {
+        fired += scheduler.metric("scheduler_fired_total").await.unwrap();
+        assert_eq!(scheduler.metric("scheduler_overdue_seconds").await, Some(0.0));
+    }
+    assert_eq!(fired, all.len() as f64);
+    for scheduler in schedulers {
+        scheduler.stop();
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missed_runs_are_made_up_for_by_their_policy() -> Outcome {
+    for (policy, expected, missed) in [("once", 1, 2.0), ("all", 3, 0.0), ("skip", 0, 3.0)] {
+        let receiver = Receiver::start(0).await;
+        let more = format!("spread = \"500ms\"\noverlap = \"allow\"\nmissed = \"{policy}\"");
+        let mut station = Station::new(SQLITE, &receiver.sink(""))?;
+        let ledger = Ledger::open(station.ledger(), 1).await?;
+        let now = ledger.now().await?;
+        // Due ten minutes ago, in the last hour and the two before it.
+        let minute = (now - jiff::SignedDuration::from_mins(10)).as_second() / 60 % 60;
+        let cron = format!("{minute} * * * *");
+        ledger.adopt("s", &format!("{cron}||Skip|Both"), Duration::from_secs(60)).await?;
+        ledger.close().await;
+        // Nobody was there for three hours less ten minutes and a bit.
+        let back = 3 * 3_600_000_000_u64 - 60_000_000;
+        sink::run(station.ledger(), &format!("UPDATE tg_schedule SET last = last - {back}"))
+            .await?;
+        let sections = format!("{}{}", receiver.sink(""), schedule(&cron, &more));
+        station.reconfigure(&sections);
+        recipients(&station, 20);
+        let scheduler = station.start().await?;
+        until_metric(&scheduler, "scheduler_passed_over_total", |value| value >= missed).await;
+        until_metric(&scheduler, "scheduler_fired_total", |value| value >= f64::from(expected))
+            .await;
+        let found = batches(&station);
+        assert_eq!(found.len(), usize::try_from(expected)?, "{policy}: {found:?}");
+        for (name, _) in found {
+            assert_eq!(station.audited(&name).await["sent"], 20, "{policy}");
+        }
+        assert_eq!(scheduler.metric("scheduler_passed_over_total").await, Some(missed), "{policy}");
+        scheduler.stop();
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_or_is_skipped_while_the_batch_before_it_is_open() -> Outcome {
+    for policy in ["skip", "queue"] {
+        let receiver = Receiver::start(0).await;
+        let more = format!("spread = \"60s\"\noverlap = \"{policy}\"");
+        let sections = format!("{}{}", receiver.sink(""), schedule("* * * * * *", &more));
+        let station = Station::new(SQLITE, &sections)?;
+        recipients(&station, 100);
+        let scheduler = station.start().await?;
+        let first = until_batches(&station, 1).await[0].0.clone();
+        until_metric(&scheduler, "scheduler_passed_over_total", |passed| passed >= 3.0).await;
+        assert_eq!(batches(&station).len(), 1, "{policy}");
+        let waiting = standing(&station).await.and_then(|standing| standing.cursor.waiting);
+        assert_eq!(waiting.is_some(), policy == "queue");
+        station.run(&format!("batch cancel {first}"))?;
+        let found = until_batches(&station, 2).await;
+        assert!(found.iter().any(|(name, _)| *name != first));
+        scheduler.stop();
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_schedule_fires_nothing_and_makes_up_for_nothing() -> Outcome {
+    let receiver = Receiver::start(0).await;
+    let more = "spread = \"200ms\"\noverlap = \"allow\"\nmissed = \"all\"";
+    let sections = format!("{}{}", receiver.sink(""), schedule("* * * * * *", more));
+    let station = Station::new(SQLITE, &sections)?;
+    recipients(&station, 10);
+    let scheduler = station.start().await?;
+    until_batches(&station, 2).await;
+    let (status, _) = scheduler.ask("POST", "/api/v1/schedules/s/pause").await.unwrap();
+    assert_eq!(status, 200);
+    // One that was taken before may still be submitted.
+    until_metric(&scheduler, "scheduler_passed_over_total", |passed| passed >= 1.0).await;
+    let paused = batches(&station).len();
+    until_metric(&scheduler, "scheduler_passed_over_total", |passed| passed >= 4.0).await;
+    assert_eq!(batches(&station).len(), paused);
+    let (_, told) = scheduler.get("/api/v1/schedules").await.unwrap();
+    let told: Value = serde_json::from_str(&told)?;
+    assert_eq!(told["s"]["paused"], true, "{told}");
+    let resumed = scheduler.ask("POST", "/api/v1/schedules/s/resume").await.unwrap();
+    assert_eq!(resumed.0, 200);
+    let ledger = Ledger::open(station.ledger(), 1).await?;
+    let since = ledger.now().await?;
+    let found = until_batches(&station, paused + 2).await;
+    let before = found.iter().filter_map(|(name, _)| name[2..].parse::<jiff::Timestamp>().ok());
+    let since = since - jiff::SignedDuration::from_secs(2);
+    assert_eq!(before.filter(|nominal| *nominal <= since).count(), paused);
+    assert_eq!(scheduler.ask("POST", "/api/v1/schedules/who/pause").await.unwrap().0, 404);
+    scheduler.stop();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_tells_of_a_schedule_that_does_not_fire() -> Outcome {
+    let receiver = Receiver::start(0).await;
+    let more = "spread = \"200ms\"\ngrace = \"1s\"";
+    let sections = format!("{}{}", receiver.sink(""), schedule("* * * * * *", more));
+    let station = Station::new(SQLITE, &sections)?;
+    let scheduler = station.start().await?;
+    // There is no file of recipients.
+    until_metric(&scheduler, "scheduler_overdue_seconds", |late| late > 1.0).await;
+    assert!(until_metric(&scheduler, "scheduler_fire_failures_total", |n| n >= 1.0).await >= 1.0);
+    let log = scheduler.log();
+    assert!(log.contains("a schedule should have fired and has not"), "{log}");
+    assert!(log.contains("users.ndjson: cannot be read"), "{log}");
+    assert_eq!(batches(&station).len(), 0);
+    recipients(&station, 10);
+    until_batches(&station, 1).await;
+    until_metric(&scheduler, "scheduler_overdue_seconds", |late| late == 0.0).await;
+    scheduler.stop();
+    Ok(())
+}
+
+/// A table of recipients with 5,000 rows, one of them not due, and sinks in the same database.
+async fn from_a_query(engine: Engine) -> Outcome {
+    if !engine.available() {
+        return Ok(());
+    }
+    let server = Server::start(engine).await?;
+    let url = url(&server);
+    sink::run(&url, TABLE).await?;
+    people(&url, engine, 5_000, 20).await?;
+    let late = "INSERT INTO people (id, due, body) VALUES (900000, '2999-01-01 00:00:00', 'later')";
+    sink::run(&url, late).await?;
+    let query = "SELECT id, body FROM people WHERE due <= :nominal AND due > '1970-01-02 00:00:00'";
+    let sections = sections(&url, query, "cron = \"* * * * * *\"\nspread = \"1s\"");
+    let station = Station::new(&url, &sections)?;
+    let scheduler = station.start().await?;
+    let (name, _) = until_batches(&station, 1).await.remove(0);
+    scheduler.ask("POST", "/api/v1/schedules/s/pause").await.unwrap();
+    let audit = station.audited(&name).await;
+    assert_eq!(audit["sent"], 5_000, "{audit}");
+    scheduler.stop();
+    Ok(())
+}
+
+/// Recipients in a table, with bodies of so many bytes.
+async fn people(url: &str, engine: Engine, rows: u32, bytes: u32) -> Result<(), sqlx::Error> {
+    let time = if engine.is_postgres() { "timestamptz" } else { "timestamp" };
+    let table = format!(
+        "CREATE TABLE people (id bigint PRIMARY KEY, due {time} NOT NULL, body varchar(4000) NOT NULL)"
+    );
+    sink::run(url, &table).await?;
+    let digits: Vec<String> = (0..10).map(|digit| format!("SELECT {digit}")).collect();
+    let fill = format!(
+        "INSERT INTO people WITH d (n) AS ({}), five (n) AS (SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n \
+         + 10000 * e.n FROM d a, d b, d c, d d, d e) \
+         SELECT n, '2020-01-01 00:00:00', repeat('x', {bytes}) FROM five WHERE n < {rows}",
+        digits.join(" UNION ALL ")
+    );
+    sink::run(url, &fill).await
+}
+
+fn sections(url: &str, query: &str, more: &str) -> String {
+    format!(
+        "[sink.app]\nkind = \"sql\"\nstatement = \"{PUT}\"\n\n[source.app]\nurl = \"{url}\"\n\n\
+         [[schedule]]\nname = \"s\"\nsink = \"app\"\n{more}\n\
+         recipients = {{ source = \"app\", query = \"{query}\", key = \"id\", payload = \"body\" }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recipients_are_read_from_postgresql_page_by_page() -> Outcome {
+    from_a_query(Engine::Postgres).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recipients_are_read_from_mariadb_page_by_page() -> Outcome {
+    from_a_query(Engine::MariaDb).await
+}
+
+/// Two schedulers, of which the one that submits is killed when half of the draft is written: the other
+/// throws the draft away, and one batch stands, whole.
+async fn killed_amid_submission(engine: Engine) -> Outcome {
+    if !engine.available() {
+        return Ok(());
+    }
+    let server = Server::start(engine).await?;
+    let url = url(&server);
+    sink::run(&url, TABLE).await?;
+    // 60 MB: many pages, so that there is a middle.
+    people(&url, engine, 20_000, 3_000).await?;
+    let sections = sections(&url, "SELECT id, body FROM people", "at = \"AT\"\nspread = \"2s\"");
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(8);
+    let at = soon.strftime("%H:%M:%S").to_string();
+    let station = Station::new(&url, &sections.replace("AT", &at))?;
+    let mut schedulers = vec![station.start().await?, station.start().await?];
+    let half =
+        "SELECT count(*) FROM tg_chunk_1 c JOIN tg_batch b ON b.id = c.batch WHERE b.state = 0";
+    eventually("half a draft", WITHIN, async || {
+        let found = sink::rows(&url, half).await.ok()?;
+        (found[0][0] >= 20).then_some(())
+    })
+    .await;
+    let planner = standing(&station).await.and_then(|standing| standing.planner).unwrap();
+    let is_planner = |running: &Running| planner.ends_with(&format!(":{}", running.process.id()));
+    let place = schedulers.iter().position(is_planner).expect("one of the two plans");
+    let mut killed = schedulers.remove(place);
+    killed.process.kill();
+    let drafts = sink::rows(&url, "SELECT count(*) FROM tg_batch WHERE state = 0").await?;
+    let (name, _) = until_batches(&station, 1).await.remove(0);
+    let audit = station.audited(&name).await;
+    assert_eq!(audit["sent"], 20_000, "{audit}");
+    let found = sink::rows(&url, "SELECT count(*), count(DISTINCT recipient) FROM sent").await?;
+    assert_eq!(found[0], [20_000, 20_000]);
+    assert_eq!(batches(&station).len(), 1);
+    eprintln!("{} drafts were left by the one that was killed", drafts[0][0]);
+    for survivor in schedulers {
+        assert!(survivor.log().contains("left half written") || drafts[0][0] == 0);
+        survivor.stop();
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_killed_amid_submission_is_followed_on_postgresql() -> Outcome {
+    killed_amid_submission(Engine::Postgres).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_killed_amid_submission_is_followed_on_mariadb() -> Outcome {
+    killed_amid_submission(Engine::MariaDb).await
+}
+
+#[test]
+fn a_schedule_that_is_wrong_is_told_by_line_and_key() {
+    let good = "cron = \"@daily\"\nsink = \"app\"\nspread = \"1m\"\nrecipients = { file = \"x\" }";
+    let cases = [
+        ("cron = \"61 * * * *\"".to_owned(), "schedule[1].cron: minute"),
+        (good.replace("\"app\"", "\"fax\""), "schedule[1].sink: there is no such sink"),
+        (good.replace("@daily", "* *"), "schedule[1].cron: 2 fields"),
+        (format!("{good}\nmissed = \"never\""), "expected one of"),
+        (format!("{good}\nzone = \"Mars\""), "schedule[1].zone: there is no \"Mars\""),
+        (format!("{good}\nspraed = \"1m\""), "did you mean \"spread\"?"),
+        (
+            good.replace("file = \"x\"", "source = \"x\", query = \"SELECT 1\", key = \"id\""),
+            "there is no [source.x]",
+        ),
+    ];
+    let sink = "[sink.app]\nkind = \"command\"\ncommand = [\"cat\"]";
+    let check = |text: &str| {
+        let folder = Scratch::new().unwrap();
+        std::fs::write(folder.path().join("tidegate.toml"), text).unwrap();
+        let more =
+            format!("[[schedule]]\nname = \"more\"\n{}\n", good.replace("@daily", "@hourly"));
+        std::fs::write(folder.path().join("more.toml"), more).unwrap();
+        let mut check = std::process::Command::new(program().unwrap());
+        let output = check.current_dir(folder.path()).arg("check").output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&told).into_owned())
+    };
+    for (schedule, expected) in cases {
+        let head = "[scheduler]\nledger = \"sqlite:x\"";
+        let (code, told) =
+            check(&format!("{head}\n{sink}\n[[schedule]]\nname = \"a\"\n{schedule}\n"));
+        assert!(code == Some(2) && told.contains(expected), "{schedule}: {told}");
+    }
+    let head = "[scheduler]\nledger = \"sqlite:x\"\nschedules = \"more.toml\"";
+    let (code, told) = check(&format!("{head}\n{sink}\n[[schedule]]\nname = \"a\"\n{good}\n"));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("schedule a: due next at") && told.contains("schedule more:"), "{told}");
+    let (code, told) = check(&format!("{head}\n{sink}\n[[schedule]]\nname = \"more\"\n{good}\n"));
+    assert!(code == Some(2) && told.contains("two schedules of this name"), "{told}");
+}
