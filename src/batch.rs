@@ -1,6 +1,6 @@
 //! `tidegate batch`: items that are due together.
 
-mod books;
+pub(crate) mod books;
 mod chart;
 mod forecast;
 mod plan;

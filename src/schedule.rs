@@ -1,4 +1,6 @@
-//! `tidegate schedule`: what is due when, and what is due together.
+//! `tidegate schedule`: what is due when, and what is due together; and how far schedules are.
+
+mod standing;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +14,13 @@ use scheduler::book::{Entry, read_crontab, read_file};
 use scheduler::lint::{Collision, Proposal, collisions, proposals};
 use serde_json::{Value, json};
 
+use self::standing::{Named, Status};
 use crate::exit::Failure;
 use crate::show::{Table, plain, print};
 
-/// Show what a file of schedules, or a crontab, is due at.
+/// Show what a file of schedules, or a crontab, is due at; pause and resume those that schedulers run.
 ///
-/// Nothing is run. Exit code 1 when `lint` finds something; 2 when the file cannot be read as what
+/// Exit code 1 when `lint` finds something; 2 when the file cannot be read as what
 /// it is said to be.
 #[derive(Debug, Args)]
 pub(crate) struct Schedule {
@@ -33,6 +36,11 @@ enum Action {
     Preview(Preview),
     /// Find what is due in the same minute, and say where it could be instead.
     Lint(Lint),
+    Status(Status),
+    /// Have nothing more of a schedule fired, by any scheduler, until it is resumed.
+    Pause(Named),
+    /// Go on with a schedule that was paused, from now on.
+    Resume(Named),
 }
 
 /// The file, and from when on.
@@ -92,6 +100,9 @@ impl Schedule {
             Action::List(book) => book.list(),
             Action::Preview(preview) => preview.run(),
             Action::Lint(lint) => lint.run(),
+            Action::Status(status) => status.run(),
+            Action::Pause(named) => named.pause(true),
+            Action::Resume(named) => named.pause(false),
         }
     }
 }

@@ -15,11 +15,13 @@ use scheduler::dispatch::outlet::Outlet;
 use scheduler::dispatch::{Dispatcher, Settings, pressure};
 use scheduler::ledger::Ledger;
 use scheduler::metrics::Metrics;
+use scheduler::schedule::desk::Desk;
 use scheduler::schedule::keeper::{self, Keeper};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::exit::Failure;
@@ -104,12 +106,19 @@ async fn serve(file: File) -> Result<(), Failure> {
         drop(stopped.changed().await);
     };
     let keeper = Arc::new(keeper(&file, &dispatcher)?);
+    let mut desks = JoinSet::new();
+    for (name, source) in file.sources.iter().filter(|(_, source)| source.requests) {
+        let (source, url) = (name.clone(), source.url.clone());
+        let desk = Desk { source, url, spool: file.scheduler.spool.clone() };
+        desks.spawn(desk.run(Arc::clone(&dispatcher)));
+    }
     let stopping = until(stopped.clone());
     let kept = tokio::spawn(async move { keeper.run(stopping).await });
     let dispatched = dispatcher.run(async {
         until(stopped).await;
         // The dispatcher closes the ledger, to which schedules are given back before.
         drop(kept.await);
+        desks.shutdown().await;
     });
     let twice = async {
         for stop in [Some(stop), None] {

@@ -249,7 +249,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, ConfigErrors> {
         let source = Source::parse(path, text, env)?;
-        let mut config: Self = source.read_without(&part::OTHERS.map(|(table, _)| table))?;
+        let mut config: Self = source.read_without(&part::OTHERS)?;
         config.classes.entry(DEFAULT_CLASS.into()).or_default();
         let mut findings = Findings::new(&source);
         check::read_secrets(&mut config, &mut findings);

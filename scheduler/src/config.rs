@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 
 pub use self::schedule::Schedule;
@@ -111,6 +112,13 @@ const fn drain_timeout() -> Duration {
 }
 
 impl File {
+    /// The JSON schema (draft 2020-12) of these tables.
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        let generator = SchemaSettings::draft2020_12().into_generator();
+        generator.into_root_schema_for::<Self>().to_value()
+    }
+
     /// What is wrong with it, as far as that can be told without asking anybody.
     #[must_use]
     pub fn check(&self) -> Vec<Wrong> {

@@ -54,6 +54,8 @@ pub mod report;
 
 pub mod schedules;
 
+pub mod requests;
+
 pub mod audit;
 
 pub mod error;

@@ -9,6 +9,7 @@
 //! What a schedule is in the file becomes a [`Spec`]. What the ledger knows of it is a
 //! [`Standing`](crate::ledger::schedules::Standing): up to when everything that was due has been seen to.
 //! [`decide`] says what follows from the two and the time. [`keeper`] looks and has it done, [`fire`] does it.
+//! [`desk`] takes up the batches that applications request in a table.
 //!
 //! Several schedulers look at one ledger. Whoever fires holds a lease on the schedule; the batch's name is
 //! made of the schedule and the moment it was due, and its number is the fence: who takes over from one that is
@@ -24,6 +25,8 @@ pub mod window;
 pub mod fire;
 
 pub mod keeper;
+
+pub mod desk;
 
 mod tick;
 

@@ -97,13 +97,28 @@ async fn a_url_that_names_no_store_is_told_without_it() {
 }
 
 #[tokio::test]
+async fn an_older_ledger_gets_what_it_lacks_and_keeps_what_it_has() -> Outcome {
+    let file = File::new();
+    let ledger = Ledger::open(&file.url(), 1).await?;
+    plan(&ledger, &terms("first"), &[1, 1], due(&ledger).await?).await?;
+    with_a_lease(&ledger, effect("DROP TABLE tg_schedule")).await?;
+    with_a_lease(&ledger, effect("UPDATE tg_ledger SET version = 1")).await?;
+    ledger.close().await;
+    let ledger = Ledger::open(&file.url(), 1).await?;
+    assert_eq!(ledger.standings().await?.1, []);
+    assert_eq!(ledger.find("first").await?.items, 2);
+    ledger.close().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_newer_ledger_is_left_alone() -> Outcome {
     let file = File::new();
     let ledger = Ledger::open(&file.url(), 1).await?;
     plan(&ledger, &terms("first"), &[1], due(&ledger).await?).await?;
-    with_a_lease(&ledger, effect("UPDATE tg_ledger SET version = 2")).await?;
+    with_a_lease(&ledger, effect("UPDATE tg_ledger SET version = 3")).await?;
     ledger.close().await;
     let error = Ledger::open(&file.url(), 1).await.expect_err("a newer one");
-    assert!(matches!(error, LedgerError::Version { found: 2, known: 1 }), "{error}");
+    assert!(matches!(error, LedgerError::Version { found: 3, known: 2 }), "{error}");
     Ok(())
 }

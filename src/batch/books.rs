@@ -22,18 +22,18 @@ pub(crate) struct Place {
     config: PathBuf,
     /// Show JSON instead of text.
     #[arg(long)]
-    pub(super) json: bool,
+    pub(crate) json: bool,
 }
 
 /// Connections that the command line opens.
 const CONNECTIONS: u32 = 2;
 
 impl Place {
-    pub(super) fn file(&self) -> Result<File, Failure> {
+    pub(crate) fn file(&self) -> Result<File, Failure> {
         file(&self.config)
     }
 
-    pub(super) async fn open(&self, file: &File) -> Result<Ledger, Failure> {
+    pub(crate) async fn open(&self, file: &File) -> Result<Ledger, Failure> {
         let ledger = Ledger::open(&file.scheduler.ledger, CONNECTIONS).await;
         Ok(ledger.context("scheduler.ledger cannot be opened")?)
     }
@@ -43,7 +43,7 @@ impl Place {
     }
 }
 
-pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 

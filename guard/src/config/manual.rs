@@ -4,10 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::Config;
-
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [(&str, &str, &str); 21] = [
+const SECTIONS: [Section; 21] = [
     ("upstream", "Upstream", "[upstream]"),
     ("control", "Control", "[control]"),
     ("observe", "Observe", "[observe]"),
@@ -34,8 +32,9 @@ const SECTIONS: [(&str, &str, &str); 21] = [
 const INTRODUCTION: &str = "\
 # Configuration
 
-One TOML file, given as `tidegate guard -c tidegate.toml`. This page is made of the field docs in
-`guard/src/config`; `tidegate docs configuration` prints it. For completion and checks in an editor,
+One TOML file, given as `tidegate guard -c tidegate.toml` or `tidegate scheduler -c tidegate.toml`; both may read the
+same. This page is made of the field docs in `guard/src/config` and `scheduler/src/config`; `tidegate docs
+configuration` prints it. For completion and checks in an editor,
 put this line on top of the file (`schema/tidegate.schema.json` is the schema):
 
 ```toml
@@ -59,16 +58,21 @@ meant.
 A reload (`SIGHUP`, or `POST /api/v1/reload`) reads the file anew. When it is wrong the old
 configuration stays in force. `[class.NAME]`, `[overall]`, `[database.NAME]`, `[limit]`,
 `[melt]`, `[hot]`, `[ddl]`, `[tenants]`, `[retries]`, `[[rule]]` and `guard.mode` change at once, for transactions that begin afterwards; everything
-else needs a restart.
+else needs a restart. The scheduler reads its tables, from `[scheduler]` on, when it starts.
 ";
 
-/// The page.
-pub fn page() -> String {
-    let schema = Config::schema();
+/// A section: the key it has in the file, its name in the schema, how it is written.
+pub type Section = (&'static str, &'static str, &'static str);
+
+/// The page, by the schema of the whole file, with the sections of other parts after the guard's.
+pub fn page(schema: &Value, others: &[Section]) -> String {
     let mut page = String::from(INTRODUCTION);
-    for (key, name, header) in SECTIONS {
+    for (key, name, header) in SECTIONS.iter().chain(others) {
         let section = &schema["$defs"][name];
-        let about = text(&schema["properties"][key]["description"]);
+        let about = match &schema["properties"][key]["description"] {
+            Value::Null => text(&section["description"]),
+            about => text(about),
+        };
         let _ = write!(page, "\n## `{header}`\n\n{about}\n\n");
         page.push_str("| key | form | default | meaning |\n|---|---|---|---|\n");
         let required = section["required"].as_array();
@@ -79,9 +83,9 @@ pub fn page() -> String {
                 Value::Null => String::new(),
                 default => format!("`{default}`"),
             };
-            let (form, meaning) = (form(&schema, property), text(&property["description"]));
+            let (form, meaning) = (form(schema, property), text(&property["description"]));
             let _ = writeln!(page, "| `{key}` | {form} | {default} | {meaning} |");
-            choices(&schema, property, &mut page);
+            choices(schema, property, &mut page);
         }
     }
     page
@@ -107,6 +111,7 @@ fn form(schema: &Value, property: &Value) -> String {
             "TimeLimit" => "time limit",
             "Size" => "size",
             "Secret" => "secret",
+            "Recipients" => "table",
             _ => "text",
         }
         .into();

@@ -8,13 +8,8 @@ use zeroize::Zeroizing;
 use super::error::{ConfigError, ConfigErrors};
 use super::source::{Key, Source};
 
-/// The tables that the guard passes over, and what they are.
-pub(super) const OTHERS: [(&str, &str); 4] = [
-    ("scheduler", "The scheduler's process"),
-    ("sink", "Where the scheduler's items go, by name"),
-    ("source", "Databases that schedules read recipients from, by name"),
-    ("schedule", "Batches that come again"),
-];
+/// The tables that the guard passes over: the scheduler's.
+pub(super) const OTHERS: [&str; 4] = ["scheduler", "sink", "source", "schedule"];
 
 /// Reads some tables of a file, with the environment put in, and has them checked. None when the file has
 /// none of them. `check` tells the path of each key that is wrong, with places in lists counted from 0, and what

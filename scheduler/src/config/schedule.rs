@@ -106,6 +106,7 @@ pub struct Schedule {
 /// Who the items of a schedule are for, and what they are.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Recipients")]
 pub struct From {
     /// A file: `.csv` with a header, `.ndjson`, or one recipient a line.
     pub file: Option<PathBuf>,
@@ -177,6 +178,7 @@ pub enum OnOverlap {
 /// How urgent a batch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Urgency")]
 pub enum Class {
     /// Somebody waits for it.
     Urgent,

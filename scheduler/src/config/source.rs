@@ -12,6 +12,10 @@ pub struct Source {
     /// Where it is: `postgres://USER:PASSWORD@HOST/DATABASE` or `mysql://USER:PASSWORD@HOST/DATABASE`.
     /// Never shown, as it may hold a password.
     pub url: String,
+    /// Applications request batches in its table `batch_request`, which is made if it is not there. The account
+    /// must be allowed to change that table; for reading recipients it needs no more than to read.
+    #[serde(default)]
+    pub requests: bool,
 }
 
 impl Source {

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use policy::spread::plan::BatchError;
 use serde_json::json;
 use thiserror::Error;
 use tracing::warn;
 
-use super::{Recipients, Spec};
+use super::{Recipients, Shape, Spec};
 use crate::ledger::schedules::Planning;
 use crate::ledger::submit::{PAGE_BYTES_MAX, PAGE_CHUNKS_MAX};
 use crate::ledger::{Batch, BatchState, Cutter, Ledger, LedgerError, NewChunk, Terms};
@@ -64,48 +65,13 @@ impl Firing<'_> {
     pub(super) async fn run(self) -> Result<Option<Put>, FireError> {
         let (ledger, spec) = (self.ledger, self.spec);
         let name = spec.batch(self.moments.nominal);
-        if self.is_there(&name).await? {
+        if is_there(ledger, &name).await? {
             return Ok(None);
         }
         let ranked = self.read().await?;
-        // What the clock says when all is read: what was due meanwhile is not late.
-        let now = ledger.now().await?;
-        let nominal = self.moments.nominal;
-        let planned = spec.shape.plan(ranked.len(), nominal, now, &spec.when.zone)?;
-        if planned.is_over {
-            let (deadline, items) = (planned.deadline, ranked.len());
-            warn!(batch = name, %deadline, items, "at its rate it is not done by its deadline");
-        }
         let policy = json!({ "family": spec.shape.family, "schedule": spec.name }).to_string();
-        let terms = Terms {
-            name,
-            nominal,
-            opens: planned.opens,
-            deadline: planned.deadline,
-            class: spec.shape.class,
-            sink: spec.shape.sink.clone(),
-            policy,
-        };
-        let batch = ledger.submit(&terms).await?;
-        if batch.state != BatchState::Draft {
-            return Ok(None);
-        }
-        put(ledger, &batch, &ranked, planned.moments()).await.map(Some)
-    }
-
-    /// Whether the batch stands already. A draft was left by a planner that is gone: its rows may be of
-    /// another reading, so it is thrown away.
-    async fn is_there(&self, name: &str) -> Result<bool, LedgerError> {
-        match self.ledger.find(name).await {
-            Ok(batch) if batch.state == BatchState::Draft => {
-                let is_gone = self.ledger.discard(&batch).await?;
-                warn!(batch = name, is_gone, "it was left half written; it is planned anew");
-                Ok(!is_gone)
-            }
-            Ok(_) => Ok(true),
-            Err(LedgerError::UnknownBatch(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let (nominal, shape, zone) = (self.moments.nominal, &spec.shape, &spec.when.zone);
+        Occasion { name, nominal, shape, zone, policy }.submit(ledger, &ranked).await
     }
 
     async fn read(&self) -> Result<Ranked, FireError> {
@@ -129,6 +95,61 @@ impl Firing<'_> {
                 Ok(tokio::task::spawn_blocking(move || spool.rank()).await??)
             }
         }
+    }
+}
+
+/// Whether a batch stands already. A draft was left by a planner that is gone: its rows may be of another
+/// reading, so it is thrown away.
+pub(super) async fn is_there(ledger: &Ledger, name: &str) -> Result<bool, LedgerError> {
+    match ledger.find(name).await {
+        Ok(batch) if batch.state == BatchState::Draft => {
+            let is_gone = ledger.discard(&batch).await?;
+            warn!(batch = name, is_gone, "it was left half written; it is planned anew");
+            Ok(!is_gone)
+        }
+        Ok(_) => Ok(true),
+        Err(LedgerError::UnknownBatch(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A batch whose items are known.
+pub(super) struct Occasion<'a> {
+    pub(super) name: String,
+    pub(super) nominal: Timestamp,
+    pub(super) shape: &'a Shape,
+    pub(super) zone: &'a TimeZone,
+    pub(super) policy: String,
+}
+
+impl Occasion<'_> {
+    /// Plans it and writes it down. None where somebody else has meanwhile.
+    pub(super) async fn submit(
+        self,
+        ledger: &Ledger,
+        ranked: &Ranked,
+    ) -> Result<Option<Put>, FireError> {
+        // What the clock says when all is read: what was due meanwhile is not late.
+        let (items, now) = (ranked.len(), ledger.now().await?);
+        let planned = self.shape.plan(items, self.nominal, now, self.zone)?;
+        if planned.is_over {
+            let (batch, deadline) = (&self.name, planned.deadline);
+            warn!(batch, %deadline, items, "at its rate it is not done by its deadline");
+        }
+        let terms = Terms {
+            name: self.name,
+            nominal: self.nominal,
+            opens: planned.opens,
+            deadline: planned.deadline,
+            class: self.shape.class,
+            sink: self.shape.sink.clone(),
+            policy: self.policy,
+        };
+        let batch = ledger.submit(&terms).await?;
+        if batch.state != BatchState::Draft {
+            return Ok(None);
+        }
+        put(ledger, &batch, ranked, planned.moments()).await.map(Some)
     }
 }
 

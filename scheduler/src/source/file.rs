@@ -54,13 +54,13 @@ pub fn each(
     let file = File::open(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
     let mut lines = BufReader::new(file).lines().enumerate();
     let form = Form::of(path);
-    let mut columns = (0, None);
+    let mut places = (0, None);
     if form == Form::Csv {
         let header = lines.next().map(|(_, line)| line).transpose();
         let at = |why: String| SourceError::File { at: format!("{name}:1"), why };
         let header = header.map_err(|error| at(error.to_string()))?.unwrap_or_default();
         let found = |key| place(&header, key).map_err(at);
-        columns = (found(key)?, payload.map(|payload| found(Some(payload))).transpose()?);
+        places = (found(key)?, payload.map(|payload| found(Some(payload))).transpose()?);
     } else if form == Form::Lines && payload.is_some() {
         return Err(whole("only .csv and .ndjson have columns or fields to send".into()));
     }
@@ -70,24 +70,40 @@ pub fn each(
         if line.trim().is_empty() {
             continue;
         }
-        let recipient = match form {
-            Form::Csv => cell(&line, columns.0),
-            Form::Json => field(&line, key.unwrap_or("recipient")),
-            Form::Lines => Ok(line.trim().to_owned()),
+        let found = match form {
+            Form::Csv => csv_line(&line, places),
+            Form::Json => json_line(&line, columns),
+            Form::Lines => Ok((line.trim().to_owned(), String::new())),
         };
-        let recipient = recipient.map_err(at)?;
+        let (recipient, sent) = found.map_err(at)?;
         if recipient.is_empty() {
             return Err(at("the recipient is empty".into()));
         }
-        let sent = match (form, columns.1, payload) {
-            (Form::Csv, Some(column), _) => cell(&line, column),
-            (Form::Json, _, Some(payload)) => value(&line, payload),
-            (Form::Json, _, None) => Ok(line.trim().to_owned()),
-            _ => Ok(String::new()),
-        };
-        take(&recipient, &sent.map_err(at)?)?;
+        take(&recipient, &sent)?;
     }
     Ok(())
+}
+
+/// Recipient and what it is sent, of a line of CSV, by the places of their columns.
+fn csv_line(
+    line: &str,
+    (recipient, payload): (usize, Option<usize>),
+) -> Result<(String, String), String> {
+    let sent = payload.map_or(Ok(String::new()), |payload| cell(line, payload))?;
+    Ok((cell(line, recipient)?, sent))
+}
+
+/// Recipient and what it is sent, of a line of JSON.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn json_line(line: &str, columns: &Columns) -> Result<(String, String), String> {
+    let recipient = field(line, columns.key.as_deref().unwrap_or("recipient"))?;
+    let sent = match &columns.payload {
+        Some(payload) => value(line, payload)?,
+        None => line.trim().to_owned(),
+    };
+    Ok((recipient, sent))
 }
 
 /// What a field is, as text; what is no text is written as JSON.

@@ -13,7 +13,7 @@ use super::clock::{Fold, Gap, Rule};
 /// on three days in a row.
 const NIGHTS_MAX: usize = 3;
 
-/// No window is over more nights than a month has; what is left then is in the last stretch.
+/// No window is over more nights, more than a year of them; what is left then is in the last stretch.
 const STRETCHES_MAX: usize = 400;
 
 /// From a time of day until another; over midnight where the second is not after the first.

@@ -10,6 +10,7 @@ use scheduler::ledger::{
     Batch, BatchState, Body, Claim, Effect, Fate, Item, LeaseTerms, Ledger, LedgerError, NewChunk,
     Standing, Terms, Wish,
 };
+use scheduler::schedule::decide::Cursor;
 
 /// What a check ends with.
 pub(crate) type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
@@ -39,6 +40,8 @@ checks!(
     the_dead_are_tried_again,
     an_audit_finds_what_is_wrong,
     old_volumes_are_dropped_as_a_whole,
+    a_schedule_is_fired_by_one_at_a_time,
+    a_draft_that_was_thrown_away_takes_nothing_more,
     two_at_one_ledger_do_each_item_once,
     statements_are_few,
 );
@@ -590,5 +593,84 @@ async fn statements_are_few(url: String) -> Outcome {
     }
     let flushed = ledger.cost() - before;
     assert_eq!((flushed.statements, flushed.commits), (4, 4));
+    Ok(())
+}
+
+/// Whoever takes a schedule has it until the lease is over; then it is another's, and the first is refused.
+async fn a_schedule_is_fired_by_one_at_a_time(url: String) -> Outcome {
+    let ledger = Ledger::open(&url, 2).await?;
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    ledger.adopt("s", "@hourly", minute).await?;
+    let known = async || {
+        let (now, standings) = ledger.standings().await?;
+        let found = standings.into_iter().find(|standing| standing.name == "s");
+        Ok::<_, LedgerError>((now, found.ok_or(LedgerError::UnknownSchedule("s".into()))?))
+    };
+    let (now, new) = known().await?;
+    assert!(new.cursor.last <= now && new.cursor.waiting.is_none() && new.planner.is_none());
+    // The same again changes nothing; other times begin a minute ago at the earliest.
+    ledger.adopt("s", "@hourly", minute).await?;
+    assert_eq!(known().await?.1, new);
+    ledger.adopt("s", "@daily", Duration::ZERO).await?;
+    assert!(known().await?.1.cursor.last > new.cursor.last);
+    let (now, standing) = known().await?;
+    let planning = ledger.take_schedule(&standing, "one", hour).await?;
+    let planning = planning.ok_or("it is free")?;
+    assert_eq!(ledger.take_schedule(&standing, "two", hour).await?, None);
+    assert!(!ledger.pass_schedule(&standing, standing.cursor).await?);
+    assert_eq!(known().await?.1.planner.as_deref(), Some("one"));
+    // As if the first had been gone for an hour.
+    assert!(ledger.keep_schedule(&planning, Duration::from_micros(1)).await?);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let (_, free) = known().await?;
+    let second = ledger.take_schedule(&free, "two", hour).await?.ok_or("its lease is over")?;
+    let to = Cursor { last: now, fired: now, waiting: Some(now) };
+    assert!(!ledger.keep_schedule(&planning, hour).await?);
+    assert!(!ledger.give_schedule_back(&planning, Some(to)).await?);
+    assert!(ledger.give_schedule_back(&second, Some(to)).await?);
+    let (_, moved) = known().await?;
+    assert_eq!((moved.cursor, moved.planner.as_ref()), (to, None));
+    let passed = Cursor { waiting: None, ..to };
+    assert!(ledger.pass_schedule(&moved, passed).await?);
+    assert!(!ledger.pass_schedule(&moved, passed).await?, "it is no longer as it was");
+    // Paused, nobody takes it, and who has it is told.
+    let (_, idle) = known().await?;
+    let third = ledger.take_schedule(&idle, "three", hour).await?.ok_or("it is free")?;
+    ledger.pause_schedule("s", true).await?;
+    ledger.pause_schedule("s", true).await?;
+    assert!(!ledger.keep_schedule(&third, hour).await?);
+    assert!(ledger.give_schedule_back(&third, None).await?);
+    let (_, paused) = known().await?;
+    assert!(paused.is_paused && paused.cursor == passed);
+    assert_eq!(ledger.take_schedule(&paused, "four", hour).await?, None);
+    ledger.pause_schedule("s", false).await?;
+    let unknown = ledger.pause_schedule("who", true).await;
+    assert!(matches!(unknown, Err(LedgerError::UnknownSchedule(_))));
+    ledger.close().await;
+    Ok(())
+}
+
+/// A planner that wakes when its draft was thrown away has nothing to write to; a new one has the name.
+async fn a_draft_that_was_thrown_away_takes_nothing_more(url: String) -> Outcome {
+    let ledger = Ledger::open(&url, 2).await?;
+    let terms = terms("thrown-away");
+    let old = ledger.submit(&terms).await?;
+    let from = due(&ledger).await?.max(terms.opens);
+    let pages = chunks(&[10, 10], from, 0)?;
+    ledger.add(&old, &pages[..1]).await?;
+    assert!(ledger.discard(&old).await?);
+    assert!(!ledger.discard(&old).await?);
+    assert!(ledger.add(&old, &pages[1..]).await.is_err());
+    assert!(ledger.seal(&old, 2, 20).await.is_err());
+    let new = ledger.submit(&terms).await?;
+    assert_ne!(new.id, old.id);
+    ledger.add(&new, &pages).await?;
+    assert!(ledger.add(&old, &pages).await.is_err());
+    ledger.seal(&new, 2, 20).await?;
+    assert!(!ledger.discard(&new).await?, "it is no draft");
+    assert_eq!(ledger.audit("thrown-away").await?.open, 20);
+    assert!(ledger.open_batches().await?.contains(&"thrown-away".to_owned()));
+    ledger.cancel("thrown-away").await?;
+    ledger.close().await;
     Ok(())
 }
