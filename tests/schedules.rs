@@ -208,8 +208,8 @@ async fn a_paused_schedule_fires_nothing_and_makes_up_for_nothing() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watchdog_tells_of_a_schedule_that_does_not_fire() -> Outcome {
     let receiver = Receiver::start(0).await;
-    let more = "spread = \"200ms\"\ngrace = \"1s\"";
-    let sections = format!("{}{}", receiver.sink(""), schedule("* * * * * *", more));
+    let more = "spread = \"200ms\"\ngrace = \"2s\"";
+    let sections = format!("{}{}", receiver.sink(""), schedule("*/4 * * * * *", more));
     let station = Station::new(SQLITE, &sections)?;
     let scheduler = station.start().await?;
     // There is no file of recipients.
@@ -235,7 +235,7 @@ async fn from_a_query(engine: Engine) -> Outcome {
     let url = url(&server);
     sink::run(&url, TABLE).await?;
     people(&url, engine, 5_000, 20).await?;
-    let late = "INSERT INTO people (id, due, body) VALUES (900000, '2999-01-01 00:00:00', 'later')";
+    let late = "INSERT INTO people (id, due, body) VALUES (900000, '2037-01-01 00:00:00', 'later')";
     sink::run(&url, late).await?;
     let query = "SELECT id, body FROM people WHERE due <= :nominal AND due > '1970-01-02 00:00:00'";
     let sections = sections(&url, query, "cron = \"* * * * * *\"\nspread = \"1s\"");
@@ -417,11 +417,11 @@ async fn batches_are_requested_in_a_table_of_mariadb() -> Outcome {
 fn a_schedule_that_is_wrong_is_told_by_line_and_key() {
     let good = "cron = \"@daily\"\nsink = \"app\"\nspread = \"1m\"\nrecipients = { file = \"x\" }";
     let cases = [
-        ("cron = \"61 * * * *\"".to_owned(), "schedule[1].cron: minute"),
-        (good.replace("\"app\"", "\"fax\""), "schedule[1].sink: there is no such sink"),
-        (good.replace("@daily", "* *"), "schedule[1].cron: 2 fields"),
+        ("cron = \"61 * * * *\"".to_owned(), "schedule[1].cron = \"61 * * * *\": minute"),
+        (good.replace("\"app\"", "\"fax\""), "schedule[1].sink = \"fax\": there is no such sink"),
+        (good.replace("@daily", "* *"), "schedule[1].cron = \"* *\": 2 fields"),
         (format!("{good}\nmissed = \"never\""), "expected one of"),
-        (format!("{good}\nzone = \"Mars\""), "schedule[1].zone: there is no \"Mars\""),
+        (format!("{good}\nzone = \"Mars\""), "schedule[1].zone = \"Mars\": there is no"),
         (format!("{good}\nspraed = \"1m\""), "did you mean \"spread\"?"),
         (
             good.replace("file = \"x\"", "source = \"x\", query = \"SELECT 1\", key = \"id\""),

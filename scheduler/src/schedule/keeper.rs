@@ -2,7 +2,7 @@
 //! not.
 //!
 //! A look costs the ledger one statement, and none while by what was last seen nothing is due, for up to
-//! [`LOOK_EVERY`]. What is found due may be taken by any scheduler; who takes it holds a lease on the
+//! 5 s. What is found due may be taken by any scheduler; who takes it holds a lease on the
 //! schedule while it reads and writes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};

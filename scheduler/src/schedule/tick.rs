@@ -3,7 +3,7 @@
 //! By tokio-cron-scheduler, in the only way in which it loses and doubles nothing that matters
 //! (measured: of 10,000 jobs due in one second it ran 256): one job, in UTC, over a wide channel, that does
 //! nothing but wake a task of ours. A tick that is lost or comes twice does no harm, for whoever wakes looks
-//! at the ledger; and where none comes for [`SILENCE`], it looks anyway.
+//! at the ledger; and where none comes for 3 s, it looks anyway.
 
 use std::sync::Arc;
 use std::time::Duration;
