@@ -118,13 +118,13 @@ fn bad_input_is_told_what_is_wrong_with_it() {
         ("--count 5 --forecast load.csv", 1, "load.csv:3: the load is -5"),
         ("--count 5 --forecast missing.csv", 1, "cannot read missing.csv"),
         ("--count 5 --svg none/plan.svg", 1, "cannot write none/plan.svg"),
-        ("missing.txt", 1, "cannot read missing.txt"),
+        ("missing.txt", 1, "missing.txt: cannot be read"),
         ("empty.txt", 1, "empty.txt names no recipient"),
         ("bytes.txt", 1, "bytes.txt:2"),
         ("who.csv --key user", 1, "who.csv:3: there are 1 columns, not 2"),
         ("who.csv --key name", 1, "who.csv:1: there is no column name: there are id, user"),
         ("hole.csv", 1, "hole.csv:2: the recipient is empty"),
-        ("who.ndjson", 1, "who.ndjson:1: there is no field recipient; --key names another"),
+        ("who.ndjson", 1, "who.ndjson:1: there is no field recipient; key names another"),
         ("who.ndjson --key user", 1, "who.ndjson:2: not a line of JSON"),
     ] {
         let output = plan(folder.path(), words);
