@@ -10,6 +10,7 @@ mod forwarder;
 mod guard;
 mod haproxy;
 mod idle;
+mod ledger;
 mod machine;
 mod pgbench;
 mod probe;
@@ -59,6 +60,8 @@ enum Bench {
     Probe(probe::Options),
     /// What it costs the guard to refuse a statement.
     Refusal(refusal::Options),
+    /// What the scheduler's ledger costs its database, beside a queue with a row for each item.
+    Ledger(ledger::Options),
     /// What sinks of the scheduler can take: webhooks, rows on PostgreSQL and MariaDB, jobs on Redis.
     Sinks(sinks::Options),
     /// Counts allocations per statement, in a process of its own.
@@ -108,6 +111,7 @@ fn main() -> Result<()> {
         }
         Bench::Pgbench(options) => return pgbench::run(&shared, &options),
         Bench::Probe(options) => return probe::run(&shared, &options),
+        Bench::Ledger(options) => return ledger::run(&shared, &options),
         Bench::Sinks(options) => return sinks::run(&shared, &options),
         Bench::Receive { listen } => return sinks::receive(listen),
         Bench::Allocations => return cargo_bench("allocations"),
@@ -130,6 +134,7 @@ fn main() -> Result<()> {
         Bench::Allocations
         | Bench::Micro
         | Bench::Forward { .. }
+        | Bench::Ledger(_)
         | Bench::Pgbench(_)
         | Bench::Receive { .. }
         | Bench::Sinks(_)
