@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use scheduler::ledger::submit::PAGE_CHUNKS_MAX;
 use scheduler::ledger::{
     Batch, BatchState, Body, Claim, Effect, Fate, Item, LeaseTerms, Ledger, LedgerError, NewChunk,
     Standing, Terms, Wish,
@@ -102,7 +103,7 @@ pub(crate) async fn plan(
     from: Timestamp,
 ) -> Result<Batch, LedgerError> {
     let batch = ledger.submit(terms).await?;
-    for page in chunks(sizes, from, 0)?.chunks(50) {
+    for page in chunks(sizes, from, 0)?.chunks(PAGE_CHUNKS_MAX) {
         ledger.add(&batch, page).await?;
     }
     let count = u32::try_from(sizes.len()).unwrap_or(u32::MAX);
