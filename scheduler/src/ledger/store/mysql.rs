@@ -43,6 +43,10 @@ impl MySql {
             .await?;
         Ok(Self { readers: writers.clone(), writers })
     }
+
+    async fn run(&self, sql: &str, values: &[Value]) -> Result<u64, LedgerError> {
+        alone(&self.writers, sql, values).await
+    }
 }
 
 over_sqlx!(

@@ -34,6 +34,10 @@ impl Postgres {
             .await?;
         Ok(Self { readers: writers.clone(), writers })
     }
+
+    async fn run(&self, sql: &str, values: &[Value]) -> Result<u64, LedgerError> {
+        alone(&self.writers, sql, values).await
+    }
 }
 
 over_sqlx!(
