@@ -24,3 +24,5 @@ pub mod config;
 pub mod admin;
 
 pub mod metrics;
+
+pub mod nodelay;
