@@ -74,8 +74,8 @@ impl Ledger {
     /// where no more are due, or others have them; none where there are none.
     ///
     /// One statement on PostgreSQL and two in a transaction elsewhere, and one for the items; a few more
-    /// for chunks that have failed items. When there are fewer than wished for, one more looks for new
-    /// volumes. Dropped half-way, what was claimed is claimed again when its lease is over.
+    /// for chunks that have failed items. When there are none, or every other second when there are fewer
+    /// than wished for, one more looks for new volumes. Dropped half-way, what was claimed is claimed again when its lease is over.
     ///
     /// # Errors
     /// As for any statement.
@@ -88,7 +88,8 @@ impl Ledger {
         for volume in &known {
             self.claim_from(*volume, wish, &mut claims).await?;
         }
-        if claims.len() < wish.chunks as usize {
+        let is_short = claims.len() < wish.chunks as usize;
+        if is_short && (claims.is_empty() || !self.has_looked()) {
             for volume in self.look_for_volumes().await? {
                 if !known.contains(&volume) {
                     self.claim_from(volume, wish, &mut claims).await?;
