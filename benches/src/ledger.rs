@@ -4,10 +4,11 @@
 //! Both only claim and write down: nothing is sent. The servers write durably, as in production;
 //! those of the other benches do not.
 
-mod chunks;
-mod plain;
+pub(crate) mod chunks;
+mod disk;
+pub(crate) mod plain;
 mod queue;
-mod store;
+pub(crate) mod store;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -34,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 500)]
     claim: u32,
     /// Workers, each with a connection of its own.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 16)]
     workers: u32,
     /// How often the progress of a chunk is written down.
     #[arg(long, default_value_t = 10)]
@@ -72,7 +73,7 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
     let numbers = [options.items, options.rows, options.claim, options.workers, options.rounds];
     ensure!(numbers.into_iter().all(|number| number > 0), "each number is at least one");
     ensure!((1..=1000).contains(&options.flushes), "a chunk is written 1 to 1,000 times");
-    let machine = Machine::describe();
+    let (machine, sync_ms) = (Machine::describe(), disk::sync_ms()?);
     let mut runs = Vec::new();
     for engine in STORES {
         let name = engine.map_or("SQLite".to_owned(), |engine| engine.to_string());
@@ -83,7 +84,7 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
     }
     let title = format!(
         "The ledger, {} times written for each chunk, and a queue with a row for each, {} claimed at \
-         once; {} workers, medians of {}",
+         once; {} workers, medians of {}; the disk takes {sync_ms:.1} ms",
         options.flushes, options.claim, options.workers, options.rounds
     );
     report(&shared.out, &machine, ("ledger", &title), &table(&runs), &runs)

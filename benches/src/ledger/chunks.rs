@@ -17,6 +17,8 @@ use super::{Options, Run};
 
 /// A million items are spread over so long, fewer over less: chunks are the same.
 const WINDOW_OF_A_MILLION: Duration = Duration::from_secs(900);
+/// Who its items are sent by.
+pub(crate) const SINK: &str = "app";
 /// Chunks of a claim.
 const CLAIM: u32 = 4;
 
@@ -27,7 +29,10 @@ pub(super) async fn run(store: &Store, options: &Options, round: u32) -> Result<
         (0..options.items).map(|item| (10_000_000 + item).to_string()).collect();
     store.forget().await?;
     let before = store.spent().await?;
-    plan(&ledger, &name, recipients).await?;
+    // All of it is due already.
+    let opens = ledger.now().await? - WINDOW_OF_A_MILLION * 2;
+    let window = WINDOW_OF_A_MILLION.mul_f64(f64::from(options.items) / 1e6);
+    plan(&ledger, &name, &recipients, (opens, window)).await?;
     let plan = store.since(before).await?;
     store.forget().await?;
     let (before, cost) = (store.spent().await?, ledger.cost());
@@ -49,10 +54,14 @@ pub(super) async fn run(store: &Store, options: &Options, round: u32) -> Result<
 }
 
 /// From who is to be told to what is in the ledger.
-async fn plan(ledger: &Ledger, name: &str, recipients: Vec<String>) -> Result<()> {
+pub(crate) async fn plan(
+    ledger: &Ledger,
+    name: &str,
+    recipients: &[String],
+    (opens, window): (Timestamp, Duration),
+) -> Result<()> {
     let items = recipients.len() as u64;
-    let window = WINDOW_OF_A_MILLION.mul_f64(items as f64 / 1e6);
-    let ranked = order(Salt::new("reminders"), &recipients);
+    let ranked = order(Salt::new("reminders"), recipients);
     let planned = Planned {
         items,
         cost: 1.0,
@@ -61,9 +70,7 @@ async fn plan(ledger: &Ledger, name: &str, recipients: Vec<String>) -> Result<()
         rate_max: None,
     };
     let plan = Plan::pour(&Forecast::flat(0.0), &[planned])?;
-    // All of it is due already.
-    let opens = ledger.now().await? - WINDOW_OF_A_MILLION * 2;
-    let batch = submit(ledger, name, opens).await?;
+    let batch = submit(ledger, name, opens, opens + window).await?;
     let (mut cutter, mut page, mut chunks) = (Cutter::default(), Vec::new(), 0);
     for (index, slot) in ranked.iter().zip(plan.curves()[0].slots()) {
         let item = Item { recipient: recipients[*index].as_bytes().into(), payload: Vec::new() };
@@ -79,14 +86,19 @@ async fn plan(ledger: &Ledger, name: &str, recipients: Vec<String>) -> Result<()
     Ok(ledger.seal(&batch, u32::try_from(chunks)?, items).await?)
 }
 
-async fn submit(ledger: &Ledger, name: &str, opens: Timestamp) -> Result<Batch> {
+async fn submit(
+    ledger: &Ledger,
+    name: &str,
+    opens: Timestamp,
+    deadline: Timestamp,
+) -> Result<Batch> {
     let terms = Terms {
         name: name.into(),
         nominal: opens,
         opens,
-        deadline: opens + WINDOW_OF_A_MILLION,
+        deadline,
         class: 2,
-        sink: "bench".into(),
+        sink: SINK.into(),
         policy: String::new(),
     };
     Ok(ledger.submit(&terms).await?)

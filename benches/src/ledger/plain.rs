@@ -14,7 +14,7 @@ use sqlx::{
 const TURN: Duration = Duration::from_secs(60);
 
 /// One connection.
-pub(super) enum Plain {
+pub(crate) enum Plain {
     Postgres(PgConnection),
     MySql(MySqlConnection),
     Sqlite(SqliteConnection),
@@ -33,7 +33,7 @@ macro_rules! on {
 
 impl Plain {
     /// Opens one as the ledger has them: READ COMMITTED, and durable.
-    pub(super) async fn open(url: &str) -> Result<Self> {
+    pub(crate) async fn open(url: &str) -> Result<Self> {
         Ok(match url.split(':').next() {
             Some("postgres") => Self::Postgres(PgConnection::connect(url).await?),
             Some("mysql") => {
@@ -53,19 +53,19 @@ impl Plain {
     }
 
     /// Runs a statement that is written anew each time, and returns how many rows it changed.
-    pub(super) async fn say(&mut self, sql: &str) -> Result<u64, Error> {
+    pub(crate) async fn say(&mut self, sql: &str) -> Result<u64, Error> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql));
         on!(self, |connection| Ok(connection.execute(sql).await?.rows_affected()))
     }
 
     /// Runs a statement that is always the same, prepared once, and returns how many rows it changed.
-    pub(super) async fn run(&mut self, sql: &str) -> Result<u64, Error> {
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<u64, Error> {
         let sql = AssertSqlSafe(sql);
         on!(self, |connection| Ok(sqlx::query(sql).execute(connection).await?.rows_affected()))
     }
 
     /// The numbers in the first column of what a statement returns that is always the same.
-    pub(super) async fn numbers(&mut self, sql: &str) -> Result<Vec<i64>, Error> {
+    pub(crate) async fn numbers(&mut self, sql: &str) -> Result<Vec<i64>, Error> {
         let sql = AssertSqlSafe(sql);
         on!(self, |connection| {
             let rows = sqlx::query(sql).fetch_all(connection).await?;
@@ -74,7 +74,7 @@ impl Plain {
     }
 
     /// The first row of what a statement returns: a number and a text.
-    pub(super) async fn first(&mut self, sql: &str) -> Result<Option<(f64, String)>, Error> {
+    pub(crate) async fn first(&mut self, sql: &str) -> Result<Option<(f64, String)>, Error> {
         let sql = AssertSqlSafe(sql);
         on!(self, |connection| {
             let row = sqlx::query(sql).fetch_optional(connection).await?;
@@ -85,7 +85,7 @@ impl Plain {
 
 /// Whether the same may be asked for again: a deadlock (40P01, 1213), a lock that was not had in time
 /// (55P03, 1205), a transaction that others were in the way of (40001), a file that another writes to.
-pub(super) fn is_busy(error: &Error) -> bool {
+pub(crate) fn is_busy(error: &Error) -> bool {
     let Error::Database(error) = error else { return false };
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
         return matches!(error.number(), 1205 | 1213);
