@@ -266,9 +266,11 @@ fn due(dialect: Dialect, volume: i64, wish: &Wish) -> String {
             ChunkState::Waiting.code()
         ),
     };
+    // A value, not EXISTS: of that MySQL and MariaDB make a join, which begins with the batch, locks its row
+    // and all of its chunks, and has whoever claims at the same time find nothing.
     format!(
-        "SELECT {} FROM tg_chunk_{volume} c WHERE {when} AND EXISTS (SELECT 1 FROM tg_batch b \
-         WHERE b.id = c.batch AND b.state = {}{sinks})",
+        "SELECT {} FROM tg_chunk_{volume} c WHERE {when} AND (SELECT b.state FROM tg_batch b \
+         WHERE b.id = c.batch{sinks}) = {}",
         columns("c"),
         BatchState::Running.code(),
     )

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -41,6 +42,7 @@ checks!(
     an_audit_finds_what_is_wrong,
     old_volumes_are_dropped_as_a_whole,
     two_at_one_ledger_do_each_item_once,
+    who_claims_at_the_same_time_finds_other_chunks,
     statements_are_few,
 );
 
@@ -572,6 +574,28 @@ async fn two_at_one_ledger_do_each_item_once(url: String) -> Outcome {
     ledger.tidy().await?;
     assert_eq!(ledger.report("a").await?.batch.state, BatchState::Done);
     closes(&ledger, "a").await
+}
+
+/// On MariaDB one of them locked the batch, and the others found nothing.
+async fn who_claims_at_the_same_time_finds_other_chunks(url: String) -> Outcome {
+    const CLAIMS: u32 = 8;
+    let ledger = Arc::new(Ledger::open(&url, CLAIMS).await?);
+    plan(&ledger, &terms("a"), &[10; 200], due(&ledger).await?).await?;
+    for _ in 0..5 {
+        let claim = |_| {
+            let ledger = Arc::clone(&ledger);
+            tokio::spawn(async move { ledger.claim(&wish(2)).await })
+        };
+        let mut seen = BTreeMap::new();
+        for claims in (0..CLAIMS).map(claim).collect::<Vec<_>>() {
+            let claims = claims.await??;
+            assert!(!claims.is_empty(), "there is more than all of them want");
+            for claim in claims {
+                assert_eq!(seen.insert(claim.lease.seq(), ()), None);
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn statements_are_few(url: String) -> Outcome {
