@@ -142,12 +142,12 @@ impl Dispatcher {
             while let Some(ended) = holders.try_join_next() {
                 self.note(ended);
             }
-            self.metrics.held.set(holders.len() as f64);
             let room = (self.settings.chunks as usize).saturating_sub(holders.len());
             // Who ends makes room for what the last claim had to leave; otherwise nothing new is due yet.
             if room > 0 && (is_time || are_more) {
                 are_more = self.claim(room as u32, &mut holders).await == room;
             }
+            self.metrics.held.set(holders.len() as f64);
         }
         self.is_stopping.store(true, Ordering::Relaxed);
         info!(chunks = holders.len(), "stopping");
