@@ -6,10 +6,12 @@
 //! `docs/benchmarks.md` says what each number means and how far it can be trusted.
 
 mod client;
+mod dispatch;
 mod forwarder;
 mod guard;
 mod haproxy;
 mod idle;
+mod ledger;
 mod machine;
 mod pgbench;
 mod probe;
@@ -59,6 +61,10 @@ enum Bench {
     Probe(probe::Options),
     /// What it costs the guard to refuse a statement.
     Refusal(refusal::Options),
+    /// What the scheduler's ledger costs its database, beside a queue with a row for each item.
+    Ledger(ledger::Options),
+    /// What the dispatcher at work does to its database, and to an application's point queries there.
+    Dispatch(dispatch::Options),
     /// What sinks of the scheduler can take: webhooks, rows on PostgreSQL and MariaDB, jobs on Redis.
     Sinks(sinks::Options),
     /// Counts allocations per statement, in a process of its own.
@@ -108,6 +114,8 @@ fn main() -> Result<()> {
         }
         Bench::Pgbench(options) => return pgbench::run(&shared, &options),
         Bench::Probe(options) => return probe::run(&shared, &options),
+        Bench::Dispatch(options) => return dispatch::run(&shared, &options),
+        Bench::Ledger(options) => return ledger::run(&shared, &options),
         Bench::Sinks(options) => return sinks::run(&shared, &options),
         Bench::Receive { listen } => return sinks::receive(listen),
         Bench::Allocations => return cargo_bench("allocations"),
@@ -129,7 +137,9 @@ fn main() -> Result<()> {
         }
         Bench::Allocations
         | Bench::Micro
+        | Bench::Dispatch(_)
         | Bench::Forward { .. }
+        | Bench::Ledger(_)
         | Bench::Pgbench(_)
         | Bench::Receive { .. }
         | Bench::Sinks(_)

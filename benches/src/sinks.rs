@@ -1,7 +1,8 @@
 //! What sinks can take and what they cost: webhooks, rows and jobs, each from one thread.
 //!
 //! The thread of the sinks and the receiver share the machine, so besides what passed in a second
-//! there is what would pass if a core were the sinks' own: by their CPU time.
+//! there is what would pass if a core were the sinks' own: by their CPU time, without the receiver's. What
+//! was offered is counted again where it went to: each request, row and job must be there.
 
 mod receiver;
 
@@ -18,14 +19,17 @@ use drill::server::account::ROOT;
 use drill::server::engine::Engine;
 use drill::server::{Server, Settings};
 use policy::dispatch::{concurrency, lane};
-use scheduler::sink::sql::{Connection, Statement, progress, put};
+use scheduler::nodelay::send_at_once;
+use scheduler::sink::sql::{Connection, Dialect, Statement, progress, put};
 use scheduler::sink::{Chunk, Fate, Item, SLICE_MAX, Sink, Slice, http, redis};
 use serde::Serialize;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _, MySqlConnection, PgConnection};
 
+pub(crate) use self::receiver::KEY;
 pub(crate) use self::receiver::receive;
+use self::receiver::seen;
 use crate::Shared;
 use crate::machine::Machine;
 use crate::process::{cpu_of, cpu_of_family};
@@ -54,9 +58,9 @@ pub(crate) struct Options {
 struct Round {
     sink: String,
     items_per_second: f64,
-    items_per_cpu_second: f64,
-    /// CPU of the receiver, as a share of one core.
-    receiver_cores: f64,
+    /// CPU of this process, and of the receiver, for each item.
+    cpu_us: f64,
+    receiver_us: f64,
 }
 
 /// Measures all sinks, one after the other.
@@ -75,28 +79,31 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
         rounds.extend(jobs(options).await?);
         Ok::<_, anyhow::Error>(())
     })?;
-    let mut table = Table::new(1, &["sink", "items/s", "items/s of CPU", "receiver, cores"]);
+    let heading = ["sink", "items/s", "CPU, µs/item", "items/s of a core", "receiver, µs/item"];
+    let mut table = Table::new(1, &heading);
     for measured in rounds.chunk_by(|one, next| one.sink == next.sink) {
         let of = |part: fn(&Round) -> f64| median(measured.iter().map(part));
         table.push(vec![
             measured[0].sink.clone(),
             number(of(|round| round.items_per_second), 0),
-            number(of(|round| round.items_per_cpu_second), 0),
-            number(of(|round| round.receiver_cores), 2),
+            number(of(|round| round.cpu_us), 2),
+            number(1e6 / of(|round| round.cpu_us), 0),
+            number(of(|round| round.receiver_us), 2),
         ]);
     }
     let title = format!("Sinks, one thread, medians of {} × {} s", options.rounds, options.time);
     report(&shared.out, &machine, ("sinks", &title), &table, &rounds)
 }
 
-/// Repeats `offer`, which returns how many items are there, for the rounds that were asked for.
+/// Repeats `offer`, which returns how many items are there, for the rounds that were asked for; returns with
+/// them how many there were in all.
 async fn measure(
     options: &Options,
     sink: &str,
     receiver: u32,
     mut offer: impl AsyncFnMut(u32) -> Result<usize>,
-) -> Result<Vec<Round>> {
-    let mut number = 0;
+) -> Result<(Vec<Round>, u64)> {
+    let (mut number, mut all) = (0, 0);
     let mut rounds = Vec::new();
     // The first one opens connections and is not counted.
     for round in 0..=options.rounds {
@@ -107,17 +114,18 @@ async fn measure(
             items += offer(number).await?;
             number += 1;
         }
+        all += items as u64;
         let (took, after, items) = (began.elapsed().as_secs_f64(), cpu()?, items as f64);
         if round > 0 {
             rounds.push(Round {
                 sink: sink.to_owned(),
                 items_per_second: items / took,
-                items_per_cpu_second: items / (after.0 - before.0).as_secs_f64(),
-                receiver_cores: after.1.saturating_sub(before.1).as_secs_f64() / took,
+                cpu_us: (after.0 - before.0).as_secs_f64() * 1e6 / items,
+                receiver_us: after.1.saturating_sub(before.1).as_secs_f64() * 1e6 / items,
             });
         }
     }
-    Ok(rounds)
+    Ok((rounds, all))
 }
 
 fn items(body: &'static str) -> Vec<Item> {
@@ -144,27 +152,35 @@ fn all_done(fates: &[Fate]) -> Result<usize> {
 }
 
 async fn webhooks(options: &Options, name: &str, is_signed: bool) -> Result<Vec<Round>> {
-    let (folder, port) = (Scratch::new()?, free_port()?);
-    let program = std::env::current_exe()?;
-    let listen = format!("127.0.0.1:{port}");
-    let arguments = ["receive", "--listen", &listen];
-    let receiver = Process::start(&program, arguments, &folder.path().join("log"))?;
-    answers(&listen).await?;
-    let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
-    let keys = if is_signed { vec![key] } else { Vec::new() };
+    let (receiver, listen) = receiver(&Scratch::new()?).await?;
+    let keys = if is_signed { vec![KEY.parse()?] } else { Vec::new() };
     let mut config = http::Config::new(format!("http://{listen}/").parse()?, keys);
     let concurrency = concurrency::Config { min: AT_ONCE, max: AT_ONCE };
     config.lane = lane::Config { concurrency, tenant_max: NonZeroU32::MAX, ceiling: None };
     let sink = http::Http::new(config)?;
     let items = items(r#"{"type":"reminder.due","data":{"user_id":1234567,"words":"dentist"}}"#);
-    measure(options, name, receiver.id(), async |number| {
+    let (rounds, offered) = measure(options, name, receiver.id(), async |number| {
         // Two slices, so that the end of the one is filled by the other.
         let slice = |chunk| Slice { chunk, items: &items };
         let (one, other) = (slice(chunk(2 * number)), slice(chunk(2 * number + 1)));
         let (one, other) = tokio::join!(sink.offer(one), sink.offer(other));
         Ok(all_done(&one)? + all_done(&other)?)
     })
-    .await
+    .await?;
+    let seen = seen(&listen).await?;
+    println!("{name}: {offered} offered, {seen:?}");
+    let is_whole = seen.requests == offered && seen.wrong == 0;
+    ensure!(is_whole && (seen.verified > 0) == is_signed, "{offered} offered, but {seen:?}");
+    Ok(rounds)
+}
+
+/// A receiver of webhooks that is ready, and where.
+pub(crate) async fn receiver(folder: &Scratch) -> Result<(Process, String)> {
+    let listen = format!("127.0.0.1:{}", free_port()?);
+    let (program, arguments) = (std::env::current_exe()?, ["receive", "--listen", &listen]);
+    let receiver = Process::start(&program, arguments, &folder.path().join("log"))?;
+    answers(&listen).await?;
+    Ok((receiver, listen))
 }
 
 async fn answers(addr: &str) -> Result<()> {
@@ -186,7 +202,7 @@ async fn rows_on_postgres(options: &Options) -> Result<Vec<Round>> {
     let mut connection: PgConnection = login.connect().await?;
     connection.execute(TABLE).await?;
     let sql = "INSERT INTO reminder SELECT item.id, item.recipient::bigint, item.body FROM {items}";
-    rows(options, "rows, PostgreSQL", server.id(), connection, sql).await
+    rows(options, "rows, PostgreSQL", (server.id(), login.get_port()), connection, sql).await
 }
 
 async fn rows_on_mariadb(options: &Options) -> Result<Vec<Round>> {
@@ -196,21 +212,22 @@ async fn rows_on_mariadb(options: &Options) -> Result<Vec<Round>> {
     let mut connection: MySqlConnection = login.connect().await?;
     connection.execute(TABLE).await?;
     let sql = "INSERT INTO reminder SELECT item.id, item.recipient, item.body FROM {items}";
-    rows(options, "rows, MariaDB", server.id(), connection, sql).await
+    rows(options, "rows, MariaDB", (server.id(), login.get_port()), connection, sql).await
 }
 
 /// A slice, its progress and a commit, one after the other on one connection.
 async fn rows<C: Connection>(
     options: &Options,
     name: &str,
-    server: u32,
+    (server, port): (u32, u16),
     mut connection: C,
     sql: &str,
 ) -> Result<Vec<Round>> {
+    send_at_once(port);
     connection.say(progress::create(C::DIALECT)).await?;
     let statement = Statement::parse(C::DIALECT, sql)?;
     let items = items("it is time for the dentist, and for that other thing");
-    measure(options, name, server, async |number| {
+    let (rounds, offered) = measure(options, name, server, async |number| {
         let chunk = chunk(number);
         progress::open(&mut connection, chunk).await?;
         connection.say("BEGIN").await?;
@@ -219,7 +236,14 @@ async fn rows<C: Connection>(
         connection.say("COMMIT").await?;
         all_done(&fates)
     })
-    .await
+    .await?;
+    let count = match C::DIALECT {
+        Dialect::Postgres => "SELECT COUNT(*), CAST('' AS bytea) FROM reminder",
+        Dialect::MySql => "SELECT COUNT(*), CAST('' AS binary) FROM reminder",
+    };
+    let there = connection.read(count.into(), &[]).await?.context("no rows")?.0;
+    ensure!(there == i64::try_from(offered)?, "{offered} offered, {there} rows are there");
+    Ok(rounds)
 }
 
 async fn jobs(options: &Options) -> Result<Vec<Round>> {
@@ -237,14 +261,18 @@ async fn jobs(options: &Options) -> Result<Vec<Round>> {
     let sink = redis::Redis::new(&url, redis::Config::new("reminders", "RemindJob"))?;
     let mut worker = ::redis::Client::open(url)?.get_multiplexed_async_connection().await?;
     let items = items(r#"[1234567, "it is time for the dentist"]"#);
-    measure(options, "jobs, Redis", server.id(), async |number| {
+    let (rounds, _) = measure(options, "jobs, Redis", server.id(), async |number| {
         let slice = |chunk| Slice { chunk, items: &items };
         let (one, other) = (slice(chunk(2 * number)), slice(chunk(2 * number + 1)));
         let (one, other) = tokio::join!(sink.offer(one), sink.offer(other));
         // Somebody works them off, or memory would be what is measured.
-        let trim = ::redis::cmd("UNLINK").arg("queue:reminders").to_owned();
-        trim.query_async::<()>(&mut worker).await?;
-        Ok(all_done(&one)? + all_done(&other)?)
+        let mut work_off = ::redis::pipe();
+        work_off.cmd("LLEN").arg("queue:reminders").cmd("UNLINK").arg("queue:reminders");
+        let (there, _): (usize, u64) = work_off.query_async(&mut worker).await?;
+        let offered = all_done(&one)? + all_done(&other)?;
+        ensure!(there == offered, "{offered} offered, {there} jobs are there");
+        Ok(offered)
     })
-    .await
+    .await?;
+    Ok(rounds)
 }

@@ -55,12 +55,14 @@ use crate::metrics::Metrics;
 
 /// Chunks are claimed so long before their moments.
 const AHEAD: Duration = Duration::from_secs(2);
-/// And looked for so often.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// And looked for so often: each time costs the ledger up to six statements.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The plans' clocks are moved on so often.
 const STEER_EVERY: Duration = Duration::from_millis(20);
-/// How far the batches are, and what time it is, is asked for so often.
+/// How far the batches are is asked for so often.
 const HOUSE_EVERY: Duration = Duration::from_secs(1);
+/// What time it is, every so many times that house is kept.
+const CLOCK_EVERY: u32 = 5;
 
 /// What a dispatcher is told.
 #[derive(Debug, Clone)]
@@ -127,20 +129,25 @@ impl Dispatcher {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
+        let mut are_more = false;
         loop {
-            tokio::select! {
+            let is_time = tokio::select! {
                 () = &mut stop => break,
-                _ = look.tick() => {}
-                Some(ended) = holders.join_next() => self.note(ended),
-            }
+                _ = look.tick() => true,
+                Some(ended) = holders.join_next() => {
+                    self.note(ended);
+                    false
+                }
+            };
             while let Some(ended) = holders.try_join_next() {
                 self.note(ended);
             }
-            self.metrics.held.set(holders.len() as f64);
             let room = (self.settings.chunks as usize).saturating_sub(holders.len());
-            if room > 0 {
-                self.claim(room as u32, &mut holders).await;
+            // Who ends makes room for what the last claim had to leave; otherwise nothing new is due yet.
+            if room > 0 && (is_time || are_more) {
+                are_more = self.claim(room as u32, &mut holders).await == room;
             }
+            self.metrics.held.set(holders.len() as f64);
         }
         self.is_stopping.store(true, Ordering::Relaxed);
         info!(chunks = holders.len(), "stopping");
@@ -159,12 +166,12 @@ impl Dispatcher {
         }
     }
 
-    /// Claims what is due soon, and has somebody work on each.
-    async fn claim(self: &Arc<Self>, chunks: u32, holders: &mut JoinSet<()>) {
+    /// Claims what is due soon, has somebody work on each, and returns how many chunks there were.
+    async fn claim(self: &Arc<Self>, chunks: u32, holders: &mut JoinSet<()>) -> usize {
         let open = self.outlets.iter().filter(|(_, outlet)| !outlet.is_off());
         let sinks: Vec<String> = open.map(|(name, _)| name.clone()).collect();
         if sinks.is_empty() {
-            return;
+            return 0;
         }
         let Settings { name, terms, .. } = &self.settings;
         let wish = Wish { worker: name.clone(), chunks, terms: *terms, sinks, ahead: AHEAD };
@@ -173,7 +180,8 @@ impl Dispatcher {
             self.know(&claims).await?;
             Ok(claims)
         };
-        let Some(claims) = self.heard(claimed.await, "claim") else { return };
+        let Some(claims) = self.heard(claimed.await, "claim") else { return 0 };
+        let claimed = claims.len();
         for claim in claims {
             let run = self.runs.lock().get(&claim.lease.batch()).cloned();
             let Some(run) = run else { continue };
@@ -182,6 +190,7 @@ impl Dispatcher {
             outlet.metrics().ambiguous.increment(claim.ambiguous.len() as u64);
             holders.spawn(holder::hold(Arc::clone(self), run, outlet, claim));
         }
+        claimed
     }
 
     /// Learns of batches that were not known.
@@ -228,16 +237,18 @@ impl Dispatcher {
     async fn keep_house(self: Arc<Self>) {
         let mut every = interval(HOUSE_EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        for turn in (0..CLOCK_EVERY).cycle() {
             every.tick().await;
-            let kept = self.keep_house_once().await;
+            let kept = self.keep_house_once(turn == 0).await;
             self.heard(kept, "keep house");
             self.metrics.cost(self.ledger.cost());
         }
     }
 
-    async fn keep_house_once(&self) -> Result<(), LedgerError> {
-        *self.clock.lock() = ask_clock(&self.ledger).await?;
+    async fn keep_house_once(&self, asks_clock: bool) -> Result<(), LedgerError> {
+        if asks_clock {
+            *self.clock.lock() = ask_clock(&self.ledger).await?;
+        }
         let numbers: Vec<i64> = {
             let mut runs = self.runs.lock();
             // Whoever holds a chunk of it has it, too.

@@ -61,7 +61,7 @@ pub mod audit;
 pub mod error;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -77,6 +77,8 @@ pub use self::progress::{Fate, Progress, Standing, Tally};
 use self::dialect::Dialect;
 use self::store::{Answer, Row, Store, Value, Work};
 
+/// Whether there are new volumes is looked for no more often by those who find enough in the old.
+const VOLUMES_EVERY: Duration = Duration::from_secs(2);
 /// What is busy is asked for again so many times before its caller is told.
 const BUSY_RETRIES: u32 = 4;
 
@@ -139,6 +141,7 @@ pub struct Ledger {
     store: Box<dyn Store>,
     counters: Counters,
     volumes: Mutex<Vec<i64>>,
+    looked: Mutex<Option<Instant>>,
     turn: AtomicUsize,
 }
 
@@ -156,6 +159,7 @@ impl Ledger {
             store,
             counters: Counters::default(),
             volumes: Mutex::default(),
+            looked: Mutex::default(),
             turn: AtomicUsize::default(),
         };
         let mut tries = 0;
@@ -230,16 +234,24 @@ impl Ledger {
         volumes
     }
 
+    /// Whether it was not long ago that volumes were looked for.
+    fn has_looked(&self) -> bool {
+        self.looked.lock().is_some_and(|looked| looked.elapsed() < VOLUMES_EVERY)
+    }
+
     async fn look_for_volumes(&self) -> Result<Vec<i64>, LedgerError> {
+        let asked = Instant::now();
         let sql = "SELECT volume FROM tg_volume WHERE dropped = 0 ORDER BY volume";
         let rows = self.read(sql, &[]).await?;
         let volumes: Vec<i64> = rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?;
         self.volumes.lock().clone_from(&volumes);
+        *self.looked.lock() = Some(asked);
         Ok(volumes)
     }
 
     fn forget_volumes(&self) {
         self.volumes.lock().clear();
+        *self.looked.lock() = None;
     }
 }
 

@@ -29,3 +29,5 @@ pub mod config;
 pub mod admin;
 
 pub mod metrics;
+
+pub mod nodelay;

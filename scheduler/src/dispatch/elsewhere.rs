@@ -1,9 +1,11 @@
 //! Rows in a database that is not the ledger's: effect and progress in one transaction there.
 
-use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
-use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::time::Duration;
 
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::nodelay::send_at_once;
 use crate::sink::sql::{Connection, Dialect, PutError, Statement, progress, put};
 use crate::sink::{Chunk, Fate, Reason, Slice};
 
@@ -53,17 +55,27 @@ impl Elsewhere {
         url: &str,
         statement: Statement,
     ) -> Result<Self, &'static str> {
-        let wrong = |_| "not a database's URL";
+        let wrong = |_: sqlx::Error| "not a database's URL";
         let pool = match dialect {
             Dialect::Postgres => {
-                let options = PgPoolOptions::new().max_connections(CONNECTIONS);
-                let options = options.acquire_timeout(ACQUIRE);
-                Pool::Postgres(options.connect_lazy(url).map_err(wrong)?)
+                let options: PgConnectOptions = url.parse().map_err(wrong)?;
+                let port = options.get_port();
+                let pool = PgPoolOptions::new().max_connections(CONNECTIONS);
+                let pool = pool.acquire_timeout(ACQUIRE).after_connect(move |_, _| {
+                    send_at_once(port);
+                    Box::pin(async { Ok(()) })
+                });
+                Pool::Postgres(pool.connect_lazy_with(options))
             }
             Dialect::MySql => {
-                let options = MySqlPoolOptions::new().max_connections(CONNECTIONS);
-                let options = options.acquire_timeout(ACQUIRE);
-                Pool::MySql(options.connect_lazy(url).map_err(wrong)?)
+                let options: MySqlConnectOptions = url.parse().map_err(wrong)?;
+                let port = options.get_port();
+                let pool = MySqlPoolOptions::new().max_connections(CONNECTIONS);
+                let pool = pool.acquire_timeout(ACQUIRE).after_connect(move |_, _| {
+                    send_at_once(port);
+                    Box::pin(async { Ok(()) })
+                });
+                Pool::MySql(pool.connect_lazy_with(options))
             }
         };
         Ok(Self { pool, statement })

@@ -74,8 +74,8 @@ impl Ledger {
     /// where no more are due, or others have them; none where there are none.
     ///
     /// One statement on PostgreSQL and two in a transaction elsewhere, and one for the items; a few more
-    /// for chunks that have failed items. When there are fewer than wished for, one more looks for new
-    /// volumes. Dropped half-way, what was claimed is claimed again when its lease is over.
+    /// for chunks that have failed items. When there are none, or every other second when there are fewer
+    /// than wished for, one more looks for new volumes. Dropped half-way, what was claimed is claimed again when its lease is over.
     ///
     /// # Errors
     /// As for any statement.
@@ -88,7 +88,8 @@ impl Ledger {
         for volume in &known {
             self.claim_from(*volume, wish, &mut claims).await?;
         }
-        if claims.len() < wish.chunks as usize {
+        let is_short = claims.len() < wish.chunks as usize;
+        if is_short && (claims.is_empty() || !self.has_looked()) {
             for volume in self.look_for_volumes().await? {
                 if !known.contains(&volume) {
                     self.claim_from(volume, wish, &mut claims).await?;
@@ -265,9 +266,11 @@ fn due(dialect: Dialect, volume: i64, wish: &Wish) -> String {
             ChunkState::Waiting.code()
         ),
     };
+    // A value, not EXISTS: of that MySQL and MariaDB make a join, which begins with the batch, locks its row
+    // and all of its chunks, and has whoever claims at the same time find nothing.
     format!(
-        "SELECT {} FROM tg_chunk_{volume} c WHERE {when} AND EXISTS (SELECT 1 FROM tg_batch b \
-         WHERE b.id = c.batch AND b.state = {}{sinks})",
+        "SELECT {} FROM tg_chunk_{volume} c WHERE {when} AND (SELECT b.state FROM tg_batch b \
+         WHERE b.id = c.batch{sinks}) = {}",
         columns("c"),
         BatchState::Running.code(),
     )

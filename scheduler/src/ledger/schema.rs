@@ -109,6 +109,7 @@ impl Ledger {
         let turn = dialect.sql("UPDATE tg_ledger SET volume = ? WHERE volume = ?");
         work.execute(&turn, &[next.into(), current.into()]).await?;
         work.commit().await?;
+        self.forget_volumes();
         Ok(next)
     }
 

@@ -158,7 +158,7 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<Box<dyn Store>, 
 }
 
 /// Implements a store over a pool of sqlx, and its transactions. What differs is how a value is
-/// bound and read (`bind`, `value`), and which pool serves what.
+/// read (`value`), which pool serves what, and how a single statement is run (`run`).
 macro_rules! over_sqlx {
     ($store:ident, $database:ty, $dialect:expr, $begin:expr, $snapshot:expr) => {
         impl Store for $store {
@@ -167,9 +167,7 @@ macro_rules! over_sqlx {
             }
 
             fn execute<'a>(&'a self, sql: &'a str, values: &'a [Value]) -> Answer<'a, u64> {
-                Box::pin(async move {
-                    Ok(bind(sql, values).execute(&self.writers).await?.rows_affected())
-                })
+                Box::pin(self.run(sql, values))
             }
 
             fn returning<'a>(&'a self, sql: &'a str, values: &'a [Value]) -> Answer<'a, Vec<Row>> {
@@ -219,6 +217,15 @@ macro_rules! over_sqlx {
             fn commit(self: Box<Self>) -> Answer<'static, ()> {
                 Box::pin(async move { Ok(self.0.commit().await?) })
             }
+        }
+
+        /// Runs one statement, in a transaction of its own.
+        async fn alone(
+            pool: &sqlx::Pool<$database>,
+            sql: &str,
+            values: &[Value],
+        ) -> Result<u64, LedgerError> {
+            Ok(bind(sql, values).execute(pool).await?.rows_affected())
         }
 
         type Query<'q> =

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use scheduler::ledger::submit::PAGE_CHUNKS_MAX;
 use scheduler::ledger::{
     Batch, BatchState, Body, Claim, Effect, Fate, Item, LeaseTerms, Ledger, LedgerError, NewChunk,
     Standing, Terms, Wish,
@@ -43,6 +45,7 @@ checks!(
     a_schedule_is_fired_by_one_at_a_time,
     a_draft_that_was_thrown_away_takes_nothing_more,
     two_at_one_ledger_do_each_item_once,
+    who_claims_at_the_same_time_finds_other_chunks,
     statements_are_few,
 );
 
@@ -105,7 +108,7 @@ pub(crate) async fn plan(
     from: Timestamp,
 ) -> Result<Batch, LedgerError> {
     let batch = ledger.submit(terms).await?;
-    for page in chunks(sizes, from, 0)?.chunks(50) {
+    for page in chunks(sizes, from, 0)?.chunks(PAGE_CHUNKS_MAX) {
         ledger.add(&batch, page).await?;
     }
     let count = u32::try_from(sizes.len()).unwrap_or(u32::MAX);
@@ -574,6 +577,28 @@ async fn two_at_one_ledger_do_each_item_once(url: String) -> Outcome {
     ledger.tidy().await?;
     assert_eq!(ledger.report("a").await?.batch.state, BatchState::Done);
     closes(&ledger, "a").await
+}
+
+/// On MariaDB one of them locked the batch, and the others found nothing.
+async fn who_claims_at_the_same_time_finds_other_chunks(url: String) -> Outcome {
+    const CLAIMS: u32 = 8;
+    let ledger = Arc::new(Ledger::open(&url, CLAIMS).await?);
+    plan(&ledger, &terms("a"), &[10; 200], due(&ledger).await?).await?;
+    for _ in 0..5 {
+        let claim = |_| {
+            let ledger = Arc::clone(&ledger);
+            tokio::spawn(async move { ledger.claim(&wish(2)).await })
+        };
+        let mut seen = BTreeMap::new();
+        for claims in (0..CLAIMS).map(claim).collect::<Vec<_>>() {
+            let claims = claims.await??;
+            assert!(!claims.is_empty(), "there is more than all of them want");
+            for claim in claims {
+                assert_eq!(seen.insert(claim.lease.seq(), ()), None);
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn statements_are_few(url: String) -> Outcome {

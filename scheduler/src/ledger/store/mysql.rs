@@ -9,6 +9,7 @@ use super::{
     ACQUIRE, Answer, Dialect, IDLE, LOCK, LedgerError, Row, STATEMENTS, Store, Value, Work,
     over_sqlx,
 };
+use crate::nodelay::send_at_once;
 
 #[derive(Debug)]
 pub(super) struct MySql {
@@ -21,6 +22,7 @@ impl MySql {
         let options = MySqlConnectOptions::from_str(url)
             .map_err(|error| LedgerError::Url { why: error.to_string() })?
             .statement_cache_capacity(STATEMENTS);
+        let port = options.get_port();
         // READ COMMITTED takes no gap locks; the comment is read by MariaDB only.
         let settings = format!(
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
@@ -35,6 +37,7 @@ impl MySql {
             .after_connect(move |connection, _| {
                 let settings = settings.clone();
                 Box::pin(async move {
+                    send_at_once(port);
                     connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(settings))).await?;
                     Ok(())
                 })
@@ -42,6 +45,10 @@ impl MySql {
             .connect_with(options)
             .await?;
         Ok(Self { readers: writers.clone(), writers })
+    }
+
+    async fn run(&self, sql: &str, values: &[Value]) -> Result<u64, LedgerError> {
+        alone(&self.writers, sql, values).await
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     ACQUIRE, Answer, Dialect, IDLE, LOCK, LedgerError, Row, STATEMENTS, Store, Value, Work,
     over_sqlx,
 };
+use crate::nodelay::send_at_once;
 
 #[derive(Debug)]
 pub(super) struct Postgres {
@@ -26,13 +27,22 @@ impl Postgres {
                 ("lock_timeout", LOCK.as_millis().to_string()),
                 ("idle_in_transaction_session_timeout", IDLE.as_millis().to_string()),
             ]);
+        let port = options.get_port();
         let writers = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE)
             .test_before_acquire(false)
+            .after_connect(move |_, _| {
+                send_at_once(port);
+                Box::pin(async { Ok(()) })
+            })
             .connect_with(options)
             .await?;
         Ok(Self { readers: writers.clone(), writers })
+    }
+
+    async fn run(&self, sql: &str, values: &[Value]) -> Result<u64, LedgerError> {
+        alone(&self.writers, sql, values).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! A file. One process writes at a time, and waits for another's turn; several schedulers on one
 //! machine may share it.
 
+mod group;
+
 use std::str::FromStr as _;
 
 use sqlx::sqlite::{
@@ -8,6 +10,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row as _, TypeInfo as _, ValueRef as _};
 
+use self::group::Group;
 use super::{
     ACQUIRE, Answer, Dialect, LOCK, LedgerError, Row, STATEMENTS, Store, Value, Work, over_sqlx,
 };
@@ -22,6 +25,7 @@ const TURN: std::time::Duration = std::time::Duration::from_secs(10);
 pub(super) struct Sqlite {
     writers: SqlitePool,
     readers: SqlitePool,
+    group: Group,
 }
 
 impl Sqlite {
@@ -38,7 +42,11 @@ impl Sqlite {
             SqlitePoolOptions::new().acquire_timeout(ACQUIRE.max(TURN)).test_before_acquire(false);
         let writers = pool.clone().max_connections(1).connect_with(options.clone()).await?;
         let readers = pool.max_connections(READERS).connect_lazy_with(options);
-        Ok(Self { writers, readers })
+        Ok(Self { group: Group::start(writers.clone()), writers, readers })
+    }
+
+    async fn run(&self, sql: &str, values: &[Value]) -> Result<u64, LedgerError> {
+        self.group.execute(sql, values).await
     }
 }
 
