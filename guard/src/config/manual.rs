@@ -7,8 +7,10 @@ use serde_json::Value;
 use super::Config;
 
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [(&str, &str, &str); 21] = [
+const SECTIONS: [(&str, &str, &str); 23] = [
     ("upstream", "Upstream", "[upstream]"),
+    ("replica", "Replica", "[replica.NAME]"),
+    ("routing", "Routing", "[routing]"),
     ("control", "Control", "[control]"),
     ("observe", "Observe", "[observe]"),
     ("listener", "Listener", "[[listener]]"),
@@ -58,7 +60,7 @@ meant.
 
 A reload (`SIGHUP`, or `POST /api/v1/reload`) reads the file anew. When it is wrong the old
 configuration stays in force. `[class.NAME]`, `[overall]`, `[database.NAME]`, `[limit]`,
-`[melt]`, `[hot]`, `[ddl]`, `[tenants]`, `[retries]`, `[[rule]]` and `guard.mode` change at once, for transactions that begin afterwards; everything
+`[melt]`, `[hot]`, `[ddl]`, `[tenants]`, `[retries]`, `[routing]`, `[[rule]]` and `guard.mode` change at once, for transactions that begin afterwards; everything
 else needs a restart.
 ";
 
