@@ -1,7 +1,7 @@
 //! `tidegate status`: the guard as a whole.
 
 use clap::Args;
-use guard::control::{self, LimitStatus, State};
+use guard::control::{self, LimitStatus, ReplicaStatus, State};
 
 use crate::client::Client;
 use crate::exit::Failure;
@@ -29,6 +29,7 @@ fn show(status: &control::Status) -> String {
     };
     let upstream = &status.upstream;
     let limit = status.limit.as_ref().map(limit).unwrap_or_default();
+    let replicas: String = status.replicas.iter().map(replica).collect();
     let server = plain(upstream.server.as_deref().unwrap_or("not reached yet"), 40);
     format!(
         "tidegate {}  {state}, mode {}, up {}\n\
@@ -36,7 +37,7 @@ fn show(status: &control::Status) -> String {
          connections   {} leased, {} idle, of {}; {} for control\n\
          clients       {} connected, {} busy\n\
          transactions  {} in flight, {} waiting\n\
-         {limit}switches      {} set\n",
+         {limit}{replicas}switches      {} set\n",
         status.version,
         status.mode,
         time(status.uptime_ms),
@@ -57,6 +58,27 @@ fn show(status: &control::Status) -> String {
 fn limit(limit: &LimitStatus) -> String {
     let knee = limit.knee.map(|knee| format!(", knee at {knee:.0}")).unwrap_or_default();
     format!("limit         {}{knee}, {} cuts ({})\n", limit.limit, limit.cuts, limit.mode)
+}
+
+/// A replica, as a line.
+fn replica(one: &ReplicaStatus) -> String {
+    let lag = one
+        .lag_ms
+        .map_or_else(|| "lag not known".to_owned(), |lag| format!("{} behind", time(lag)));
+    let share = match one.state == ReplicaStatus::FIT && one.share < 1.0 {
+        true => format!(" at {:.0} %", one.share * 100.0),
+        false => String::new(),
+    };
+    let trouble = one.trouble.as_deref().map(|why| format!("; {}", plain(why, 120)));
+    format!(
+        "replica       {} ({}) {}{share}, {lag}, {} in flight, {} reads{}\n",
+        one.name,
+        one.address,
+        one.state,
+        one.in_flight,
+        one.reads,
+        trouble.unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -92,6 +114,26 @@ mod tests {
             }),
             switches: 1,
             pause_ends_in_ms: None,
+            replicas: vec![
+                ReplicaStatus {
+                    name: "east".into(),
+                    address: "db2:3306".into(),
+                    state: "fit".into(),
+                    share: 0.5,
+                    weight: 1,
+                    lag_ms: Some(0),
+                    in_flight: 3,
+                    reads: 712,
+                    trouble: None,
+                },
+                ReplicaStatus {
+                    name: "west".into(),
+                    address: "db3:3306".into(),
+                    state: "silent".into(),
+                    trouble: Some("it does not answer".into()),
+                    ..ReplicaStatus::default()
+                },
+            ],
         };
         assert_eq!(
             show(&status),
@@ -101,6 +143,8 @@ mod tests {
              clients       812 connected, 9 busy\n\
              transactions  9 in flight, 4 waiting\n\
              limit         38, knee at 41, 2 cuts (enforce)\n\
+             replica       east (db2:3306) fit at 50 %, 0s behind, 3 in flight, 712 reads\n\
+             replica       west (db3:3306) silent, lag not known, 0 in flight, 0 reads; it does not answer\n\
              switches      1 set\n"
         );
     }

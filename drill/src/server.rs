@@ -16,6 +16,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use self::engine::{Engine, Place, Run};
 use crate::error::{Error, at};
 use crate::home::{Scratch, free_port, tail};
@@ -136,6 +138,23 @@ impl Server {
     /// Kills the server without warning, as a crash would. Its data stays.
     pub fn crash(&mut self) {
         self.process.kill();
+    }
+
+    /// Stops the server in the middle of whatever it does (SIGSTOP): its sockets stay open, and nothing comes. Until
+    /// [`Self::thaw`].
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn freeze(&self) -> Result<(), Error> {
+        Ok(self.process.signal(Signal::STOP)?)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn thaw(&self) -> Result<(), Error> {
+        Ok(self.process.signal(Signal::CONT)?)
     }
 
     /// Which server this is.

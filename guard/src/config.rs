@@ -21,6 +21,7 @@ mod native;
 mod part;
 mod pressure;
 mod queue;
+mod replica;
 mod rule;
 mod schema;
 mod source;
@@ -47,6 +48,7 @@ pub use self::native::NativeLimits;
 pub use self::part::read_part;
 pub use self::pressure::Pressure;
 pub use self::queue::{Retries, Tenants, TenantsBy};
+pub use self::replica::{Fallback, Reads, Replica, Routing};
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
 use self::source::Source;
 pub use self::upstream::{
@@ -67,6 +69,12 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The database server behind the guard.
     pub upstream: Upstream,
+    /// Replicas of that server by name, at most 16. MySQL and MariaDB only.
+    #[serde(default, rename = "replica")]
+    pub replicas: BTreeMap<String, Replica>,
+    /// Which replica is good enough for a read, and what becomes of a read for which none is.
+    #[serde(default)]
+    pub routing: Routing,
     /// The reserved connections over which statements are cancelled and clients' accounts are checked.
     pub control: Control,
     /// What is asked of the database about itself.

@@ -9,6 +9,7 @@ mod hot;
 mod incidents;
 mod locks;
 mod pressure;
+mod replica;
 
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ pub use self::hot::{HotCounts, HotKey, HotStatus};
 pub use self::incidents::{Act, Incident, Sighting, Step};
 pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus, dialect, judge};
 pub use self::pressure::{Check, PressureParts, PressureStatus, rounded};
+pub use self::replica::ReplicaStatus;
 use crate::config::{ListedKey, TargetText};
 
 /// What an operator may ask. Methods return at once; none waits for the database.
@@ -139,6 +141,9 @@ pub struct Status {
     /// Milliseconds until a pause ends by itself; none while there is none.
     #[serde(default)]
     pub pause_ends_in_ms: Option<u64>,
+    /// Its replicas, by name.
+    #[serde(default)]
+    pub replicas: Vec<ReplicaStatus>,
 }
 
 /// A pause to begin.

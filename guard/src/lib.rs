@@ -30,6 +30,7 @@ pub mod melt;
 pub mod memory;
 pub mod observer;
 pub mod pressure;
+pub mod replica;
 pub mod upstream;
 
 pub mod engine;

@@ -16,6 +16,7 @@ pub mod label;
 mod limit;
 mod melt;
 mod pressure;
+mod replica;
 mod shard;
 pub mod table;
 mod tally;
@@ -41,11 +42,13 @@ pub use self::histogram::Histogram;
 pub use self::hot::HotMetrics;
 pub use self::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
-    Label, LookOutcome, MeltOutcome, PressurePart, Reload, StatementOutcome, TransactionOutcome,
+    Label, LookOutcome, MeltOutcome, PressurePart, ReadOutcome, Reload, StatementOutcome,
+    TransactionOutcome,
 };
 pub use self::limit::LimitMetrics;
 pub use self::melt::MeltMetrics;
 pub use self::pressure::PressureMetrics;
+pub use self::replica::ReplicaMetrics;
 use self::table::{Metric, Type};
 pub use self::tally::Tally;
 
@@ -64,6 +67,8 @@ pub struct Metrics {
     pub limit: LimitMetrics,
     /// Of how pressed the database is.
     pub pressure: PressureMetrics,
+    /// Of replicas.
+    pub replicas: ReplicaMetrics,
     /// Of undoing pile-ups.
     pub melt: MeltMetrics,
     /// Of rows that everybody wants.
@@ -228,6 +233,7 @@ impl Metrics {
         };
         let limit = LimitMetrics::new(&make);
         let pressure = PressureMetrics::new(&make);
+        let replicas = ReplicaMetrics::new(&make);
         let melt = MeltMetrics::new(&make);
         let hot = HotMetrics::new(&make);
         let ddl = DdlMetrics::new(&make);
@@ -243,6 +249,7 @@ impl Metrics {
             upstream,
             limit,
             pressure,
+            replicas,
             melt,
             hot,
             ddl,
@@ -311,6 +318,7 @@ impl Metrics {
             }
         }
         self.hot.put(&mut page);
+        self.replicas.put(&mut page);
         page
     }
 

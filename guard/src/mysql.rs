@@ -187,6 +187,20 @@ impl Opener {
     }
 }
 
+impl Pool {
+    /// The pool at another server for what this one is for.
+    pub fn at(&self, upstream: &Arc<Upstream>) -> Arc<Self> {
+        let Opener { account, wishes, .. } = self.opener();
+        let Wishes { capabilities, charset, .. } = *wishes;
+        let (account, habits) = (Arc::clone(account), Arc::clone(&self.memory.habits));
+        let key = PoolKey { account: account.fingerprint(), capabilities: capabilities.0, charset };
+        // That server's own: it may be of another version.
+        let shadows = shadows::Known::default();
+        let opener = Opener { account, wishes: wishes.clone(), shadows };
+        upstream.pool(key, || (opener, Memory::new(habits)))
+    }
+}
+
 impl Engine for MySql {
     type Connection = Connection;
     type Key = PoolKey;

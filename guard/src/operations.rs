@@ -12,8 +12,8 @@ use crate::{
     control::{
         Check, ClassStatus, ClientsStatus, DdlStatus, Declined, Describe, HotStatus, Incident,
         LockClient, LocksStatus, Operations, PauseOrder, PauseStatus, PinnedSession,
-        PressureStatus, State, Status, SwitchOrder, SwitchStatus, UpstreamStatus, mode_name,
-        whole_ms,
+        PressureStatus, ReplicaStatus, State, Status, SwitchOrder, SwitchStatus, UpstreamStatus,
+        mode_name, whole_ms,
     },
     engine::Engine,
     metrics::{ClientState, ConnectionState, Label as _, Reload},
@@ -75,6 +75,7 @@ impl<E: Engine> Operator<E> {
         let now = Instant::now();
         let metrics = &self.shared.metrics;
         metrics.observe(&self.shared.gate.snapshot(now));
+        metrics.replicas.show(self.replicas(now));
         metrics.limit.show(self.shared.gate.limit().as_ref());
         let hot = self.hot();
         metrics.ddl.show(&hot.ddl);
@@ -94,6 +95,12 @@ impl<E: Engine> Operator<E> {
         connections.of(ConnectionState::Reclaiming).set(reclaiming);
         metrics.guard.switches.set(self.shared.switches.load().list(now).count() as f64);
         metrics.guard.paused.set(f64::from(u8::from(self.pause_status().ends_in_ms.is_some())));
+    }
+
+    fn replicas(&self, now: Instant) -> Vec<ReplicaStatus> {
+        let Some(replicas) = &self.shared.replicas else { return Vec::new() };
+        let of = |replica: &Arc<_>| Some(ReplicaStatus::of(replica, replicas.show(now, replica)?));
+        replicas.all().iter().filter_map(of).collect()
     }
 
     fn upstream(&self) -> UpstreamStatus {
@@ -128,7 +135,8 @@ impl<E: Engine> Operator<E> {
         let policy = loaded.config.policy();
         self.shared.metrics.set_classes(&loaded.config.class_names());
         let nets = E::nets(&loaded.config.native_limits());
-        self.shared.reload(Instant::now(), policy, nets);
+        let routing = loaded.config.replica_policy();
+        self.shared.reload(Instant::now(), policy, routing, nets);
         let mut keys = self.config.lock();
         keys.retain(|listed| !listed.is_reloaded);
         let new = config::list(&loaded.config).into_iter().filter(|listed| listed.is_reloaded);
@@ -169,6 +177,7 @@ impl<E: Engine> Operations for Operator<E> {
                 .gate
                 .held()
                 .map(|hold| whole_ms(hold.until.saturating_duration_since(now))),
+            replicas: self.replicas(now),
         }
     }
 

@@ -125,6 +125,7 @@ fn reading<E: Engine>(shared: &Shared<E>, now: Instant) -> Reading {
     let fresh = seen.contention.filter(|(at, _)| now.saturating_duration_since(*at) < SEEN_KEEPS);
     Reading {
         contention: fresh.map(|(_, contention)| contention),
+        lag: shared.replicas.as_ref().and_then(|replicas| replicas.lag(now)),
         is_lost: shared.upstream.control().working() == 0,
         ..Reading::of(&shared.gate.snapshot(now), limits)
     }

@@ -132,13 +132,8 @@ fn whole(number: u32) -> usize {
 
 fn upstream_target(config: &Config) -> Result<Target, StartError> {
     let upstream = &config.upstream;
-    let mode = match upstream.tls {
-        UpstreamTls::Off => TlsMode::Off,
-        UpstreamTls::Unverified => TlsMode::Required,
-        UpstreamTls::Required => TlsMode::VerifyFull,
-    };
     let name = upstream.server_name.as_deref().unwrap_or(&upstream.address.host);
-    let tls = ClientTls::load(mode, name, upstream.ca.as_deref())?;
+    let tls = upstream_tls(config, name)?;
     Ok(Target {
         address: upstream.address.clone(),
         tls: match upstream.tls_negotiation {
@@ -148,6 +143,17 @@ fn upstream_target(config: &Config) -> Result<Target, StartError> {
         connect_timeout: upstream.connect_timeout,
         clear_password: ClearPassword::Refused,
     })
+}
+
+/// TLS towards a server whose certificate must carry `name`.
+fn upstream_tls(config: &Config, name: &str) -> Result<Option<ClientTls>, TlsError> {
+    let upstream = &config.upstream;
+    let mode = match upstream.tls {
+        UpstreamTls::Off => TlsMode::Off,
+        UpstreamTls::Unverified => TlsMode::Required,
+        UpstreamTls::Required => TlsMode::VerifyFull,
+    };
+    ClientTls::load(mode, name, upstream.ca.as_deref())
 }
 
 fn control_target(config: &Config, target: &Target) -> Target {

@@ -27,6 +27,7 @@ use crate::{
     melt::Timeline,
     metrics::Metrics,
     observer::Sight,
+    replica::Replicas,
     session::{buffers::Buffers, registry::Sessions},
     upstream::Upstream,
 };
@@ -48,6 +49,8 @@ pub struct Shared<E: Engine> {
     pub statements: Statements,
     /// The database.
     pub upstream: Arc<Upstream<E>>,
+    /// Servers that answer reads in its place, where there are any.
+    pub replicas: Option<Replicas<E>>,
     /// Buffers that nobody uses.
     pub buffers: Arc<Buffers>,
     /// The sessions that are alive.
@@ -122,11 +125,22 @@ impl<E: Engine> Shared<E> {
     }
 
     /// Takes over a new policy: limits at once, server-side nets as connections are set up.
-    pub fn reload(&self, now: Instant, policy: Policy, nets: E::Nets) {
-        let policy = Arc::new(policy);
+    pub fn reload(
+        &self,
+        now: Instant,
+        policy: Policy,
+        routing: policy::replica::Config,
+        nets: E::Nets,
+    ) {
+        let (policy, nets) = (Arc::new(policy), Arc::new(nets));
         self.policy.store(Arc::clone(&policy));
         self.ddl.reconfigure(&policy);
         self.hot.reconfigure(&policy);
+        if let Some(replicas) = &self.replicas {
+            replicas.reconfigure(now, routing, &policy);
+            let upstreams = replicas.all().iter().filter_map(|replica| replica.upstream());
+            upstreams.for_each(|upstream| upstream.set_nets(Arc::clone(&nets)));
+        }
         self.gate.reconfigure(now, policy);
         self.upstream.set_nets(nets);
     }

@@ -32,7 +32,7 @@ use self::{
 use crate::{engine::Engine, herd::Handshakes, metrics::Metrics};
 
 /// How often connections that nobody uses are looked for.
-const IDLE_LOOK_EVERY: Duration = Duration::from_secs(5);
+pub const IDLE_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// One database server.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub struct UpstreamOptions<N> {
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// The server's own limits.
-    pub nets: N,
+    pub nets: Arc<N>,
 }
 
 impl<E: Engine> Upstream<E> {
@@ -102,7 +102,7 @@ impl<E: Engine> Upstream<E> {
             lingering: Lingering::default(),
             control: options.control,
             identity: options.identity,
-            nets: ArcSwap::from_pointee(options.nets),
+            nets: ArcSwap::new(options.nets),
         })
     }
 
@@ -137,8 +137,8 @@ impl<E: Engine> Upstream<E> {
     }
 
     /// Other limits of the server's own; connections take them over as they are opened or reset.
-    pub fn set_nets(&self, nets: E::Nets) {
-        self.nets.store(Arc::new(nets));
+    pub fn set_nets(&self, nets: Arc<E::Nets>) {
+        self.nets.store(nets);
     }
 
     /// Connections by what they are doing. They are not counted at one moment, so a connection that
@@ -189,13 +189,18 @@ impl<E: Engine> Upstream<E> {
     pub async fn run_idle_reaper(&self) {
         loop {
             tokio::time::sleep(IDLE_LOOK_EVERY).await;
-            let mut pools = self.pools.lock();
-            for pool in pools.values() {
-                pool.close_idle(self.idle_timeout);
-            }
-            // Nobody refers to a pool any more once its sessions are gone.
-            pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.sizes().1 > 0);
+            self.reap_idle();
         }
+    }
+
+    /// Closes idle connections, to be called every few seconds.
+    pub fn reap_idle(&self) {
+        let mut pools = self.pools.lock();
+        for pool in pools.values() {
+            pool.close_idle(self.idle_timeout);
+        }
+        // Nobody refers to a pool any more once its sessions are gone.
+        pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.sizes().1 > 0);
     }
 
     /// A place for one more connection. Where all are taken, an idle connection of another pool is

@@ -13,6 +13,7 @@
 
 pub mod counters;
 pub mod ladder;
+pub mod replica;
 pub mod server;
 
 mod mysql;

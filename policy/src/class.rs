@@ -85,6 +85,16 @@ pub struct TimeLimits {
     pub lock_wait: Option<Duration>,
 }
 
+/// Where reads run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ReadsFrom {
+    /// On the primary.
+    #[default]
+    Primary,
+    /// On replicas, where that is safe.
+    Replicas,
+}
+
 /// What shares one set of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
@@ -98,6 +108,8 @@ pub struct Class {
     pub share: NonZeroU32,
     /// Whether it is refused first, when the database is in trouble.
     pub sheddable: bool,
+    /// Where its reads run.
+    pub reads: ReadsFrom,
     /// Limits on how long.
     pub times: TimeLimits,
 }
@@ -121,6 +133,7 @@ impl Class {
             limits: Limits::default(),
             share: Self::SHARE,
             sheddable: false,
+            reads: ReadsFrom::Primary,
             times: TimeLimits::default(),
         }
     }
@@ -216,6 +229,20 @@ impl Policy {
     pub fn database(&self, name: &str) -> Option<DatabaseId> {
         let index = self.databases.iter().position(|(known, _)| known == name)?;
         u16::try_from(index).ok().map(DatabaseId)
+    }
+
+    /// The policy of a replica's own gate: the limits of classes hold there as well, each by itself; those of
+    /// everything together are the primary's, but for its queue.
+    #[must_use]
+    pub fn of_replica(&self, connections: u32) -> Self {
+        let Limits { queue_length, queue_time, .. } = self.overall;
+        Self {
+            databases: Vec::new(),
+            overall: Limits { queue_length, queue_time, ..Limits::default() },
+            connections: Some(connections),
+            limit: limit::Config::default(),
+            ..self.clone()
+        }
     }
 
     /// How far the limits of this class go: its own mode, at most the policy's.

@@ -25,6 +25,7 @@ pub mod limit;
 pub mod melt;
 pub mod pressure;
 pub mod rate;
+pub mod replica;
 pub mod restraint;
 pub mod retry;
 

@@ -40,11 +40,13 @@ pub enum Reason {
     Ddl,
     /// Much of what is open waits for locks; nothing new may be added to it.
     Melt,
+    /// No replica is fit for this read.
+    Replica,
 }
 
 impl Reason {
     /// Every reason, for metrics that make one handle each.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::InFlight,
         Self::Connections,
         Self::QueueFull,
@@ -59,6 +61,7 @@ impl Reason {
         Self::HotKey,
         Self::Ddl,
         Self::Melt,
+        Self::Replica,
     ];
 
     /// The name in refusals, metrics and logs.
@@ -79,6 +82,7 @@ impl Reason {
             Self::HotKey => "hot_key",
             Self::Ddl => "ddl",
             Self::Melt => "melt",
+            Self::Replica => "replica",
         }
     }
 }
@@ -110,6 +114,8 @@ pub enum Scope {
     Tenants,
     /// The pile-up that is being undone.
     Melt,
+    /// What makes a replica good enough.
+    Routing,
     /// The switch described like this, e.g. `tag job=reminders`.
     Switch(Box<str>),
 }
@@ -162,6 +168,7 @@ impl fmt::Display for Refusal {
             Scope::Tenants => write!(f, "tenants.{}", self.limit_name)?,
             Scope::Tag => write!(f, "tag {}", deadline::TAG)?,
             Scope::Melt => write!(f, "melt.{}", self.limit_name)?,
+            Scope::Routing => write!(f, "routing.{}", self.limit_name)?,
             Scope::Switch(target) => write!(f, "switch {target}")?,
         }
         match &self.note {

@@ -175,6 +175,27 @@ impl Shape {
         self.kind.takes_no_locks() && !self.effects.intersects(unclear)
     }
 
+    /// Whether it only reads, from tables that it names, and any server with the same data answers it alike: a
+    /// SELECT that takes no lock, and leaves and finds nothing in its session.
+    #[must_use]
+    pub fn is_plain_read(&self) -> bool {
+        self.kind == Kind::Select
+            && self.takes_no_locks()
+            && self.effects.without(Effects::CALC_FOUND_ROWS).is_empty()
+            && !self.tables.is_empty()
+    }
+
+    /// Whether it names a table that is about the server that it is asked of, not about data. `home` is the
+    /// session's schema. MySQL and MariaDB.
+    #[must_use]
+    pub fn tells_of_the_server(&self, home: &str) -> bool {
+        const ABOUT: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
+        self.tables.iter().any(|table| {
+            let schema = table.schema.as_deref().unwrap_or(home);
+            ABOUT.iter().any(|about| about.eq_ignore_ascii_case(schema))
+        })
+    }
+
     /// The SQL that a statement with [`Effects::DYNAMIC`] prepares, or executes at once.
     #[must_use]
     pub fn dynamic<'a>(&self, sql: &'a [u8], scratch: &Scratch) -> Dynamic<'a> {

@@ -17,6 +17,7 @@ mod caller;
 mod measure;
 mod middleman;
 mod postgres;
+mod replicated;
 mod wait;
 
 pub use drill::client::{Client, ClientError, Failure, Login, PATIENCE, Packet, Reply, Success};
@@ -42,4 +43,5 @@ pub use self::middleman::{Act, MARK, Middleman};
 pub use self::postgres::{
     Canceller, PgClient, PgError, PgFailure, PgReply, pg_done, pg_refused, put_series, put_unsynced,
 };
+pub use self::replicated::Replicated;
 pub use self::wait::{Deadline, eventually};

@@ -40,6 +40,7 @@ impl Operations for Fake {
             limit: None,
             switches: self.switches.lock().len(),
             pause_ends_in_ms: None,
+            replicas: Vec::new(),
         }
     }
 

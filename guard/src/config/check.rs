@@ -3,6 +3,7 @@
 
 mod limits;
 mod network;
+mod replicas;
 mod rules;
 
 use std::path::PathBuf;
@@ -87,6 +88,7 @@ fn read_secret(
 /// Checks everything, in the order of the file.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     network::check(config, findings);
+    replicas::check(config, findings);
     accounts(config, findings);
     limits::check(config, findings);
     rules::check(config, findings);

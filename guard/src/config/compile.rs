@@ -50,6 +50,11 @@ impl Config {
         }
     }
 
+    /// What is decided about replicas.
+    pub fn replica_policy(&self) -> policy::replica::Config {
+        self.routing.to_policy()
+    }
+
     fn adaptive(&self) -> limit::Config {
         let max = self.limit.max.map_or(self.upstream.connections, NonZeroU32::get);
         let start = self.limit.start.get();
@@ -145,6 +150,7 @@ fn class(name: &str, own: &Class) -> class::Class {
         },
         share: own.share,
         sheddable: own.sheddable,
+        reads: own.reads.into(),
         times: TimeLimits {
             statement: own.statement_time,
             transaction: own.transaction_time,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use policy::{class, ddl, hot, melt};
 
-use super::{Mode, value};
+use super::{Mode, Reads, value};
 
 /// `[overall]` for everything, `[database.NAME]` for one database.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -185,6 +185,11 @@ pub struct Class {
     /// (`melt.mode = "enforce"`), what it wants is refused with the time after which to come back, for a second
     /// or a few. For batches, and for what nobody waits for.
     pub sheddable: bool,
+    /// Where its reads run. With `replica` single SELECT statements outside of a transaction run on one, that name
+    /// a table, take no lock, change nothing and call only functions of the server's own, of clients that nothing
+    /// pins. All else runs on the primary. The limits of the class hold on each server by itself. It is done
+    /// where the mode of the class is enforce; in mode observe such reads are counted.
+    pub reads: Reads,
     /// Transactions that may run at once. Absent: only the overall limits bound them.
     pub in_flight: Option<NonZeroU32>,
     /// Upstream connections that may be held at once, pinned ones included. Absent: no bound here.
@@ -238,6 +243,7 @@ impl Default for Class {
             mode: Mode::Enforce,
             share: class::Class::SHARE,
             sheddable: false,
+            reads: Reads::default(),
             in_flight: None,
             connections: None,
             rate: None,

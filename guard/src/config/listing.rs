@@ -11,7 +11,7 @@ use super::Config;
 const LEAST: &str = "[upstream]\naddress = \"db\"\n[control]\nuser = \"tidegate\"\n";
 
 /// Sections that a reload puts into force.
-const RELOADED: [&str; 6] = ["overall", "limit", "melt", "class", "database", "rule"];
+const RELOADED: [&str; 7] = ["overall", "limit", "melt", "class", "database", "routing", "rule"];
 
 /// A key of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [Section; 21] = [
+const SECTIONS: [Section; 23] = [
     ("upstream", "Upstream", "[upstream]"),
+    ("replica", "Replica", "[replica.NAME]"),
+    ("routing", "Routing", "[routing]"),
     ("control", "Control", "[control]"),
     ("observe", "Observe", "[observe]"),
     ("listener", "Listener", "[[listener]]"),
@@ -57,7 +59,7 @@ meant.
 
 A reload (`SIGHUP`, or `POST /api/v1/reload`) reads the file anew. When it is wrong the old
 configuration stays in force. `[class.NAME]`, `[overall]`, `[database.NAME]`, `[limit]`,
-`[melt]`, `[hot]`, `[ddl]`, `[tenants]`, `[retries]`, `[[rule]]` and `guard.mode` change at once, for transactions that begin afterwards; everything
+`[melt]`, `[hot]`, `[ddl]`, `[tenants]`, `[retries]`, `[routing]`, `[[rule]]` and `guard.mode` change at once, for transactions that begin afterwards; everything
 else needs a restart. The scheduler reads its tables, from `[scheduler]` on, when it starts.
 ";
 

@@ -43,6 +43,20 @@ macro_rules! labels {
 }
 
 labels! {
+    /// What became of a read that may go to a replica.
+    ReadOutcome as "outcome" {
+        /// It went to a replica.
+        Replica = "replica",
+        /// It went to the primary: no replica was fit for it.
+        Primary = "primary",
+        /// It was refused: no replica was fit for it.
+        Refused = "refused",
+        /// Its replica failed, and it was carried elsewhere.
+        FailedOver = "failed_over",
+        /// It would have gone, if the mode were enforce.
+        Observed = "observed",
+    }
+
     /// What pressure is made of.
     PressurePart as "part" {
         /// In flight over the limit.

@@ -7,7 +7,8 @@ use policy::{melt::Cause, refusal::Reason};
 use super::histogram::seconds;
 use super::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
-    Label, LookOutcome, MeltOutcome, PressurePart, Reload, StatementOutcome, TransactionOutcome,
+    Label, LookOutcome, MeltOutcome, PressurePart, ReadOutcome, Reload, StatementOutcome,
+    TransactionOutcome,
 };
 use crate::session::pins::Pin;
 
@@ -46,6 +47,8 @@ pub enum Values {
     Version,
     /// `row`: table and hash of a row, at most 8 at a time.
     Rows,
+    /// `replica`: the configured replicas, at most 16.
+    Replicas,
     /// A closed set.
     Set(&'static str, fn() -> Vec<&'static str>),
 }
@@ -201,14 +204,27 @@ metrics! {
     "guard_ddl_wait_seconds" Histogram, "seconds" []
         "Time that transactions waited for such a table in the guard, let go or not.";
 
+    "guard_routed_reads_total" Counter, "reads" [set::<ReadOutcome>()]
+        "Reads of classes with reads = \"replica\" that may go to one, by where they went; failed_over is counted beside where the read went first, and where it goes then.";
+    "guard_replica_fit" Gauge, "replicas" [Values::Replicas]
+        "1 where the replica is read from, 0 where it is silent, stopped, behind or sick.";
+    "guard_replica_weight" Gauge, "weight" [Values::Replicas]
+        "Its part of the reads now, against the others': its weight, less where it leaves or returns.";
+    "guard_replica_lag_seconds" Gauge, "seconds" [Values::Replicas]
+        "For how long it has been behind the primary, at least; +Inf where that is not known.";
+    "guard_replica_in_flight" Gauge, "transactions" [Values::Replicas]
+        "Reads admitted there and not finished.";
+    "guard_replica_reads_total" Counter, "reads" [Values::Replicas]
+        "Reads that it has answered.";
+
     "guard_upstream_connections" Gauge, "connections" [set::<ConnectionState>()]
         "Upstream connections by what they are doing, control connections not included.";
     "guard_upstream_connections_limit" Gauge, "connections" []
         "Limit of all guard_upstream_connections together.";
     "guard_upstream_connects_total" Counter, "attempts" [set::<ConnectOutcome>()]
-        "Attempts to connect to the server by outcome.";
+        "Attempts to connect to the server, and to its replicas, by outcome.";
     "guard_upstream_connect_seconds" Histogram, "seconds" []
-        "Time to connect and log in to the server.";
+        "Time to connect and log in to the server or a replica.";
     "guard_replication_connections" Gauge, "connections" []
         "Clients of PostgreSQL that replicate, each by a connection of its own that is not among guard_upstream_connections.";
     "guard_listen_connections" Gauge, "connections" []
@@ -263,7 +279,7 @@ pub fn page() -> String {
          `GET /metrics` on the admin address, in Prometheus' text format. This page is made of the \
          table in `guard/src/metrics/table.rs`.\n\n\
          The label `class` has the names of the configured classes, at most 32; `row` the table and a hash \
-         of the key, of at most 8 rows at a time. Every other label has \
+         of the key, of at most 8 rows at a time; `replica` the names of the configured replicas, at most 16. Every other label has \
          the values listed here and no others. Histograms have buckets up to ",
     );
     let bounds: Vec<String> = seconds().map(|bound| bound.to_string()).collect();
@@ -296,6 +312,7 @@ impl Values {
             Self::Classes => "class",
             Self::Version => "version",
             Self::Rows => "row",
+            Self::Replicas => "replica",
             Self::Set(name, _) => name,
         }
     }

@@ -65,6 +65,7 @@ fn check_labels(metric: &Metric, line: &str) {
         let set = metric.labels.iter().find(|set| set.name() == name).expect(line);
         match set {
             Values::Classes => assert!(["default", "batch"].contains(&value), "{line}"),
+            Values::Replicas => assert_eq!(value, "east", "{line}"),
             Values::Rows => assert!(value.contains('#'), "{line}"),
             Values::Version => assert_eq!(value, env!("CARGO_PKG_VERSION")),
             Values::Set(_, values) => assert!(values().contains(&value), "{line}"),

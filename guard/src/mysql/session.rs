@@ -14,6 +14,7 @@
 //! | `row` | which row a statement is about |
 //! | `turn` | waiting for that row, and at the gate |
 //! | `file` | `LOAD DATA LOCAL` |
+//! | `away` | reads that a replica answers |
 //! | `part` | what becomes of the connection after a transaction |
 //! | `change_user` | logging in again |
 //! | `cancel` | ending what must not go on |
@@ -25,6 +26,7 @@
 
 mod admit;
 mod answered;
+mod away;
 pub mod cancel;
 mod change_user;
 pub mod client;
@@ -68,6 +70,7 @@ use wire::mysql::{
 use crate::session::{pins, registry, timer, turn, verdict};
 
 use self::{
+    away::{Away, Written},
     client::{Client, ClientError},
     look_back::LookBack,
     owed::Owed,
@@ -170,6 +173,9 @@ pub struct Session {
     slot: Arc<Slot>,
     permit: Option<Permit>,
     pinned: Option<Pinned>,
+    /// Where it works, unless at the primary.
+    away: Option<Box<Away>>,
+    written: Written,
     pins: Pins,
     /// How a collation was chosen that has not been asked for.
     collation: Option<collation::Chosen>,
@@ -238,6 +244,8 @@ impl Session {
             slot: Arc::default(),
             permit: None,
             pinned: None,
+            away: None,
+            written: Written::default(),
             pins,
             collation: None,
             look_back: LookBack::new(login.mariadb),
@@ -415,6 +423,7 @@ impl Session {
     /// Gives the connection back, or keeps it where the session is pinned; settles the permit.
     /// The database has confirmed that no transaction is open.
     async fn release(&mut self) {
+        self.written.settle(self.now);
         self.transaction = Transaction::Idle;
         self.times = TimeLimits::default();
         self.observed = None;
@@ -422,6 +431,7 @@ impl Session {
         if self.pins.is_empty() {
             self.part().await;
         }
+        self.drop_pinned_away();
         if self.pins.is_empty() {
             self.pinned = None;
         } else if self.pinned.is_none() {

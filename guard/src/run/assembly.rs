@@ -30,6 +30,7 @@ use crate::{
     notify::{Condition, Notifier},
     observer::{Observer, Sight},
     operations::Operator,
+    replica::{self, Manner, ReplicaOptions, Replicas},
     session::{buffers::Buffers, registry::Sessions},
     shared::{SessionOptions, Shared},
     upstream::{Upstream, UpstreamOptions, control::Control, target::Target},
@@ -47,6 +48,8 @@ pub(super) struct Assembly<E: Engine> {
     metrics: Option<TcpListener>,
     operator: Arc<Operator<E>>,
     observer: Option<Observer<E>>,
+    /// Whoever looks at the primary for the replicas' sake, and how replicas are reached.
+    watch: (Arc<E::Courier>, Manner),
     memory: Option<Arc<MemoryFile>>,
     drain: Arc<Notify>,
     drain_timeout: Duration,
@@ -61,6 +64,7 @@ pub(super) struct Parts<E: Engine> {
     pub control: Control,
     pub identity: Arc<str>,
     pub listeners: Vec<Listener<E>>,
+    pub replicas: Vec<ReplicaOptions<E>>,
 }
 
 impl<E: Engine> Assembly<E> {
@@ -83,10 +87,12 @@ impl<E: Engine> Assembly<E> {
             ),
             control: parts.control,
             identity: Arc::clone(&parts.identity),
-            nets: E::nets(&config.native_limits()),
+            nets: Arc::new(E::nets(&config.native_limits())),
             metrics: Arc::clone(&metrics),
         });
-        let shared = share(config, upstream, parts.engine, metrics);
+        let watch = (Arc::clone(&parts.courier), manner(config));
+        let replicas = (parts.replicas, upstream);
+        let shared = share(config, replicas, parts.engine, metrics);
         let memory = config.limit.memory.clone();
         let memory =
             memory.map(|path| Arc::new(MemoryFile::new(path, Arc::clone(&parts.identity))));
@@ -115,6 +121,7 @@ impl<E: Engine> Assembly<E> {
             metrics,
             operator: Arc::new(operator),
             observer,
+            watch,
             memory,
             drain,
             drain_timeout: config.guard.drain_timeout,
@@ -161,6 +168,10 @@ impl<E: Engine> Assembly<E> {
         if let Some(observer) = self.observer {
             tasks.spawn(observer.run());
         }
+        if self.shared.replicas.is_some() {
+            let (courier, manner) = self.watch;
+            tasks.spawn(replica::watch(Arc::clone(&self.shared), courier, manner));
+        }
         if let Some(memory) = &self.memory {
             tasks.spawn(Arc::clone(memory).run(Arc::clone(&self.shared.gate)));
         }
@@ -190,6 +201,16 @@ impl<E: Engine> Assembly<E> {
 async fn serve(listener: TcpListener, router: axum::Router) {
     if let Err(error) = admin::serve(listener, router, std::future::pending()).await {
         warn!(%error, "the admin side ended");
+    }
+}
+
+/// How replicas are reached: as the primary is.
+fn manner(config: &Config) -> Manner {
+    Manner {
+        control: config.control.connections,
+        idle_timeout: config.upstream.idle_timeout,
+        handshakes_at_once: config.upstream.handshakes_at_once,
+        handshakes_per_second: config.upstream.handshakes_per_second,
     }
 }
 
@@ -225,7 +246,7 @@ async fn drain<E: Engine>(shared: &Shared<E>, patience: Duration) {
 
 fn share<E: Engine>(
     config: &Config,
-    upstream: Arc<Upstream<E>>,
+    (replicas, upstream): (Vec<ReplicaOptions<E>>, Arc<Upstream<E>>),
     engine: E,
     metrics: Arc<Metrics>,
 ) -> Arc<Shared<E>> {
@@ -249,9 +270,10 @@ fn share<E: Engine>(
         gate: Gate::new(now, Arc::clone(&policy)),
         ddl: Ddl::new(&policy),
         hot: Hot::new(&policy),
-        policy: ArcSwap::new(policy),
+        policy: ArcSwap::new(Arc::clone(&policy)),
         switches: ArcSwap::from_pointee(switches),
         statements: Statements::new(DIGESTS_MAX),
+        replicas: Replicas::new(now, config.replica_policy(), &policy, replicas),
         upstream,
         buffers: Arc::new(Buffers::default()),
         sessions: Arc::new(Sessions::default()),

@@ -71,7 +71,8 @@ pub(super) async fn start(
         config.upstream.replication_connections,
         Arc::clone(&console),
     );
-    let parts = Parts { engine, target, courier, control, identity, listeners };
+    let replicas = Vec::new();
+    let parts = Parts { engine, target, courier, control, identity, listeners, replicas };
     let assembly = Assembly::new(config, source, parts)?;
     console.connect(Arc::downgrade(&assembly.operator()));
     Ok(assembly)

@@ -89,6 +89,12 @@ impl Card {
         ClientState::ALL.get(index).copied().unwrap_or(ClientState::Idle)
     }
 
+    /// Shows that a replica serves it from now on: the ids of backends there say nothing of the primary's.
+    pub fn set_away(&self, class: ClassId) {
+        self.backend.store(0, Ordering::Relaxed);
+        self.class.store(class.0, Ordering::Relaxed);
+    }
+
     /// Shows what serves it from now on, and the class of what it does there.
     pub fn set_backend(&self, backend: Backend, class: ClassId) {
         self.backend.store(backend.id, Ordering::Relaxed);
@@ -108,7 +114,7 @@ impl Card {
             self.state(),
             ClientState::Idle | ClientState::Waiting | ClientState::LoggingIn
         );
-        is_served && self.backend.load(Ordering::Relaxed) == backend
+        is_served && backend != 0 && self.backend.load(Ordering::Relaxed) == backend
     }
 
     /// The class of what it does, or did last.

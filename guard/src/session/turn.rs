@@ -4,7 +4,7 @@ mod outside;
 mod row;
 mod table;
 
-use std::{pin::Pin, time::Instant};
+use std::{pin::Pin, sync::Arc, time::Instant};
 
 use policy::{
     admission::Arrival,
@@ -20,9 +20,10 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    gate::{Entry, Permit, Ticket},
+    gate::{Entry, Gate, Permit, Ticket},
     metrics::ClientState,
     shared::Shared,
+    upstream::Upstream,
 };
 
 /// What a transaction asks for.
@@ -36,6 +37,26 @@ pub struct Asked<'a> {
     pub may_wait: bool,
     /// The tables that its first statement names, and what it does with them.
     pub subject: Subject<'a>,
+}
+
+/// Where a turn is asked for: at the primary, or at a replica, which has a gate of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a, E: Engine> {
+    /// Who may run there.
+    pub gate: &'a Arc<Gate>,
+    /// Its connections.
+    pub upstream: &'a Upstream<E>,
+}
+
+impl<'a, E: Engine> At<'a, E> {
+    /// At the primary.
+    pub fn primary(shared: &'a Shared<E>) -> Self {
+        Self { gate: &shared.gate, upstream: &shared.upstream }
+    }
+
+    fn is_primary(&self, shared: &Shared<E>) -> bool {
+        std::ptr::eq(self.upstream, &*shared.upstream)
+    }
 }
 
 /// What came of asking the gate.
@@ -58,6 +79,7 @@ pub enum Turn<G> {
 /// `gone` returns when the client has left. Cancel-safe: the place in line is given up.
 pub async fn take_turn<E: Engine, G>(
     shared: &Shared<E>,
+    at: At<'_, E>,
     card: &Card,
     came: Instant,
     asked: &Asked<'_>,
@@ -68,7 +90,8 @@ pub async fn take_turn<E: Engine, G>(
     let mut visit = None;
     let mut now = came;
     let (names_tables, comes_to_rows) = (shared.ddl.is_holding(), shared.hot.is_watching());
-    if may_wait && (names_tables || comes_to_rows) {
+    // What is fought for at the primary is none of a replica's.
+    if may_wait && (names_tables || comes_to_rows) && at.is_primary(shared) {
         let outside = Outside { shared, card, arrival, came };
         // Boxed: it is rare.
         if names_tables && let Err(turn) = Box::pin(outside.table(subject, gone.as_mut())).await {
@@ -84,7 +107,7 @@ pub async fn take_turn<E: Engine, G>(
         arrival.about.waited = now.saturating_duration_since(came);
     }
     loop {
-        let turn = match shared.gate.enter(now, arrival) {
+        let turn = match at.gate.enter(now, arrival) {
             Entry::Permit(permit) => Turn::Permit(permit),
             Entry::Refused(_) | Entry::Wait(_) if !may_wait => return Turn::Busy,
             Entry::Refused(refusal) => Turn::Refused(refusal),
@@ -92,7 +115,7 @@ pub async fn take_turn<E: Engine, G>(
         };
         match turn {
             Turn::Refused(refusal)
-                if wants_room(&refusal) && shared.upstream.lingering.end_one_hold() =>
+                if wants_room(&refusal) && at.upstream.lingering.end_one_hold() =>
             {
                 now = Instant::now();
             }

@@ -249,6 +249,7 @@ impl Reader<'_> {
             TokenKind::UserVariable => self.user_variable(token),
             TokenKind::SystemVariable => self.system_variable(token),
             TokenKind::Literal | TokenKind::Parameter => self.values += 1,
+            TokenKind::Word if !self.dialect.is_postgres() => self.mysql_name(token),
             _ => {}
         }
         if next == Some(TokenKind::Sign(b'(')) {

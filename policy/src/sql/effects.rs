@@ -99,6 +99,9 @@ effects! {
     LOADS_LIBRARY = 35,
     /// Calls `nextval` or `setval`. A statement that writes may draw from a sequence without it.
     DRAWS = 36,
+    /// MySQL: leaves something with the server that is asked, or asks about what is there alone: INTO OUTFILE and
+    /// DUMPFILE, values of a sequence, `IS_FREE_LOCK`, `IS_USED_LOCK`.
+    OF_THE_SERVER = 37,
 }
 
 impl Effects {

@@ -78,6 +78,62 @@ fn only_what_reads_and_calls_nothing_unknown_takes_no_locks() {
 }
 
 #[test]
+fn a_plain_read_is_answered_alike_by_every_server_with_the_same_data() {
+    for sql in [
+        "SELECT a FROM t WHERE id = 1",
+        "(SELECT a FROM t) UNION (SELECT b FROM u)",
+        "WITH c AS (SELECT a FROM t) SELECT * FROM c JOIN u",
+        "SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1",
+        "SELECT NOW(), COUNT(*), CONCAT(a, 'x') FROM t",
+        "TABLE t",
+    ] {
+        assert!(judge(sql).is_plain_read(), "{sql}");
+    }
+    for sql in [
+        "SELECT 1",
+        "SELECT @@server_id",
+        "SELECT a FROM t FOR UPDATE",
+        "SELECT a FROM t LOCK IN SHARE MODE",
+        "SELECT a FROM t FOR SHARE",
+        "SELECT @a := a FROM t",
+        "SELECT a INTO @a FROM t",
+        "SELECT a INTO OUTFILE '/tmp/x' FROM t",
+        "SELECT a INTO DUMPFILE '/tmp/x' FROM t",
+        "SELECT of_our_own(a) FROM t",
+        "SELECT app.f(a) FROM t",
+        "SELECT NEXTVAL(s), a FROM t",
+        "SELECT NEXT VALUE FOR s, a FROM t",
+        "SELECT PREVIOUS VALUE FOR s, a FROM t",
+        "SELECT LASTVAL(s), a FROM t",
+        "SELECT SETVAL(s, 5), a FROM t",
+        "SELECT s.nextval, a FROM t",
+        "SELECT GET_LOCK('a', 1) FROM t",
+        "SELECT IS_FREE_LOCK('a') FROM t",
+        "SELECT is_used_lock('a') FROM t",
+        "SELECT CONNECTION_ID() FROM t",
+        "SELECT a FROM t WHERE id = LAST_INSERT_ID()",
+        "SELECT LAST_INSERT_ID(5) FROM t",
+        "SELECT FOUND_ROWS() FROM t",
+        "SELECT ROW_COUNT() FROM t",
+        "SELECT a FROM t; SELECT a FROM u",
+        "SELECT a FROM t PROCEDURE ANALYSE()",
+        "INSERT INTO t SELECT a FROM u",
+        "SHOW TABLES",
+        "EXPLAIN SELECT a FROM t",
+        "SELECT MASTER_POS_WAIT('f', 4) FROM t",
+        "SELECT RELEASE_ALL_LOCKS() FROM t",
+        "SELECT LOAD_FILE('/etc/x') FROM t",
+        "SELECT UUID_SHORT() FROM t",
+    ] {
+        assert!(!judge(sql).is_plain_read(), "{sql}: {:?}", judge(sql));
+    }
+    let told = |sql, home| judge(sql).tells_of_the_server(home);
+    assert!(told("SELECT * FROM information_schema.PROCESSLIST", "app"));
+    assert!(told("SELECT * FROM t JOIN Performance_Schema.threads", "app"));
+    assert!(told("SELECT * FROM user", "mysql") && !told("SELECT * FROM user", "app"));
+}
+
+#[test]
 fn the_text_is_the_statement_without_its_literals() {
     check_text("select c from sbtest1 where id=4990", "SELECT c FROM sbtest1 WHERE id = ?");
     check_text("SELECT `a`.`b`, count( * )  FROM a -- x", "SELECT a.b, COUNT (*) FROM a");

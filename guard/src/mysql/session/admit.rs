@@ -15,6 +15,7 @@ use wire::mysql::response::Status;
 
 use super::{
     End, Session,
+    away::{Away, Blame},
     client::{Client, ClientError},
     look_back::asks,
     refuse,
@@ -43,6 +44,17 @@ const BEGIN_TRIES: usize = 2;
 /// MariaDB's own limit for statements. A client that sets it has its way.
 const NET: &[u8] = b"max_statement_time";
 
+/// What came of borrowing a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Borrowed {
+    /// The session has one.
+    Yes,
+    /// It has none; the client has been told, and the permit is given back.
+    Told,
+    /// The replica has none to give. The client has not been told.
+    Elsewhere(Blame),
+}
+
 impl Session {
     /// Asks the gate. Returns whether the statement may run; if not, the client has been told.
     pub(super) async fn admit(&mut self, task: &Task) -> Result<bool, End> {
@@ -70,8 +82,9 @@ impl Session {
         let home = self.settings.schema.as_deref().unwrap_or_default();
         let subject = Subject { shape: task.worked_on(), home, names: Names::MySql };
         let asked = Asked { arrival, has_begun, may_wait: !ends_nothing, subject };
+        let at = Away::at(self.away.as_deref(), &self.shared);
         let gone = gone(&mut self.client);
-        match take_turn(&self.shared, &self.entry.card, now, &asked, gone).await {
+        match take_turn(&self.shared, at, &self.entry.card, now, &asked, gone).await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
@@ -121,9 +134,10 @@ impl Session {
         Ok(false)
     }
 
-    /// Sees to it that the session has a connection in its own state. Returns whether it has; if
-    /// not, the client has been told and the permit is given back.
-    pub(super) async fn borrow(&mut self, task: &Task) -> Result<bool, End> {
+    /// Sees to it that the session has a connection in its own state.
+    ///
+    /// Cancel-safe at a replica, where nothing runs on a connection before it is borrowed.
+    pub(super) async fn borrow(&mut self, task: &Task) -> Result<Borrowed, End> {
         // What is open or pinned on a connection cannot be had on another one.
         let is_bound = self.lease.is_some() && (self.is_in_transaction() || self.pinned.is_some());
         let mut refusal = None;
@@ -133,7 +147,10 @@ impl Session {
                 Some(lease) => lease,
                 None => match self.lease_new().await? {
                     Ok(lease) => lease,
-                    Err(error) => {
+                    Err((_, blame)) if self.away.is_some() => {
+                        return Ok(Borrowed::Elsewhere(blame));
+                    }
+                    Err((error, _)) => {
                         refusal = Some(error);
                         break;
                     }
@@ -148,7 +165,7 @@ impl Session {
                 last_insert: asks_last_insert.then_some(self.look_back.last_insert()),
                 net: self.net(task, &lease),
                 lock_wait: self.times.lock_wait.map(whole_seconds),
-                upstream: &self.shared.upstream,
+                upstream: self.upstream(),
             };
             let handed_over = hand_over(&mut lease, incoming).await;
             if let Ok(true) = handed_over {
@@ -157,9 +174,12 @@ impl Session {
             }
             match handed_over {
                 Ok(_) if self.begin(&mut lease).await.is_ok() => {
-                    self.entry.card.set_backend(lease.backend(), task.class);
+                    match self.away {
+                        None => self.entry.card.set_backend(lease.backend(), task.class),
+                        Some(_) => self.entry.card.set_away(task.class),
+                    }
                     self.lease = Some(lease);
-                    return Ok(true);
+                    return Ok(Borrowed::Yes);
                 }
                 Ok(_) if is_bound => {
                     self.lease = Some(lease);
@@ -171,6 +191,10 @@ impl Session {
                 Err(HandoverError::Refused(error)) => {
                     // No statement runs on it and no transaction is open: closing it is enough.
                     drop(lease.detach());
+                    if self.away.is_some() {
+                        // It may not have come there yet, as a new schema.
+                        return Ok(Borrowed::Elsewhere(Blame::Nobody));
+                    }
                     refusal = Some(refuse::passed_on(&error));
                     break;
                 }
@@ -183,11 +207,14 @@ impl Session {
                 Err(HandoverError::Lost(_) | HandoverError::Unsuitable) => drop(lease.detach()),
             }
         }
+        if self.away.is_some() {
+            return Ok(Borrowed::Elsewhere(Blame::BrokeOff));
+        }
         self.permit = None;
         self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
-        Ok(false)
+        Ok(Borrowed::Told)
     }
 
     /// Whether a statement must find the session's own `LAST_INSERT_ID()`. Of an account that asks, an
@@ -227,19 +254,20 @@ impl Session {
         }
     }
 
-    /// Leases a connection from the pool. The inner error is for the client.
-    async fn lease_new(&mut self) -> Result<Result<Lease, refuse::Error>, End> {
+    /// Leases a connection from the pool. The inner error is for the client; with it what it tells of a replica.
+    async fn lease_new(&mut self) -> Result<Result<Lease, (refuse::Error, Blame)>, End> {
         let patience = self.now + self.shared.options.lease_timeout;
         let leased = tokio::select! {
             biased;
             leased = self.pool.lease() => leased,
             error = gone(&mut self.client) => return Err(End::Client(error)),
             () = self.timer.until(Some(patience)) => {
-                return Ok(Err(refuse::unavailable("no connection could be opened in time")));
+                let error = refuse::unavailable("no connection could be opened in time");
+                return Ok(Err((error, Blame::CannotOpen)));
             }
         };
         self.now = Instant::now();
-        Ok(leased.map_err(|error| refuse::not_leased(&error)))
+        Ok(leased.map_err(|error| (refuse::not_leased(&error), Blame::of(&error))))
     }
 }
 

@@ -125,7 +125,7 @@ impl Session {
         if open.tracker.awaits_file() {
             return Err(self.give_up_file(&task, &cause));
         }
-        let control = self.shared.upstream.control().clone();
+        let control = self.upstream().control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::Cancel(backend)).await });
         let reply = match self.read_out(&task, open, &cause, began).await {
             Ok(reply) => {
@@ -244,6 +244,7 @@ impl Session {
             files: Files::Refuse,
             warnings: None,
             write_timeout: self.door.write_timeout,
+            replica: None,
             reply: open.reply,
         };
         loop {

@@ -52,6 +52,7 @@ impl Session {
 
     /// Becomes the session of the account that the client proved to be.
     async fn adopt(&mut self, changed: login::Changed) -> Result<(), End> {
+        self.go_home().await;
         let capabilities = self.client.capabilities;
         let charset = changed.charset.unwrap_or(self.charset);
         let pool = self.shared.pool_of(&changed.account, capabilities, charset);

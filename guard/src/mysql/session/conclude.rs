@@ -45,6 +45,7 @@ impl Session {
         let ended =
             if reply.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
         self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
+        self.note_served(now.duration_since(sent));
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
         self.stay_in_schema(&task);

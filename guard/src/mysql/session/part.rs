@@ -26,7 +26,7 @@ impl Session {
         if let Some(place) = self.hold() {
             // `LAST_INSERT_ID()` is not read yet, nor is asked for what is untold: that would change
             // what is held.
-            return self.shared.upstream.lingering.put(&self.slot, lease, Some(place));
+            return self.upstream().lingering.put(&self.slot, lease, Some(place));
         }
         if lease.untold_of.is_none() {
             self.let_linger(lease).await;
@@ -59,7 +59,7 @@ impl Session {
         if !self.look_back.is_likely() {
             return None;
         }
-        let oldest = self.shared.gate.oldest_wait();
+        let oldest = self.gate().oldest_wait();
         if oldest.is_some_and(|since| self.now.saturating_duration_since(since) >= gate::PATIENCE) {
             return None;
         }
@@ -77,7 +77,7 @@ impl Session {
             lease.give_back();
         } else {
             self.look_back.linger(self.now + linger);
-            self.shared.upstream.lingering.put(&self.slot, lease, None);
+            self.upstream().lingering.put(&self.slot, lease, None);
         }
     }
 
@@ -90,7 +90,7 @@ impl Session {
         if self.lease.is_some() || !self.look_back.is_likely() {
             return;
         }
-        let Some((lease, place)) = self.shared.upstream.lingering.take_held(&self.slot) else {
+        let Some((lease, place)) = self.upstream().lingering.take_held(&self.slot) else {
             return;
         };
         if self.look_back.needs_held(&task.shape, &self.pool.memory.habits) {
@@ -106,7 +106,8 @@ impl Session {
         if self.pins.is_empty()
             && let Some(lease) = self.lease.take()
         {
-            self.shared.upstream.lingering.put(&self.slot, lease, self.pinned.take());
+            let place = self.pinned.take();
+            self.upstream().lingering.put(&self.slot, lease, place);
         }
     }
 
@@ -114,7 +115,7 @@ impl Session {
     pub(super) fn resume(&mut self) {
         if self.lease.is_none() {
             // A connection on hold was taken before the gate: this one has no place to bring.
-            let taken = self.shared.upstream.lingering.take(&self.slot);
+            let taken = self.upstream().lingering.take(&self.slot);
             self.lease = taken.map(|(lease, _)| lease).filter(|lease| !lease.is_disturbed());
         }
     }
@@ -122,7 +123,7 @@ impl Session {
     /// Gives the connection back that has lingered for long enough.
     pub(super) async fn end_linger(&mut self) {
         self.look_back.forget();
-        let Some((lease, place)) = self.shared.upstream.lingering.take(&self.slot) else { return };
+        let Some((lease, place)) = self.upstream().lingering.take(&self.slot) else { return };
         if let Some((mut lease, place)) = self.hear(lease, place).await {
             if look_back::save(&mut self.look_back, &mut lease, &self.pool).await.is_ok() {
                 lease.give_back();
@@ -135,7 +136,7 @@ impl Session {
 
     /// Gives a lingering connection back: nobody will ask about its last statement.
     pub(super) fn leave_slot(&mut self) {
-        if let Some((lease, place)) = self.shared.upstream.lingering.take(&self.slot) {
+        if let Some((lease, place)) = self.upstream().lingering.take(&self.slot) {
             lease.give_back();
             drop(place);
         }

@@ -38,9 +38,13 @@ use super::{
     verdict::Call,
     view::View,
 };
-use crate::mysql::{
-    connection::{Connection, Lost},
-    shadows::{Shadows, Told},
+use crate::{
+    mysql::{
+        MySql,
+        connection::{Connection, Lost},
+        shadows::{Shadows, Told},
+    },
+    replica::{Replica, silenced},
 };
 
 /// Why a relay came to rest.
@@ -136,6 +140,8 @@ pub struct Relay<'a> {
     pub warnings: Option<u16>,
     /// How long the client may leave the guard unable to write.
     pub write_timeout: Duration,
+    /// The replica that it comes from: where that falls silent before a byte is with the client, the reply is lost.
+    pub replica: Option<&'a Replica<MySql>>,
     /// What has been learnt so far.
     pub reply: Reply,
 }
@@ -202,6 +208,8 @@ impl Relay<'_> {
     ) -> Option<Stop> {
         let connection = &mut *self.connection;
         let client = self.client.as_deref_mut();
+        let has_begun = client.as_ref().is_none_or(|client| client.has_partial_reply);
+        let replica = self.replica.filter(|_| !has_begun);
         let watch = async {
             match client {
                 Some(client) => loop {
@@ -218,6 +226,7 @@ impl Relay<'_> {
             () = timer.until(until) => Some(Stop::Deadline),
             () = watch => Some(Stop::ClientGone),
             () = call.wait() => Some(Stop::Killed),
+            () = silenced(replica) => Some(Stop::Lost(Lost::Closed)),
         }
     }
 

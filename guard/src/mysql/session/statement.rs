@@ -7,12 +7,15 @@ use std::{
 
 use policy::{
     deadline::{Deadline, Since},
+    replica::Tried,
     sql::{Effects, Kind, Shape},
 };
 use wire::mysql::{Capabilities, command::Command, result::Tracker};
 
 use super::{
     End, Session,
+    admit::Borrowed,
+    away::Blame,
     cancel::Open,
     effect,
     file::{Files, asks_for_file},
@@ -26,6 +29,7 @@ use super::{
 };
 use crate::{
     mysql::connection::Lost,
+    replica::silenced,
     session::verdict::{Call, Work},
     shared,
 };
@@ -35,6 +39,14 @@ use crate::{
 pub(super) const ASKS_BACK: Effects =
     Effects::ROW_COUNT.or(Effects::FOUND_ROWS).or(Effects::WARNINGS).or(Effects::LAST_INSERT_ID);
 
+/// How far a statement was carried.
+enum Carriage {
+    /// It is answered.
+    Over,
+    /// A replica failed before anything of an answer was with the client, whose bytes are in its buffer as they were.
+    Failed { again: Task, blame: Blame },
+}
+
 /// Whether a statement sets variables for itself alone (SET STATEMENT … FOR): the server tells the
 /// values that they had meanwhile.
 fn is_for_itself(shape: &Shape) -> bool {
@@ -43,20 +55,37 @@ fn is_for_itself(shape: &Shape) -> bool {
 
 impl Session {
     /// Carries one statement through. On return it is answered, and consumed from the client's
-    /// buffer.
-    pub(super) async fn statement(&mut self, task: Task) -> Result<(), End> {
+    /// buffer. A read that a replica fails is carried once more, elsewhere.
+    pub(super) async fn statement(&mut self, mut task: Task) -> Result<(), End> {
         if self.answer_transaction(&task).await? {
             return Ok(());
         }
+        let mut tried = Tried::default();
+        loop {
+            match self.carry(task, tried).await? {
+                Carriage::Over => return Ok(()),
+                Carriage::Failed { again, blame } => {
+                    self.leave(&mut tried, blame).await;
+                    task = again;
+                }
+            }
+        }
+    }
+
+    async fn carry(&mut self, task: Task, tried: Tried) -> Result<Carriage, End> {
         if let Some(permit) = &mut self.permit {
             if let Some(row) = self.entry.card.row() {
                 permit.come_to(&self.shared.hot, row);
             }
         } else {
-            self.use_hold(&task).await;
-            if !self.admit(&task).await? {
+            if self.may_use_hold(&task) {
+                self.use_hold(&task).await;
+            }
+            // Without replicas a session is always where its statements run.
+            let is_placed = self.shared.replicas.is_none() || self.place(&task, tried).await?;
+            if !is_placed || !self.admit(&task).await? {
                 self.resume_hold();
-                return Ok(());
+                return Ok(Carriage::Over);
             }
         }
         self.resume();
@@ -64,20 +93,46 @@ impl Session {
             self.look_back.ask(task.shape.effects, &self.pool.memory.habits, self.lease.is_some())
         {
             self.permit = None;
-            return self.decline(task.first, refuse::looked_back_too_late(what)).await;
+            self.decline(task.first, refuse::looked_back_too_late(what)).await?;
+            return Ok(Carriage::Over);
         }
         if let Err(lost) = self.hear_ahead(&task).await {
-            self.skip(task.first).await?;
-            return self.lose(&lost).await;
+            return self.lose_unsent(task, &lost).await;
         }
-        if !self.borrow(&task).await? {
-            return Ok(());
+        let replica = self.away.as_ref().map(|away| Arc::clone(&away.replica));
+        let borrowed = tokio::select! {
+            biased;
+            borrowed = self.borrow(&task) => borrowed?,
+            () = silenced(replica.as_deref()) => Borrowed::Elsewhere(Blame::CannotOpen),
+        };
+        match borrowed {
+            Borrowed::Yes => {}
+            Borrowed::Told => return Ok(Carriage::Over),
+            Borrowed::Elsewhere(blame) => return Ok(Carriage::Failed { again: task, blame }),
         }
         if let Err(lost) = self.catch_up(&task).await {
-            self.skip(task.first).await?;
-            return self.lose(&lost).await;
+            return self.lose_unsent(task, &lost).await;
         }
         self.exchange(task).await
+    }
+
+    /// The database broke off before anything of the statement was sent.
+    async fn lose_unsent(&mut self, task: Task, lost: &Lost) -> Result<Carriage, End> {
+        if self.away.is_some() {
+            return Ok(Carriage::Failed { again: task, blame: Blame::BrokeOff });
+        }
+        self.skip(task.first).await?;
+        self.lose(lost).await?;
+        Ok(Carriage::Over)
+    }
+
+    /// The database broke off behind that.
+    async fn lose_sent(&mut self, task: Task, lost: &Lost) -> Result<Carriage, End> {
+        if self.take_up_again() {
+            return Ok(Carriage::Failed { again: task, blame: Blame::BrokeOff });
+        }
+        self.lose(lost).await?;
+        Ok(Carriage::Over)
     }
 
     /// Tells the server what the guard has answered in its place, where the statement asks for it.
@@ -160,8 +215,11 @@ impl Session {
     }
 
     /// Sends the statement and brings its reply to the client.
-    async fn exchange(&mut self, task: Task) -> Result<(), End> {
+    async fn exchange(&mut self, task: Task) -> Result<Carriage, End> {
         let sent = self.now;
+        if self.away.is_none() {
+            self.written.note(&task);
+        }
         let was_in_transaction = self.is_in_transaction();
         let deadline = self.deadline(&task, sent);
         self.note_told_id(&task);
@@ -176,20 +234,21 @@ impl Session {
             Sent::Refused(_) if is_silent(task.command) => {
                 self.skip(task.first).await?;
                 self.settle_unsent().await;
-                return Ok(());
+                return Ok(Carriage::Over);
             }
             Sent::Refused(error) => {
                 self.decline(task.first, *error).await?;
                 self.settle_unsent().await;
-                return Ok(());
+                return Ok(Carriage::Over);
             }
-            Sent::Lost(lost) => return self.lose(&lost).await,
+            Sent::Lost(lost) => return self.lose_sent(task, &lost).await,
         };
         let files = self.files(&task, deadline, sent);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let tracker = Tracker::new(task.command, lease.capabilities);
         if !tracker.expects_reply() {
-            return self.conclude(task, Reply::default(), was_in_transaction, sent).await;
+            self.conclude(task, Reply::default(), was_in_transaction, sent).await?;
+            return Ok(Carriage::Over);
         }
         // MySQL tells those of the statement before, which may have run elsewhere.
         let is_told_again = !self.mariadb && task.command == Command::InitDb;
@@ -211,6 +270,7 @@ impl Session {
             files,
             warnings,
             write_timeout: self.door.write_timeout,
+            replica: self.away.as_ref().map(|away| &*away.replica),
             reply: Reply::default(),
         };
         let until = deadline.map(|deadline| deadline.at);
@@ -221,15 +281,16 @@ impl Session {
                 if let Some(kept) = kept {
                     self.settings = kept;
                 }
-                self.conclude(task, reply, was_in_transaction, sent).await
+                self.conclude(task, reply, was_in_transaction, sent).await?;
             }
-            Stop::Lost(lost) => self.lose(&lost).await,
+            Stop::Lost(lost) => return self.lose_sent(task, &lost).await,
             stop => {
                 let (tracker, reply) = (relay.tracker, std::mem::take(&mut relay.reply));
                 let open = Open { tracker, reply, prepare_as, deadline, sent };
-                self.cancel(task, open, stop, was_in_transaction).await
+                self.cancel(task, open, stop, was_in_transaction).await?;
             }
         }
+        Ok(Carriage::Over)
     }
 
     /// When this statement must be over: its own limit, or what is left of its transaction's.

@@ -27,7 +27,7 @@ use crate::{
     metrics::ClientState,
     postgres::{client::Message, connection::Lost, refuse},
     session::{
-        turn::{Asked, Turn, take_turn},
+        turn::{Asked, At, Turn, take_turn},
         verdict::{Call, Work},
     },
     shared::{observed_times, times},
@@ -174,7 +174,8 @@ impl Session {
         let subject = Subject { shape: &task.shape, home, names: Names::Postgres };
         let asked = Asked { arrival, has_begun, may_wait: !is_end, subject };
         let gone = self.client.gone();
-        match take_turn(&self.shared, &self.entry.card, now, &asked, gone).await {
+        let at = At::primary(&self.shared);
+        match take_turn(&self.shared, at, &self.entry.card, now, &asked, gone).await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);

@@ -361,6 +361,19 @@ impl Reader<'_> {
         }
     }
 
+    /// A word that is no keyword, for what it asks of the server alone.
+    pub(super) fn mysql_name(&mut self, token: Token) {
+        const LOCKS: [&[u8]; 2] = [b"IS_FREE_LOCK", b"IS_USED_LOCK"];
+        // With sql_mode = ORACLE.
+        const SEQUENCES: [&[u8]; 2] = [b"NEXTVAL", b"CURRVAL"];
+        let is_qualified = self.before.is_some_and(|before| before.kind == TokenKind::Sign(b'.'));
+        let names = if is_qualified { SEQUENCES } else { LOCKS };
+        let name = token.span.of(self.sql);
+        if names.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+            self.effects |= Effects::OF_THE_SERVER;
+        }
+    }
+
     pub(super) fn mysql_word(&mut self, keyword: Keyword, next: Option<TokenKind>) {
         let called = next == Some(TokenKind::Sign(b'('));
         let effect = match keyword {
@@ -376,6 +389,11 @@ impl Reader<'_> {
             Into if next == Some(TokenKind::UserVariable) => {
                 Effects::INTO_VARIABLE | Effects::ASSIGNS_USER_VARIABLE
             }
+            Into if matches!(next, Some(TokenKind::Keyword(Outfile | Dumpfile))) => {
+                Effects::OF_THE_SERVER
+            }
+            // NEXT VALUE FOR, PREVIOUS VALUE FOR.
+            Value if next == Some(TokenKind::Keyword(For)) => Effects::OF_THE_SERVER,
             _ => Effects::NONE,
         };
         self.effects |= effect;
