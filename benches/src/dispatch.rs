@@ -225,7 +225,7 @@ async fn dispatcher(
 ) -> Result<Arc<Dispatcher>> {
     let config = json!({ "scheduler": { "ledger": store.url() }, "sink": { SINK: sink } });
     let file: File = serde_json::from_value(config)?;
-    let metrics = Arc::new(Metrics::new(file.sinks.keys()));
+    let metrics = Arc::new(Metrics::new(file.sinks.keys(), std::iter::empty()));
     let counted = metrics.sink(SINK).cloned().context("a sink without metrics")?;
     let outlet = Outlet::open(&file.sinks[SINK], store.url(), counted)?;
     let outlets = BTreeMap::from([(SINK.to_owned(), Arc::new(outlet))]);
