@@ -33,7 +33,7 @@ use crate::exit::Failure;
 #[derive(Debug, Args)]
 pub(crate) struct Scheduler {
     /// The configuration: its tables [scheduler], [sink.NAME], [source.NAME],
-    /// [[schedule]] and [log].
+    /// `[[schedule]]` and [log].
     #[arg(short, long, value_name = "FILE", default_value = "tidegate.toml")]
     config: PathBuf,
 }

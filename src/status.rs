@@ -143,7 +143,7 @@ mod tests {
              clients       812 connected, 9 busy\n\
              transactions  9 in flight, 4 waiting\n\
              limit         38, knee at 41, 2 cuts (enforce)\n\
-             replica       east (db2:3306) fit at 50 %, 0s behind, 3 in flight, 712 reads\n\
+             replica       east (db2:3306) fit at 50 %, 0ms behind, 3 in flight, 712 reads\n\
              replica       west (db3:3306) silent, lag not known, 0 in flight, 0 reads; it does not answer\n\
              switches      1 set\n"
         );
