@@ -2,7 +2,7 @@
 //!
 //! Whether a replica is good enough is decided by what it *has*, not by what it says of its lag: the primary
 //! is asked where it is ([`Position`]), and whatever was committed before it was asked is within its answer.
-//! A replica that has reached that position has all of it ([`marks`]). That gives two things at once:
+//! A replica that has reached that position has all of it (`marks`). That gives two things at once:
 //!
 //! - *lag*: since when the primary is known to be further;
 //! - *read-your-writes*: a session that wrote at an instant is served by a replica that is complete up to an
@@ -10,7 +10,7 @@
 //!   is that it holds for whatever has written, on every server, and nothing is read from replies.
 //!
 //! A replica that answers but is sick is told by its time against its siblings', and leaves and returns by and
-//! by ([`member`]); `SHOW`ing itself healthy does not help it. After `ProxySQL`'s `max_latency_ms`, `PgDog`'s bans and
+//! by (`member`); `SHOW`ing itself healthy does not help it. After `ProxySQL`'s `max_latency_ms`, `PgDog`'s bans and
 //! Envoy's slow start; deliberately absent: choosing by load, which each replica's own gate bounds.
 
 mod marks;
