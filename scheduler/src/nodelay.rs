@@ -25,16 +25,29 @@ pub fn send_at_once(port: u16) {
 fn try_send_at_once(port: u16) -> std::io::Result<()> {
     let this = pidfd_open(getpid(), PidfdFlags::empty())?;
     for entry in std::fs::read_dir("/proc/self/fd")? {
-        let name = entry?.file_name();
-        let Some(number) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        let entry = entry?;
+        let is_socket = std::fs::read_link(entry.path())
+            .is_ok_and(|kind| kind.to_string_lossy().starts_with("socket:"));
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.parse().ok());
+        let Some(number) = number.filter(|_| is_socket) else { continue };
         let socket = match pidfd_getfd(&this, number, PidfdGetfdFlags::empty()) {
             Ok(socket) => socket,
             // Closed meanwhile.
             Err(Errno::BADF) => continue,
             Err(error) => return Err(error.into()),
         };
-        // What is no socket, or leads nowhere, has no peer.
-        let Ok(Some(peer)) = getpeername(&socket) else { continue };
+        let peer = match getpeername(&socket) {
+            Ok(Some(peer)) => peer,
+            // Closed meanwhile, and a file opened under its number: it stays open for good, for to close
+            // any descriptor of a file takes all locks from it that this process has, SQLite's too.
+            Err(Errno::NOTSOCK) => {
+                std::mem::forget(socket);
+                continue;
+            }
+            // It listens, or has no peer.
+            Ok(None) | Err(_) => continue,
+        };
         if SocketAddr::try_from(peer).is_ok_and(|peer| peer.port() == port) {
             set_tcp_nodelay(&socket, true)?;
         }
@@ -56,5 +69,26 @@ mod tests {
         try_send_at_once(there.local_addr().unwrap().port()).unwrap();
         assert!(one.nodelay().unwrap());
         assert!(!other.nodelay().unwrap());
+    }
+
+    /// It closed what it had looked at, and with it the locks of a ledger in a file were gone: whoever
+    /// came and went next took its log away, and all that was written from then on was lost.
+    #[tokio::test]
+    async fn a_file_keeps_its_locks() {
+        use sqlx::{Connection as _, Executor as _, SqliteConnection};
+        let path = std::env::temp_dir().join(format!("nodelay-{}.db", std::process::id()));
+        let url = format!("sqlite:{}?mode=rwc", path.display());
+        let mut file = SqliteConnection::connect(&url).await.unwrap();
+        file.execute("BEGIN IMMEDIATE").await.unwrap();
+        let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap());
+        let locks = || {
+            let all = std::fs::read_to_string("/proc/locks").unwrap();
+            all.lines().filter(|lock| lock.contains(&format!(":{inode} "))).count()
+        };
+        let before = locks();
+        try_send_at_once(5432).unwrap();
+        assert!(before > 0 && locks() == before);
+        file.close().await.unwrap();
+        std::fs::remove_file(path).unwrap();
     }
 }
