@@ -84,7 +84,9 @@ async fn a_small_drill_fills_every_part_of_the_report() {
         let report = run(engine, &scene, &Screen::quiet()).await.unwrap();
         let ways: Vec<Way> = report.runs.iter().map(|run| run.way).collect();
         assert_eq!(ways, [Way::Direct, Way::Fixed(2), Way::Adaptive]);
-        assert!(report.tries.iter().all(|tried| tried.good_per_second > 0.0), "{report:?}");
+        // PostgreSQL looks for a deadlock after a second: a trial of the updates may be all in one.
+        let mut reads = report.tries.iter().filter(|tried| tried.mix == Mix::Reads);
+        assert!(reads.all(|tried| tried.good_per_second > 0.0), "{report:?}");
         for run in &report.runs {
             let mixes: Vec<Mix> = run.phases.iter().map(|phase| phase.mix).collect();
             assert_eq!(mixes, Mix::ORDER);
