@@ -3,6 +3,8 @@
 #[path = "limits_postgres/scene.rs"]
 mod scene;
 
+use std::time::Duration;
+
 use harness::*;
 use wire::postgres::frontend::put_query;
 
@@ -174,6 +176,8 @@ async fn invariant_11_observing_counts_and_refuses_nothing() {
     .await;
     let (mut first, mut second) = (scene.writer(1).await, scene.writer(2).await);
     scene.has_open(2).await;
+    // Both idle for longer than they may.
+    tokio::time::sleep(Duration::from_millis(10)).await;
     pg_done(&mut second, "SELECT pg_sleep(2.3)").await;
     pg_done(&mut first, "COMMIT").await;
     pg_done(&mut second, "COMMIT").await;

@@ -135,6 +135,8 @@ async fn invariant_11_observing_counts_and_refuses_nothing() {
     .await;
     let (mut first, mut second) = (scene.writer(1).await, scene.writer(2).await);
     scene.has_open(2).await;
+    // Both idle for longer than they may.
+    tokio::time::sleep(Duration::from_millis(10)).await;
     done(&mut second, "SELECT SLEEP(2.3)").await;
     assert!(scene.class("default", "would_shed").await >= 1);
     assert_eq!(scene.class("default", "shed").await, 0);
