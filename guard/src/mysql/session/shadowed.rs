@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use policy::sql::{Effects, Kind};
+use wire::mysql::command::{self, Command};
 
 use super::{Session, collation::has, pins::Pin, relay::Reply, settings::Replay, task::Task};
 use crate::mysql::connection::Lost;
-use wire::mysql::command::{self, Command};
 
 impl Session {
     /// Asks for the variables of which one was told, or pins the session.
@@ -60,7 +60,7 @@ impl Session {
     }
 
     /// The session keeps its connection until it is reset: which variable has changed is not known.
-    pub(super) fn pin_shadowed(&mut self) {
+    fn pin_shadowed(&mut self) {
         let before = self.pins.clone();
         self.pins.add(Pin::Variable);
         self.show_pins(&before, self.class, self.now, None);
