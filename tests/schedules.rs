@@ -17,19 +17,9 @@ use receiver::Receiver;
 use scheduler::ledger::Ledger;
 use scheduler::ledger::schedules::Standing;
 use serde_json::Value;
-use station::{Running, Station, WITHIN};
+use station::{PUT, Running, SQLITE, Station, TABLE, WITHIN, url};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-const SQLITE: &str = "sqlite:{folder}/ledger.db";
-/// No key keeps doubles out of the table: they would show.
-const TABLE: &str = "CREATE TABLE sent (id varchar(64), recipient varchar(64))";
-const PUT: &str = "INSERT INTO sent (id, recipient) SELECT item.id, item.recipient FROM {items}";
-
-fn url(server: &Server) -> String {
-    let scheme = if server.engine().is_postgres() { "postgres" } else { "mysql" };
-    format!("{scheme}://{}:{}@{}/app", APP.name, APP.password, server.addr())
-}
 
 /// A schedule `s` of recipients in a file that [`recipients`] writes.
 fn schedule(cron: &str, more: &str) -> String {

@@ -8,6 +8,20 @@ use std::time::Duration;
 use harness::*;
 use serde_json::Value;
 
+/// A ledger in the station's folder.
+pub(crate) const SQLITE: &str = "sqlite:{folder}/ledger.db";
+/// No key keeps doubles out of the table: they would show.
+pub(crate) const TABLE: &str = "CREATE TABLE sent (id varchar(64), recipient varchar(64))";
+/// Puts items into it.
+pub(crate) const PUT: &str =
+    "INSERT INTO sent (id, recipient) SELECT item.id, item.recipient FROM {items}";
+
+/// A server's database `app`, as the application.
+pub(crate) fn url(server: &Server) -> String {
+    let scheme = if server.engine().is_postgres() { "postgres" } else { "mysql" };
+    format!("{scheme}://{}:{}@{}/app", APP.name, APP.password, server.addr())
+}
+
 /// How long anything may take that is waited for.
 pub(crate) const WITHIN: Duration = Duration::from_secs(90);
 
