@@ -3,49 +3,62 @@
 //! governor keeps the arithmetic (GCRA); this tells it the time. A rate cannot be changed in
 //! place: another one is a new [`RateLimiter`], which begins with its full burst.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
+use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter as Governor};
 
 use crate::class::Rate;
 
 /// A clock that knows only what it was told.
 #[derive(Debug, Clone, Default)]
-struct ToldClock {
-    nanos: Arc<AtomicU64>,
-}
+struct ToldClock(Cell<u64>);
 
 impl Clock for ToldClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        Nanos::new(self.nanos.load(Ordering::Relaxed))
+        Nanos::new(self.0.get())
     }
 }
 
-/// Admits at most so many a second.
+/// governor's state without its atomic operations: each check is made by whoever has the admission to
+/// himself, and two of its exchanges cost more than all the rest of the check.
+#[derive(Debug, Default)]
+struct Taken(Cell<Option<Nanos>>);
+
+impl StateStore for Taken {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _key: &NotKeyed, check: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let (answer, taken) = check(self.0.get())?;
+        self.0.set(Some(taken));
+        Ok(answer)
+    }
+}
+
+/// Admits at most so many a second. One thread at a time may ask it.
 #[derive(Debug)]
 pub struct RateLimiter {
     rate: Rate,
     began: Instant,
-    clock: ToldClock,
-    governor: Governor<NotKeyed, InMemoryState, ToldClock, NoOpMiddleware<Nanos>>,
+    governor: Governor<NotKeyed, Taken, ToldClock, NoOpMiddleware<Nanos>>,
 }
 
 impl RateLimiter {
     /// A rate that begins now, with its full burst.
     #[must_use]
     pub fn new(now: Instant, rate: Rate) -> Self {
-        let clock = ToldClock::default();
         let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
-        let governor = Governor::direct_with_clock(quota, clock.clone());
-        Self { rate, began: now, clock, governor }
+        let governor = Governor::new(quota, Taken::default(), ToldClock::default());
+        Self { rate, began: now, governor }
     }
 
     /// The rate it keeps.
@@ -54,15 +67,16 @@ impl RateLimiter {
         self.rate
     }
 
-    /// Counts one now.
+    /// Counts one now. A time before the latest that it was told counts as that.
     ///
     /// # Errors
     /// When it is one too many: how long until the next may come. It is not counted then.
     pub fn check(&self, now: Instant) -> Result<(), Duration> {
         let since = now.saturating_duration_since(self.began);
         let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        self.clock.nanos.fetch_max(nanos, Ordering::Relaxed);
-        self.governor.check().map_err(|until| until.wait_time_from(self.clock.now()))
+        let clock = self.governor.clock();
+        clock.0.set(clock.0.get().max(nanos));
+        self.governor.check().map_err(|until| until.wait_time_from(clock.now()))
     }
 }
 
