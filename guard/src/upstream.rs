@@ -145,7 +145,7 @@ impl<E: Engine> Upstream<E> {
     /// changes hands meanwhile may be missed.
     pub fn sizes(&self) -> Sizes {
         let pooled: usize = self.pools.lock().values().map(|pool| pool.sizes().0).sum();
-        let idle = u32::try_from(pooled).unwrap_or(u32::MAX).saturating_add(self.lingering.len());
+        let idle = u32::try_from(pooled + self.lingering.count()).unwrap_or(u32::MAX);
         let connecting = self.connecting.load(Ordering::Acquire);
         let reclaiming = self.reclaiming();
         let open = self.open.load(Ordering::Acquire);

@@ -16,13 +16,13 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use parking_lot::Mutex;
 
-use super::pool::{Lease, OpenSlot, Pool};
+use super::pool::{Lease, Pool};
 use crate::{engine::Engine, gate::Pinned};
 
 /// Where one session's connection lingers.
@@ -38,8 +38,6 @@ pub struct Slot<E: Engine> {
 struct Kept<E: Engine> {
     lease: Lease<E>,
     hold: Option<Hold>,
-    /// Its share in [`Lingering::len`].
-    _counted: Option<OpenSlot>,
 }
 
 /// The connection's place at the gate, and its number among those on hold.
@@ -70,7 +68,6 @@ const PRUNED: usize = 2;
 pub struct Lingering<E: Engine> {
     queue: Mutex<VecDeque<Arc<Slot<E>>>>,
     held: Mutex<Held<E>>,
-    count: Arc<AtomicU32>,
 }
 
 /// The slots on hold, by number: as many as there are connections, at most.
@@ -83,7 +80,7 @@ struct Held<E: Engine> {
 impl<E: Engine> Default for Lingering<E> {
     fn default() -> Self {
         let held = Held { next: 0, slots: BTreeMap::new() };
-        Self { queue: Mutex::default(), held: Mutex::new(held), count: Arc::default() }
+        Self { queue: Mutex::default(), held: Mutex::new(held) }
     }
 }
 
@@ -91,37 +88,40 @@ impl<E: Engine> Lingering<E> {
     /// Leaves a clean connection in the session's slot; on hold if it comes with its place at the
     /// gate.
     pub fn put(&self, slot: &Arc<Slot<E>>, lease: Lease<E>, place: Option<Pinned>) {
-        let _counted = OpenSlot::take(&self.count, u32::MAX);
         let Some(place) = place else {
-            *slot.kept.lock() = Some(Kept { lease, hold: None, _counted });
+            *slot.kept.lock() = Some(Kept { lease, hold: None });
             return self.queue_up(slot);
         };
         // Both locks at once: whoever finds the slot among those on hold must find the hold in it.
         let mut held = self.held.lock();
         let number = held.next;
         held.next += 1;
-        *slot.kept.lock() = Some(Kept { lease, hold: Some(Hold { number, place }), _counted });
+        *slot.kept.lock() = Some(Kept { lease, hold: Some(Hold { number, place }) });
         held.slots.insert(number, Arc::clone(slot));
     }
 
     /// How many connections linger, those on hold included.
-    pub fn len(&self) -> u32 {
-        self.count.load(Ordering::Acquire)
+    pub fn count(&self) -> usize {
+        self.count_where(|_| true)
     }
 
-    /// How many of a pool's do. They are not counted at one moment.
+    /// How many of a pool's do.
     pub fn count_of(&self, pool: &Pool<E>) -> usize {
-        let mut slots: Vec<_> = self.queue.lock().iter().cloned().collect();
-        slots.extend(self.held.lock().slots.values().cloned());
-        let is_of = |slot: &Arc<Slot<E>>| {
-            slot.kept.lock().as_ref().is_some_and(|kept| kept.lease.is_of(pool))
-        };
-        slots.iter().filter(|slot| is_of(slot)).count()
+        self.count_where(|lease| lease.is_of(pool))
     }
 
-    /// Whether none does.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// They are counted when somebody asks, and not at one moment: a number that is kept would be
+    /// changed twice with each transaction. One that is queued and on hold is one.
+    fn count_where(&self, is_meant: impl Fn(&Lease<E>) -> bool) -> usize {
+        let counts = |slot: &Arc<Slot<E>>, is_held: bool| {
+            let kept = slot.kept.lock();
+            kept.as_ref()
+                .is_some_and(|kept| kept.hold.is_some() == is_held && is_meant(&kept.lease))
+        };
+        let queued: Vec<_> = self.queue.lock().iter().cloned().collect();
+        let held: Vec<_> = self.held.lock().slots.values().cloned().collect();
+        let queued = queued.iter().filter(|slot| counts(slot, false)).count();
+        queued + held.iter().filter(|slot| counts(slot, true)).count()
     }
 
     /// Takes the session's connection back, if nobody else has, and its place if it is on hold.
@@ -182,6 +182,11 @@ impl<E: Engine> Lingering<E> {
     }
 
     fn queue_up(&self, slot: &Arc<Slot<E>>) {
+        // Mostly it is queued. Whoever takes it from the queue says so before looking into it, and it was
+        // filled just now: either that is seen here, or the connection there.
+        if slot.is_queued.load(Ordering::Acquire) {
+            return;
+        }
         if !slot.is_queued.swap(true, Ordering::AcqRel) {
             let mut queue = self.queue.lock();
             prune(&mut queue);
