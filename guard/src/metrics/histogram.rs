@@ -4,13 +4,9 @@
 //! What is wanted are the counts, so they are kept as such, and [`Histogram::put`] writes them out
 //! behind what the exporter writes of counters and gauges.
 
-use std::{
-    fmt::Write as _,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{fmt::Write as _, sync::atomic::AtomicU64, time::Duration};
 
-use super::shard::Sharded;
+use super::shard::{Sharded, add};
 
 /// The upper bounds in nanoseconds: what a statement, a wait or a transaction takes.
 const BOUNDS_NS: [u64; 18] = [
@@ -52,8 +48,8 @@ impl Histogram {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_NS.partition_point(|bound| *bound < nanos);
         let own = self.0.own();
-        own.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        own.nanos.fetch_add(nanos, Ordering::Relaxed);
+        add(&own.buckets[bucket], 1);
+        add(&own.nanos, nanos);
     }
 
     /// Writes the series called `name` in Prometheus' text format, labelled with `class` where there

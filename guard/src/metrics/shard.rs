@@ -1,48 +1,34 @@
 //! What many threads count and one reads.
 //!
 //! Every statement is counted several times. Two cores that add to the same word pass its cache line
-//! to and fro, so each thread adds to a shard that it mostly has for itself; whoever wants to know sums
-//! them up. An addition costs some 5 ns and allocates nothing.
+//! to and fro, and even alone an atomic addition takes as long as a dozen plain ones: the processor
+//! finishes first all that it has begun. So each thread counts by itself, by a load and a store, and
+//! whoever wants to know sums up.
 
-use std::{
-    array,
-    sync::atomic::{AtomicU64, Ordering},
-    thread,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use foldhash::fast::FixedState;
-use std::hash::BuildHasher as _;
+use thread_local::ThreadLocal;
 
-/// How many shards there are. Two threads that share one cost each other time and no count.
-const SHARDS: usize = 16;
-
-thread_local! {
-    /// Which shard the thread adds to.
-    static SHARD: usize = {
-        let hash = FixedState::default().hash_one(thread::current().id());
-        usize::try_from(hash % SHARDS as u64).unwrap_or(0)
-    };
-}
-
-/// One `T` for each shard.
+/// One `T` for each thread that counted. What a thread that has ended counted is kept; another goes on with
+/// it.
 #[derive(Debug)]
-pub(super) struct Sharded<T>(Box<[Alone<T>; SHARDS]>);
+pub(super) struct Sharded<T: Send>(ThreadLocal<Alone<T>>);
 
 /// Two cache lines: processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Alone<T>(T);
 
-impl<T: Default> Default for Sharded<T> {
+impl<T: Send> Default for Sharded<T> {
     fn default() -> Self {
-        Self(Box::new(array::from_fn(|_| Alone::default())))
+        Self(ThreadLocal::new())
     }
 }
 
-impl<T> Sharded<T> {
-    /// The shard of the thread that asks.
+impl<T: Default + Send + Sync> Sharded<T> {
+    /// The shard of the thread that asks. No other thread adds to it: use [`add`].
     pub(super) fn own(&self) -> &T {
-        &self.0[SHARD.with(|shard| *shard) % SHARDS].0
+        &self.0.get_or_default().0
     }
 
     /// The sum of one count over all shards. What is added meanwhile may be missed.
@@ -51,22 +37,28 @@ impl<T> Sharded<T> {
     }
 }
 
+/// Adds to a count of the thread's own shard.
+pub(super) fn add(count: &AtomicU64, by: u64) {
+    let before = count.load(Ordering::Relaxed);
+    count.store(before.wrapping_add(by), Ordering::Relaxed);
+}
+
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
     fn no_count_of_any_thread_is_lost() {
         let counts = Sharded::<AtomicU64>::default();
-        thread::scope(|scope| {
-            for _ in 0..2 * SHARDS {
-                scope.spawn(|| {
-                    for _ in 0..1000 {
-                        counts.own().fetch_add(1, Ordering::Relaxed);
-                    }
-                });
-            }
-        });
-        assert_eq!(counts.sum(|count| count), 2 * SHARDS as u64 * 1000);
+        for round in 1..=3 {
+            thread::scope(|scope| {
+                for _ in 0..32 {
+                    scope.spawn(|| (0..1000).for_each(|_| add(counts.own(), 1)));
+                }
+            });
+            assert_eq!(counts.sum(|count| count), round * 32 * 1000);
+        }
     }
 }

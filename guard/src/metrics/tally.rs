@@ -1,10 +1,14 @@
 //! Counts by a label, on the path of every statement.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use metrics::Counter;
 
-use super::{Each, label::Label, shard::Sharded};
+use super::{
+    Each,
+    label::Label,
+    shard::{Sharded, add},
+};
 
 /// The most values that such a label has.
 const VALUES_MAX: usize = 8;
@@ -26,7 +30,7 @@ impl<L: Label> Tally<L> {
 
     /// Counts one.
     pub fn add(&self, value: L) {
-        self.shards.own()[value.index()].fetch_add(1, Ordering::Relaxed);
+        add(&self.shards.own()[value.index()], 1);
     }
 
     /// Sets the exporter's counters to what has been counted.
