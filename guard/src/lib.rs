@@ -8,6 +8,7 @@ pub mod config;
 pub mod run;
 pub mod runtime;
 pub mod shared;
+pub mod swapped;
 
 pub mod account;
 pub mod listener;

@@ -22,11 +22,9 @@ pub mod table;
 mod tally;
 
 use std::fmt::{self, Write as _};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
 use metrics::{Counter, Gauge, Key, KeyName, Label as KeyLabel, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
@@ -35,6 +33,7 @@ use policy::class::ClassId;
 use policy::refusal::Reason;
 
 use crate::session::pins::Pin;
+use crate::swapped::{Seen, Swapped};
 
 pub use self::database::DatabaseMetrics;
 pub use self::ddl::DdlMetrics;
@@ -56,7 +55,7 @@ pub use self::tally::Tally;
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    classes: ArcSwap<Vec<Arc<ClassMetrics>>>,
+    classes: Swapped<Vec<Arc<ClassMetrics>>>,
     /// Those of earlier configurations too: their series go on. Each name once.
     known: Mutex<Vec<Arc<ClassMetrics>>>,
     /// Of the clients' side.
@@ -239,7 +238,7 @@ impl Metrics {
         let ddl = DdlMetrics::new(&make);
         let database = DatabaseMetrics::new(&make);
         let handle = recorder.handle();
-        let (none, known) = (ArcSwap::from_pointee(Vec::new()), Mutex::default());
+        let (none, known) = (Swapped::new(Arc::default()), Mutex::default());
         let metrics = Self {
             recorder,
             handle,
@@ -276,10 +275,9 @@ impl Metrics {
         self.classes.store(Arc::new(made.collect()));
     }
 
-    /// The metrics of a class; those of class `default` when the id is of an older configuration.
-    /// To be used at once, not kept.
-    pub fn class(&self, id: ClassId) -> OfClass {
-        OfClass { classes: self.classes.load(), id }
+    /// The metrics of the classes that there are.
+    pub fn classes(&self) -> Classes {
+        Classes(self.classes.seen())
     }
 
     /// Sets the gauges of the classes. Call it before rendering.
@@ -343,23 +341,24 @@ impl fmt::Debug for Metrics {
     }
 }
 
-// === impl OfClass ===
+// === impl Classes ===
 
-/// The metrics of one class, borrowed: counting a reference would cost as much as counting the
-/// event.
+/// The metrics of the classes, as a session saw them last.
 #[derive(Debug)]
-pub struct OfClass {
-    classes: Guard<Arc<Vec<Arc<ClassMetrics>>>>,
-    id: ClassId,
-}
+pub struct Classes(Seen<Vec<Arc<ClassMetrics>>>);
 
-impl Deref for OfClass {
-    type Target = ClassMetrics;
+impl Classes {
+    /// Looks again: there may be others after a reload.
+    pub fn renew(&mut self) {
+        self.0.renew();
+    }
 
+    /// The metrics of a class; those of class `default` when the id is of an older configuration.
+    ///
     /// # Panics
     /// When there is no class at all, which the configuration cannot express.
-    fn deref(&self) -> &ClassMetrics {
-        self.classes.get(usize::from(self.id.0)).unwrap_or(&self.classes[0])
+    pub fn of(&self, id: ClassId) -> &ClassMetrics {
+        self.0.get(usize::from(id.0)).unwrap_or(&self.0[0])
     }
 }
 

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use policy::{
     admission::About,
     class::{ClassId, Mode, Policy, TimeLimits},
@@ -25,10 +24,11 @@ use crate::{
     gate::Gate,
     hot::Hot,
     melt::Timeline,
-    metrics::Metrics,
+    metrics::{Classes, Metrics},
     observer::Sight,
     replica::Replicas,
     session::{buffers::Buffers, registry::Sessions},
+    swapped::{Seen, Swapped},
     upstream::Upstream,
 };
 
@@ -42,9 +42,9 @@ pub struct Shared<E: Engine> {
     /// Rows that everybody wants, which are waited for before the gate.
     pub hot: Arc<Hot>,
     /// Rules, classes and limits; swapped whole by a reload.
-    pub policy: ArcSwap<Policy>,
+    pub policy: Swapped<Policy>,
     /// What is turned off or down.
-    pub switches: ArcSwap<Switches>,
+    pub switches: Swapped<Switches>,
     /// The digests seen so far.
     pub statements: Statements,
     /// The database.
@@ -98,21 +98,45 @@ pub struct SessionOptions {
     pub cancel_grace: Duration,
 }
 
-impl<E: Engine> Shared<E> {
+/// What operators have set, as a session saw it last. It looks again at each statement (invariant 11).
+#[derive(Debug)]
+pub struct Orders {
+    /// Rules, classes and limits.
+    pub policy: Seen<Policy>,
+    /// What is turned off or down.
+    pub switches: Seen<Switches>,
+    /// Where the classes are counted.
+    pub metrics: Classes,
+}
+
+impl Orders {
+    /// What is set now.
+    pub fn of<E: Engine>(shared: &Shared<E>) -> Self {
+        let metrics = shared.metrics.classes();
+        Self { policy: shared.policy.seen(), switches: shared.switches.seen(), metrics }
+    }
+
+    /// Looks again.
+    pub fn renew(&mut self) {
+        self.policy.renew();
+        self.switches.renew();
+        self.metrics.renew();
+    }
+
     /// Whether a switch turns the statement off, or would if its class were enforced.
     pub fn switched_off(
         &self,
         now: Instant,
-        policy: &Policy,
         facts: &Facts<'_>,
         class: ClassId,
     ) -> Option<Box<(Mode, Refusal)>> {
-        let switches = self.switches.load();
         // Almost always empty: then no dice are thrown.
-        switches.list(now).next()?;
-        switches.check(now, policy, facts, class, fastrand::f64()).map(Box::new)
+        self.switches.list(now).next()?;
+        self.switches.check(now, &self.policy, facts, class, fastrand::f64()).map(Box::new)
     }
+}
 
+impl<E: Engine> Shared<E> {
     /// What is known of the work that a statement begins; `values` is what it carries beside its
     /// text.
     pub fn about(&self, now: Instant, policy: &Policy, facts: &Facts<'_>, values: &[u8]) -> About {

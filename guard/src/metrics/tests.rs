@@ -19,7 +19,7 @@ fn value_of(page: &str, series: &str) -> Option<f64> {
 #[test]
 fn a_histogram_has_buckets_and_no_quantiles() {
     let metrics = metrics();
-    metrics.class(ClassId(1)).service_time.record(Duration::from_millis(3));
+    metrics.classes().of(ClassId(1)).service_time.record(Duration::from_millis(3));
     let page = metrics.render();
     let bucket = |le: &str| {
         value_of(&page, &format!("guard_service_seconds_bucket{{class=\"batch\",le=\"{le}\"}}"))
@@ -33,7 +33,7 @@ fn a_histogram_has_buckets_and_no_quantiles() {
 #[test]
 fn every_series_is_in_the_table_and_has_a_help_text() {
     let metrics = metrics();
-    metrics.class(ClassId(0)).sheds.of(Reason::QueueTime).increment(1);
+    metrics.classes().of(ClassId(0)).sheds.of(Reason::QueueTime).increment(1);
     metrics.upstream.connect_time.record(Duration::from_secs(1));
     let page = metrics.render();
     for line in page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -105,13 +105,14 @@ fn an_index_is_the_place_in_the_set() {
 #[test]
 fn what_was_counted_survives_a_reload_with_other_classes() {
     let metrics = metrics();
-    metrics.class(ClassId(1)).statements.add(StatementOutcome::Ok);
-    metrics.class(ClassId(1)).statements.add(StatementOutcome::Ok);
+    metrics.classes().of(ClassId(1)).statements.add(StatementOutcome::Ok);
+    metrics.classes().of(ClassId(1)).statements.add(StatementOutcome::Ok);
     metrics.set_classes(&["default", "api", "batch"]);
-    metrics.class(ClassId(2)).statements.add(StatementOutcome::Ok);
+    metrics.classes().of(ClassId(2)).statements.add(StatementOutcome::Ok);
     let series = "guard_statements_total{class=\"batch\",outcome=\"ok\"}";
     assert_eq!(value_of(&metrics.render(), series), Some(3.0));
-    let late = metrics.class(ClassId(9));
+    let classes = metrics.classes();
+    let late = classes.of(ClassId(9));
     late.statements.add(StatementOutcome::Ok);
     let series = "guard_statements_total{class=\"default\",outcome=\"ok\"}";
     assert_eq!(value_of(&metrics.render(), series), Some(1.0));

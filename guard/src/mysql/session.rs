@@ -90,6 +90,7 @@ use crate::{
         Door, Lease, Pool, Shared, Slot,
         login::{Challenge, Login},
     },
+    shared::Orders,
 };
 
 /// Why a session is over.
@@ -146,6 +147,7 @@ impl From<std::io::Error> for End {
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
+    orders: Orders,
     /// Of the listener that the client came in by.
     door: Arc<Door>,
     entry: Entry,
@@ -257,6 +259,7 @@ impl Session {
             timer: Timer::new(),
             now: Instant::now(),
             scratch: Scratch::default(),
+            orders: Orders::of(&shared),
             shared,
             door,
             entry,
@@ -286,6 +289,7 @@ impl Session {
             self.now = Instant::now();
             match heard {
                 Heard::Command(first) => {
+                    self.orders.renew();
                     // A kill that came before was for the command before: whoever asks for one goes
                     // on once the guard has answered.
                     self.entry.card.begin();

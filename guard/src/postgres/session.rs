@@ -66,6 +66,7 @@ use crate::{
         timer::Timer,
         verdict::{Call, Work},
     },
+    shared::Orders,
     stream::Stream,
 };
 
@@ -145,6 +146,7 @@ pub struct Entrance {
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
+    orders: Orders,
     door: Arc<Door>,
     entry: Entry,
     client: Client,
@@ -243,6 +245,7 @@ impl Session {
             timer: Timer::new(),
             now: Instant::now(),
             scratch: Scratch::default(),
+            orders: Orders::of(&shared),
             shared,
             door,
             entry,
@@ -272,6 +275,7 @@ impl Session {
             self.now = Instant::now();
             match heard {
                 Heard::Message(message) => {
+                    self.orders.renew();
                     if let Some(idle) = self.idle_since.take() {
                         let transaction = self.transaction.since();
                         self.observe(Since { statement: None, transaction, idle: Some(idle) });

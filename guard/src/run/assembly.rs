@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use observe::counters::Role;
 use policy::{sql::Statements, switch::Switches};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
@@ -33,6 +32,7 @@ use crate::{
     replica::{self, Manner, ReplicaOptions, Replicas},
     session::{buffers::Buffers, registry::Sessions},
     shared::{SessionOptions, Shared},
+    swapped::Swapped,
     upstream::{Upstream, UpstreamOptions, control::Control, target::Target},
 };
 
@@ -270,8 +270,8 @@ fn share<E: Engine>(
         gate: Gate::new(now, Arc::clone(&policy)),
         ddl: Ddl::new(&policy),
         hot: Hot::new(&policy),
-        policy: ArcSwap::new(Arc::clone(&policy)),
-        switches: ArcSwap::from_pointee(switches),
+        policy: Swapped::new(Arc::clone(&policy)),
+        switches: Swapped::new(Arc::new(switches)),
         statements: Statements::new(DIGESTS_MAX),
         replicas: Replicas::new(now, config.replica_policy(), &policy, replicas),
         upstream,

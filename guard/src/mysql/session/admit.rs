@@ -65,11 +65,11 @@ impl Session {
             None => {}
             Some((Mode::Enforce, _)) if ends_nothing => return Ok(self.end_nothing(task)),
             Some((Mode::Enforce, refusal)) => return self.shed(task, refusal).await,
-            Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
+            Some(_) => self.orders.metrics.of(task.class).would_switch.increment(1),
         }
-        let policy = self.shared.policy.load();
-        let times = times(&policy, task.class);
-        let observed = observed_times(&policy, task.class);
+        let policy = &self.orders.policy;
+        let times = times(policy, task.class);
+        let observed = observed_times(policy, task.class);
         let arrival = Arrival {
             class: task.class,
             database: policy.database(self.database()),
@@ -77,7 +77,6 @@ impl Session {
             may_hold_locks,
             about: About { reads_only: self.reads_only(task), ..task.about },
         };
-        drop(policy);
         let has_begun = matches!(self.transaction, Transaction::Begun(_));
         let home = self.settings.schema.as_deref().unwrap_or_default();
         let subject = Subject { shape: task.worked_on(), home, names: Names::MySql };
@@ -88,7 +87,7 @@ impl Session {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
-                self.shared.metrics.class(task.class).queue_wait.record(waited);
+                self.orders.metrics.of(task.class).queue_wait.record(waited);
                 self.permit = Some(permit);
                 self.class = task.class;
                 self.times = times;
@@ -128,7 +127,7 @@ impl Session {
     }
 
     async fn shed(&mut self, task: &Task, refusal: &Refusal) -> Result<bool, End> {
-        self.shared.metrics.class(task.class).note_shed(refusal.reason);
+        self.orders.metrics.of(task.class).note_shed(refusal.reason);
         self.show();
         self.decline(task.first, refuse::shed(refusal)).await?;
         Ok(false)
@@ -211,7 +210,7 @@ impl Session {
             return Ok(Borrowed::Elsewhere(Blame::BrokeOff));
         }
         self.permit = None;
-        self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
+        self.orders.metrics.of(task.class).note_shed(Reason::Upstream);
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, refusal).await?;
         Ok(Borrowed::Told)

@@ -161,7 +161,7 @@ impl Session {
 
     /// How far the class goes of a read that may go to a replica; `None`: it may not.
     fn may_go(&self, task: &Task) -> Option<Mode> {
-        let policy = self.shared.policy.load();
+        let policy = &self.orders.policy;
         if policy.class(task.class).reads != ReadsFrom::Replicas {
             return None;
         }
@@ -207,7 +207,7 @@ impl Session {
             Found::Refused => {
                 self.count_read(ReadOutcome::Refused);
                 let refusal = self.no_replica(task);
-                self.shared.metrics.class(task.class).note_shed(Reason::Replica);
+                self.orders.metrics.of(task.class).note_shed(Reason::Replica);
                 self.decline(task.first, refuse::shed(&refusal)).await?;
                 self.show();
                 Ok(false)
@@ -309,7 +309,7 @@ impl Session {
     }
 
     fn no_replica(&self, task: &Task) -> Refusal {
-        let policy = self.shared.policy.load();
+        let policy = &self.orders.policy;
         let lag = self.shared.replicas.as_ref().and_then(|replicas| replicas.lag(self.now));
         Refusal {
             reason: Reason::Replica,

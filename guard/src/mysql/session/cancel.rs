@@ -142,7 +142,7 @@ impl Session {
         if !self.is_order_over(order).await || self.pass_barrier().await.is_err() {
             return self.give_up(&cause, None).await;
         }
-        let metrics = self.shared.metrics.class(task.class);
+        let metrics = self.orders.metrics.of(task.class);
         metrics.cancels.of(self.label(&cause)).increment(1);
         metrics.cancel_time.record(began.elapsed());
         match cause {
@@ -216,7 +216,7 @@ impl Session {
         let substitute = match cause {
             Cause::Limit(deadline) => Some(refuse::time_limit(
                 self.mariadb,
-                &self.shared.policy.load(),
+                &self.orders.policy,
                 task.class,
                 deadline,
                 began.duration_since(open.sent),
@@ -289,7 +289,7 @@ impl Session {
     pub(super) async fn abort_idle(&mut self, deadline: Deadline) -> Result<(), End> {
         info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.as_str(),
             "rolling back a transaction whose time is over");
-        let metrics = self.shared.metrics.class(self.class);
+        let metrics = self.orders.metrics.of(self.class);
         metrics.cancels.of(CancelCause::TransactionTime).increment(1);
         let why = self.why(&deadline);
         self.roll_back(why).await
@@ -298,7 +298,7 @@ impl Session {
     /// Others wait for a transaction while its client is silent.
     pub(super) async fn melt_idle(&mut self) -> Result<(), End> {
         let Some(verdict) = self.entry.card.take_verdict() else { return Ok(()) };
-        let metrics = self.shared.metrics.class(self.class);
+        let metrics = self.orders.metrics.of(self.class);
         metrics.cancels.of(CancelCause::Melt).increment(1);
         metrics.transactions.add(TransactionOutcome::Melted);
         let why = self.note(self.class, &verdict);
@@ -312,12 +312,12 @@ impl Session {
             "{} of {} ms passed in class {}",
             deadline.limit.as_str(),
             deadline.allowed.as_millis(),
-            self.shared.policy.load().class(self.class).name,
+            self.orders.policy.class(self.class).name,
         )
     }
 
     fn note(&self, class: ClassId, verdict: &Verdict) -> String {
-        verdict.note(&self.shared.policy.load().class(class).name)
+        verdict.note(&self.orders.policy.class(class).name)
     }
 
     async fn roll_back(&mut self, why: String) -> Result<(), End> {
@@ -340,7 +340,7 @@ impl Session {
 
     /// Counts a statement that the guard ended, and its transaction with it.
     fn count(&self, class: ClassId, statement: StatementOutcome, transaction: TransactionOutcome) {
-        let metrics = self.shared.metrics.class(class);
+        let metrics = self.orders.metrics.of(class);
         metrics.statements.add(statement);
         metrics.transactions.add(transaction);
     }
@@ -371,7 +371,7 @@ impl Session {
                 (StatementOutcome::ClientGone, TransactionOutcome::ClientGone, end)
             }
         };
-        self.shared.metrics.class(task.class).cancels.of(self.label(cause)).increment(1);
+        self.orders.metrics.of(task.class).cancels.of(self.label(cause)).increment(1);
         self.count(task.class, statement, transaction);
         self.reclaim_lease();
         end

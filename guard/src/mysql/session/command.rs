@@ -381,7 +381,7 @@ impl Session {
         attributes: &[(&[u8], &[u8])],
         values: &[u8],
     ) -> (ClassId, About, Option<Box<(Mode, Refusal)>>) {
-        let policy = self.shared.policy.load();
+        let policy = &self.orders.policy;
         let facts = Facts {
             shape: text.shape,
             sql: text.sql,
@@ -392,8 +392,8 @@ impl Session {
             client: self.entry.card.peer.ip(),
         };
         let (class, _) = policy.classify(&facts);
-        let about = self.shared.about(self.now, &policy, &facts, values);
-        (class, about, self.shared.switched_off(self.now, &policy, &facts, class))
+        let about = self.shared.about(self.now, policy, &facts, values);
+        (class, about, self.orders.switched_off(self.now, &facts, class))
     }
 
     /// The session's schema as rules read it; "" when none is selected or it is not UTF-8.

@@ -44,7 +44,7 @@ impl Session {
         self.now = now;
         let ended =
             if reply.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
-        self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
+        self.orders.metrics.of(task.class).note_statement(ended, now.duration_since(sent));
         self.note_served(now.duration_since(sent));
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
@@ -95,7 +95,7 @@ impl Session {
             TransactionOutcome::Committed
         };
         let took = self.transaction.since().map(|since| now.duration_since(since));
-        self.shared.metrics.class(task.class).note_transaction(ended, took);
+        self.orders.metrics.of(task.class).note_transaction(ended, took);
         self.release().await;
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Session {
     pub(super) fn observe(&mut self, since: Since) {
         let Some(times) = &self.observed else { return };
         if let Some(deadline) = times.next(since).filter(|deadline| deadline.at < self.now) {
-            let metrics = self.shared.metrics.class(self.class);
+            let metrics = self.orders.metrics.of(self.class);
             metrics.would_cancel.of(cause_of(deadline.limit)).increment(1);
             self.observed = None;
         }
@@ -317,7 +317,7 @@ impl Session {
         now: Instant,
         text: Option<&Arc<str>>,
     ) {
-        let metrics = self.shared.metrics.class(class);
+        let metrics = self.orders.metrics.of(class);
         for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
             metrics.pins.of(pin).increment(1);
         }

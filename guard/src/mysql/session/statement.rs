@@ -297,7 +297,7 @@ impl Session {
     fn deadline(&self, task: &Task, sent: Instant) -> Option<Deadline> {
         let mut times = self.times;
         if task.class != self.class {
-            times.statement = shared::times(&self.shared.policy.load(), task.class).statement;
+            times.statement = shared::times(&self.orders.policy, task.class).statement;
         }
         let transaction = self.transaction.since().or(Some(sent));
         times.next(Since { statement: Some(sent), transaction, idle: None })

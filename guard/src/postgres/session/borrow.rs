@@ -86,7 +86,7 @@ impl Session {
             }
         }
         self.permit = None;
-        self.shared.metrics.class(task.class).note_shed(Reason::Upstream);
+        self.orders.metrics.of(task.class).note_shed(Reason::Upstream);
         self.show();
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, &refusal);

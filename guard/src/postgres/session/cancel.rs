@@ -114,7 +114,7 @@ impl Session {
         if !self.is_order_over(order).await {
             return self.give_up(&task, &open.unit, &cause, gone, None).await;
         }
-        let metrics = self.shared.metrics.class(task.class);
+        let metrics = self.orders.metrics.of(task.class);
         metrics.cancels.of(self.label(&cause)).increment(1);
         metrics.cancel_time.record(began.elapsed());
         // A statement that is stopped may have taken a lock before.
@@ -177,8 +177,8 @@ impl Session {
             Cause::Melted(verdict) => Some(refuse::melted(&self.note(task.class, verdict))),
             Cause::Limit(deadline) => {
                 let measured = began.duration_since(open.sent);
-                let policy = self.shared.policy.load();
-                Some(refuse::time_limit(&policy, task.class, deadline, measured))
+                let policy = &self.orders.policy;
+                Some(refuse::time_limit(policy, task.class, deadline, measured))
             }
             _ => None,
         };
@@ -236,7 +236,7 @@ impl Session {
         gone: Option<ClientError>,
     ) -> Result<(), End> {
         let was_pinned = !self.is_replaceable();
-        let metrics = self.shared.metrics.class(task.class);
+        let metrics = self.orders.metrics.of(task.class);
         metrics.cancels.of(self.label(cause)).increment(1);
         match cause {
             Cause::ClientGone => {
@@ -263,9 +263,9 @@ impl Session {
                 let had_transaction = self.is_in_transaction();
                 let error = match cause {
                     Cause::Limit(deadline) => {
-                        let policy = self.shared.policy.load();
+                        let policy = &self.orders.policy;
                         let measured = Instant::now().duration_since(open.sent);
-                        refuse::time_limit(&policy, task.class, deadline, measured)
+                        refuse::time_limit(policy, task.class, deadline, measured)
                     }
                     Cause::Melted(verdict) => refuse::melted(&self.note(task.class, verdict)),
                     _ => refuse::interrupted(),
@@ -330,13 +330,13 @@ impl Session {
     pub(super) async fn abort_idle(&mut self, deadline: &Deadline) -> Result<(), End> {
         info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.as_str(),
             "rolling back a transaction whose time is over");
-        let metrics = self.shared.metrics.class(self.class);
+        let metrics = self.orders.metrics.of(self.class);
         metrics.cancels.of(cause_of(deadline.limit)).increment(1);
         metrics.transactions.add(TransactionOutcome::TimeLimit);
         self.outcome = Outcome::Overload;
         let why = format!(
             "tidegate: class={0} reason={1} limit_ms={2} changed_by=class.{0}.{1}",
-            self.shared.policy.load().class(self.class).name,
+            self.orders.policy.class(self.class).name,
             deadline.limit.as_str(),
             deadline.allowed.as_millis(),
         );
@@ -347,7 +347,7 @@ impl Session {
     /// Others wait for a transaction while its client is silent.
     pub(super) async fn melt_idle(&mut self) -> Result<(), End> {
         let Some(verdict) = self.entry.card.take_verdict() else { return Ok(()) };
-        let metrics = self.shared.metrics.class(self.class);
+        let metrics = self.orders.metrics.of(self.class);
         metrics.cancels.of(CancelCause::Melt).increment(1);
         metrics.transactions.add(TransactionOutcome::Melted);
         self.outcome = Outcome::Overload;
@@ -358,7 +358,7 @@ impl Session {
     }
 
     fn note(&self, class: ClassId, verdict: &Verdict) -> String {
-        verdict.note(&self.shared.policy.load().class(class).name)
+        verdict.note(&self.orders.policy.class(class).name)
     }
 
     async fn roll_back(&mut self, why: Option<refuse::Error>) -> Result<(), End> {
@@ -385,7 +385,7 @@ impl Session {
 
     /// Counts a statement that the guard ended, and its transaction with it.
     fn count(&self, class: ClassId, statement: StatementOutcome, transaction: TransactionOutcome) {
-        let metrics = self.shared.metrics.class(class);
+        let metrics = self.orders.metrics.of(class);
         metrics.statements.add(statement);
         metrics.transactions.add(transaction);
     }

@@ -35,7 +35,7 @@ impl Session {
         self.now = now;
         let ended =
             if unit.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
-        self.shared.metrics.class(task.class).note_statement(ended, now.duration_since(sent));
+        self.orders.metrics.of(task.class).note_statement(ended, now.duration_since(sent));
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
         self.take_over(task, unit);
@@ -55,7 +55,7 @@ impl Session {
             TransactionOutcome::Committed
         };
         let took = self.transaction.since().map(|since| now.duration_since(since));
-        self.shared.metrics.class(task.class).note_transaction(ended, took);
+        self.orders.metrics.of(task.class).note_transaction(ended, took);
         self.transaction = Transaction::Idle;
         let looked = self.look(Some(&task.shape)).await;
         self.catch_up(unit).await;
@@ -94,7 +94,7 @@ impl Session {
     pub(super) fn observe(&mut self, since: Since) {
         let Some(times) = &self.observed else { return };
         if let Some(deadline) = times.next(since).filter(|deadline| deadline.at < self.now) {
-            let metrics = self.shared.metrics.class(self.class);
+            let metrics = self.orders.metrics.of(self.class);
             metrics.would_cancel.of(cause_of(deadline.limit)).increment(1);
             self.observed = None;
         }
@@ -155,7 +155,7 @@ impl Session {
         if self.pins == *before {
             return;
         }
-        let metrics = self.shared.metrics.class(self.class);
+        let metrics = self.orders.metrics.of(self.class);
         for pin in self.pins.iter().filter(|pin| !before.has(*pin)) {
             metrics.pins.of(pin).increment(1);
         }

@@ -89,10 +89,10 @@ impl Session {
         let named = || name_of(first.kind, body).and_then(|name| self.statements.shape(name));
         let known = text.clone().or_else(|| named().cloned());
         let shape = known.unwrap_or_else(|| Arc::new(Shape::of_command(StatementKind::Other)));
-        let policy = self.shared.policy.load();
+        let policy = &self.orders.policy;
         let facts = self.facts(first, text.is_some(), &shape);
         let (class, _) = policy.classify(&facts);
-        let switch = self.shared.switched_off(self.now, &policy, &facts, class);
+        let switch = self.orders.switched_off(self.now, &facts, class);
         self.entry.card.set_row(self.row_of(first, &shape));
         Task { first, text, shape, class, switch }
     }
@@ -139,7 +139,7 @@ impl Session {
             None => {}
             Some((Mode::Enforce, _)) if ends_nothing => {}
             Some((Mode::Enforce, refusal)) => return Ok(self.shed(task, refusal)),
-            Some(_) => self.shared.metrics.class(task.class).would_switch.increment(1),
+            Some(_) => self.orders.metrics.of(task.class).would_switch.increment(1),
         }
         let pauses = &self.shared.engine.pauses;
         let may_wait = !may_hold_locks && !ends_nothing;
@@ -151,8 +151,8 @@ impl Session {
             return Ok(false);
         }
         let now = self.now;
-        let policy = self.shared.policy.load();
-        let (times, observed) = (times(&policy, task.class), observed_times(&policy, task.class));
+        let policy = &self.orders.policy;
+        let (times, observed) = (times(policy, task.class), observed_times(policy, task.class));
         let arrival = Arrival {
             class: task.class,
             database: policy.database(&self.database),
@@ -162,10 +162,9 @@ impl Session {
                 // In a transaction that goes on, what comes next may take any lock.
                 reads_only: matches!(self.transaction, Transaction::Idle)
                     && task.shape.takes_no_locks(),
-                ..self.about(&policy, task)
+                ..self.about(policy, task)
             },
         };
-        drop(policy);
         // Where there is nothing to end, no permit is waited for. A series that goes on with something
         // else comes here again, and waits.
         let is_end = ends_nothing && self.series == Series::Served;
@@ -179,7 +178,7 @@ impl Session {
             Turn::Permit(permit) => {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
-                self.shared.metrics.class(task.class).queue_wait.record(waited);
+                self.orders.metrics.of(task.class).queue_wait.record(waited);
                 self.permit = Some(permit);
                 self.class = task.class;
                 self.series = Series::Served;
@@ -203,8 +202,7 @@ impl Session {
     /// told.
     async fn wait_for_database(&mut self, task: &Task) -> Result<bool, End> {
         while let Some(pause) = self.shared.engine.pauses.of(&self.database, self.now) {
-            let class = Arc::clone(&self.shared.policy.load());
-            let class = &*class.class(task.class).name;
+            let class = &*self.orders.policy.class(task.class).name;
             self.entry.card.set_state(ClientState::Waiting);
             let call = Call { card: &self.entry.card, work: Work::default() };
             tokio::select! {
@@ -232,7 +230,7 @@ impl Session {
     }
 
     fn shed(&mut self, task: &Task, refusal: &Refusal) -> bool {
-        self.shared.metrics.class(task.class).note_shed(refusal.reason);
+        self.orders.metrics.of(task.class).note_shed(refusal.reason);
         self.show();
         self.decline(task.first, &refuse::shed(refusal));
         false
@@ -318,7 +316,7 @@ impl Session {
     fn deadline(&self, task: &Task, sent: Instant) -> Option<Deadline> {
         let mut limits = self.times;
         if task.class != self.class {
-            limits.statement = times(&self.shared.policy.load(), task.class).statement;
+            limits.statement = times(&self.orders.policy, task.class).statement;
         }
         let transaction = self.transaction.since().or(Some(sent));
         limits.next(Since { statement: Some(sent), transaction, idle: None })
