@@ -320,7 +320,8 @@ impl Limit {
         if self.waste.learn(measure) > WASTE {
             return self.cut(now, CUT_DEEP);
         }
-        let Some(finding) = self.probe.step(measure, self.value()) else { return };
+        let turns_on = if self.is_falling { HALVING_IS_FREE } else { DOUBLING_HELPS };
+        let Some(finding) = self.probe.step(measure, self.value(), turns_on) else { return };
         self.elasticity = finding.map(|finding| finding.elasticity).or(self.elasticity);
         if self.probe.is_leaping() {
             self.leap(now, finding);

@@ -124,8 +124,14 @@ impl Probe {
     }
 
     /// One full tick more. Whether the level is known well enough, and what it says beside the one
-    /// before, when they were apart.
-    pub(super) fn step(&mut self, measure: &Measure, limit: u32) -> Option<Option<Finding>> {
+    /// before, when they were apart. A leap is looked at for longer where it is in doubt on which side
+    /// of `turns_on` its elasticity is.
+    pub(super) fn step(
+        &mut self,
+        measure: &Measure,
+        limit: u32,
+        turns_on: f64,
+    ) -> Option<Option<Finding>> {
         self.low_for += 1.0;
         if self.settling > 0 {
             self.settling -= 1;
@@ -136,7 +142,7 @@ impl Probe {
             return None;
         }
         self.current.add(measure);
-        if !self.current.is_enough(self.level, self.other) {
+        if !self.current.is_enough(self.level, self.other) || self.is_in_doubt(turns_on) {
             return None;
         }
         self.settling = settle(measure);
@@ -145,10 +151,7 @@ impl Probe {
         match (self.level, self.other.take()) {
             (Level::Leaping, before) => {
                 self.other = Some(sum);
-                let is_up = before.is_none_or(|before| before.mean() <= sum.mean());
-                Some(before.and_then(|before| {
-                    if is_up { finding(before, sum) } else { finding(sum, before) }
-                }))
+                Some(before.and_then(|before| leap(before, sum)))
             }
             (level, None) => {
                 self.level = if level == Level::Low { Level::High } else { Level::Low };
@@ -159,6 +162,17 @@ impl Probe {
             (Level::Low, Some(high)) => Some(finding(sum, high)),
             (Level::High, Some(low)) => Some(finding(low, sum)),
         }
+    }
+
+    /// Whether a leap, as measured so far, may be on either side of this elasticity, and it can still be
+    /// looked at.
+    fn is_in_doubt(&self, turns_on: f64) -> bool {
+        let may_go_on = self.is_leaping() && self.current.ticks < MEASURE_MAX[0];
+        let found = self.other.filter(|_| may_go_on).and_then(|before| leap(before, self.current));
+        found.is_some_and(|found| {
+            let off = found.elasticity - turns_on;
+            off * off * found.precision < 1.0
+        })
     }
 
     /// The elasticity between the levels is so far above rest, or below. Where the upper one loses
@@ -230,6 +244,11 @@ fn settle(measure: &Measure) -> u32 {
     let stay = measure.residence().unwrap_or_default();
     let ticks = stay.as_secs_f64() / super::TICK.as_secs_f64();
     (ticks.ceil() as u32).clamp(*SETTLE.start(), *SETTLE.end())
+}
+
+/// What a level says beside the one before it, of which either may be the upper one.
+fn leap(before: Sum, now: Sum) -> Option<Finding> {
+    if before.mean() <= now.mean() { finding(before, now) } else { finding(now, before) }
 }
 
 /// What two levels say, unless they were hardly apart.
