@@ -8,6 +8,7 @@ pub mod engine;
 pub mod mysql;
 pub mod postgres;
 pub mod probe;
+pub mod replicated;
 mod template;
 
 use std::fs;

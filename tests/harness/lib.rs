@@ -17,7 +17,6 @@ mod caller;
 mod measure;
 mod middleman;
 mod postgres;
-mod replicated;
 mod wait;
 
 pub use drill::client::{Client, ClientError, Failure, Login, PATIENCE, Packet, Reply, Success};
@@ -32,6 +31,7 @@ pub use drill::server::engine::Engine;
 pub use drill::server::mysql::probe::Probe;
 pub use drill::server::postgres::probe::Probe as PostgresProbe;
 pub use drill::server::probe::{Gauges, Look, Thread};
+pub use drill::server::replicated::Replicated;
 pub use drill::server::{Server, Settings};
 pub use drill::watch::{Sample, Watch};
 
@@ -43,5 +43,4 @@ pub use self::middleman::{Act, MARK, Middleman};
 pub use self::postgres::{
     Canceller, PgClient, PgError, PgFailure, PgReply, pg_done, pg_refused, put_series, put_unsynced,
 };
-pub use self::replicated::Replicated;
 pub use self::wait::{Deadline, eventually};

@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use drill::error::Error;
-use drill::server::account::ROOT;
-use drill::server::engine::Engine;
-use drill::server::{Server, Settings};
 use mysql_async::prelude::Queryable;
+
+use super::account::ROOT;
+use super::engine::Engine;
+use super::{Server, Settings};
+use crate::error::Error;
 
 /// A primary and its replicas, which replicate from its first statement on.
 #[derive(Debug)]
