@@ -7,20 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::error::{Error, at};
 use crate::home::{Scratch, free_port, tail};
+use crate::http;
+pub use crate::http::Answer;
 use crate::process::Process;
 use crate::server::Server;
 use crate::server::account::{APP, CONTROL, OTHER};
 
 /// Longest a start may take, also on a machine that is busy building.
 const START: Duration = Duration::from_secs(30);
-/// Longest one answer of the admin side may take.
-const ANSWER: Duration = Duration::from_secs(10);
 /// Starts tried when another process takes a port between its choice and the guard's start.
 const PORT_ATTEMPTS: usize = 3;
 
@@ -112,15 +109,6 @@ pub struct Guard {
     process: Process,
     doors: Doors,
     folder: Scratch,
-}
-
-/// An answer over HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Status code.
-    pub status: u16,
-    /// Body.
-    pub body: String,
 }
 
 impl Guard {
@@ -256,7 +244,7 @@ impl Guard {
     /// # Errors
     /// When the admin side does not answer.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64, Error> {
-        Ok(sum(&self.metrics().await?, name, labels))
+        Ok(http::sum(&self.metrics().await?, name, labels))
     }
 
     /// Asks the JSON API.
@@ -285,13 +273,7 @@ impl Guard {
     /// # Errors
     /// When it does not answer in HTTP.
     pub async fn http(&self, method: &str, path: &str, body: &str) -> Result<Answer, Error> {
-        let request = request(self.doors.admin, method, path, body);
-        let late = |_| Error::Late {
-            what: format!("an answer to {method} {path}"),
-            after: ANSWER,
-            log: self.log(),
-        };
-        timeout(ANSWER, request).await.map_err(late)?
+        http::ask(self.doors.admin, (method, path, body), || self.log()).await
     }
 
     async fn ready(&mut self) -> Result<(), Error> {
@@ -342,74 +324,4 @@ pub fn program() -> Result<PathBuf, Error> {
         return Ok(this);
     }
     beside.into_iter().find(|path| path.is_file()).ok_or(missing)
-}
-
-async fn request(addr: SocketAddr, method: &str, path: &str, body: &str) -> Result<Answer, Error> {
-    let mut stream = TcpStream::connect(addr).await?;
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\
-         X-Tidegate: 1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await?;
-    let text = String::from_utf8_lossy(&bytes);
-    parse(&text).ok_or_else(|| Error::Failed {
-        program: format!("{method} {path}"),
-        log: text.chars().take(500).collect(),
-    })
-}
-
-/// Reads an HTTP/1.1 answer that ended with its connection, chunked or not.
-fn parse(text: &str) -> Option<Answer> {
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    let chunked = head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked");
-    let body = if chunked { unchunk(body)? } else { body.to_owned() };
-    Some(Answer { status, body })
-}
-
-fn unchunk(mut rest: &str) -> Option<String> {
-    let mut body = String::new();
-    loop {
-        let (len, after) = rest.split_once("\r\n")?;
-        let len = usize::from_str_radix(len.split(';').next()?.trim(), 16).ok()?;
-        if len == 0 {
-            return Some(body);
-        }
-        body += after.get(..len)?;
-        rest = after.get(len + 2..)?;
-    }
-}
-
-/// Sums the series of one metric in Prometheus' text format.
-fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
-    let series = text.lines().filter(|line| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
-            && labels.iter().all(|label| line.contains(label))
-    });
-    series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_read_whole_and_in_chunks() {
-        let plain = parse("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-        assert_eq!((plain.status, plain.body.as_str()), (200, "ok"));
-        let head = "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let chunked = parse(&format!("{head}3\r\nnot\r\n6\r\n ready\r\n0\r\n\r\n")).unwrap();
-        assert_eq!((chunked.status, chunked.body.as_str()), (503, "not ready"));
-    }
-
-    #[test]
-    fn series_of_a_metric_are_summed_by_label() {
-        let text = "# TYPE a counter\na{x=\"1\",y=\"2\"} 3\na{x=\"2\",y=\"2\"} 4\nab 9\na 0.5\n";
-        assert_eq!(sum(text, "a", &[]), 7.5);
-        assert_eq!(sum(text, "a", &["x=\"1\""]), 3.0);
-        assert_eq!(sum(text, "c", &[]), 0.0);
-    }
 }

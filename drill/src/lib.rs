@@ -8,6 +8,10 @@ pub mod server;
 
 pub mod guard;
 
+pub mod scheduler;
+
+mod http;
+
 pub mod pgbouncer;
 
 pub mod client;
