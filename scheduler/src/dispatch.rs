@@ -200,9 +200,9 @@ impl Dispatcher {
             let numbers = claims.iter().map(|claim| claim.lease.batch());
             numbers.filter(|number| !runs.contains_key(number)).collect()
         };
-        let is_steered = self.pressure.is_some();
         for batch in self.ledger.batches(&unknown).await? {
-            let run = Run::new(batch, Instant::now(), self.time(), is_steered);
+            let steered = self.pressure.as_ref().map(|signal| *signal.borrow());
+            let run = Run::new(batch, Instant::now(), self.time(), steered);
             self.runs.lock().insert(run.batch().id, Arc::new(run));
         }
         Ok(())

@@ -59,6 +59,20 @@ impl Pacer {
         Self { multiplier: STALE_MULTIPLIER, advanced: now, seen: None }
     }
 
+    /// With what was heard before it began: at the planned rate where that is fresh and the database idle, since
+    /// then nothing speaks against the plan. Otherwise as [`Pacer::new`].
+    #[must_use]
+    pub fn knowing(now: Instant, signal: Option<(Instant, f64)>) -> Self {
+        let mut pacer = Self::new(now);
+        if let Some((at, pressure)) = signal {
+            pacer.observe(at, pressure);
+        }
+        if pacer.pressure(now).is_some_and(|pressure| pressure < LOW) {
+            pacer.multiplier = 1.0;
+        }
+        pacer
+    }
+
     /// How pressed the database is: 0 idle, 1 at the limit of what it can take. What is no number
     /// is no signal.
     pub fn observe(&mut self, now: Instant, pressure: f64) {
@@ -156,6 +170,22 @@ mod tests {
         let risen = seconds(&mut pacer, now, 0.2, 30);
         assert!((risen[1] - 0.6).abs() < 1e-9, "{risen:?}");
         assert!((risen[29] - 1.0).abs() < 1e-9, "{risen:?}");
+    }
+
+    #[test]
+    fn it_begins_with_the_plan_where_the_database_is_known_to_be_idle() {
+        let now = start();
+        let later = now + STALE_AFTER + MS;
+        for (now, signal, multiplier) in [
+            (now, Some((now, 0.2)), 1.0),
+            (now, Some((now, LOW)), STALE_MULTIPLIER),
+            (now, Some((now, f64::NAN)), STALE_MULTIPLIER),
+            (now, None, STALE_MULTIPLIER),
+            (later, Some((now, 0.2)), STALE_MULTIPLIER),
+        ] {
+            let mut pacer = Pacer::knowing(now, signal);
+            assert!((pacer.advance(now, 1.0) - multiplier).abs() < 1e-9, "{signal:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use policy::spread::pacer::{CEILING, Pacer};
 
 use super::clock::{between, later};
+use super::pressure::Signal;
 
 /// Where the guard tells nothing because there is none: who is late aims at so much more than needed.
 const MARGIN: f64 = 1.02;
@@ -39,12 +40,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A plan that is carried out as it says, until there is pressure. `is_steered` is whether there is
+    /// A plan that is carried out as it says, until there is pressure. `steered` is the last signal where there is
     /// somebody to tell of it: without a signal it is slow then.
     #[must_use]
-    pub fn new(now: Instant, time: Timestamp, is_steered: bool) -> Self {
+    pub fn new(now: Instant, time: Timestamp, steered: Option<Signal>) -> Self {
         Self {
-            pacer: is_steered.then(|| Pacer::new(now)),
+            pacer: steered.map(|signal| Pacer::knowing(now, signal)),
             position: time,
             advanced: now,
             nexts: BTreeMap::new(),
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn it_keeps_the_time_and_jumps_over_nothing_to_do() {
         let now = Instant::now();
-        let mut pace = Pace::new(now, at(0), false);
+        let mut pace = Pace::new(now, at(0), None);
         pace.hold(0, at(500));
         assert_eq!(run(&mut pace, now, 0..1_000, 60_000), 1_000);
     }
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn a_backlog_is_spread_at_a_bounded_pace() {
         let now = Instant::now();
-        let mut pace = Pace::new(now, at(0), false);
+        let mut pace = Pace::new(now, at(0), None);
         // Ten seconds behind, half a minute of plan left.
         pace.hold(0, at(-10_000));
         let after = run(&mut pace, now, 0..1_000, 20_000);
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn pressure_slows_it_down_and_no_signal_does() {
         let now = Instant::now();
-        let mut pace = Pace::new(now, at(0), true);
+        let mut pace = Pace::new(now, at(0), Some(None));
         pace.hold(0, at(0));
         assert_eq!(run(&mut pace, now, 0..1_000, 60_000), 500);
         pace.observe(now + MS * 1_000, 1.0);
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn it_is_never_ahead_of_time_and_a_frozen_process_has_slept() {
         let now = Instant::now();
-        let mut pace = Pace::new(now, at(0), false);
+        let mut pace = Pace::new(now, at(0), None);
         pace.hold(0, at(0));
         pace.advance(now + Duration::from_secs(60), at(60_000), at(60_000));
         assert!(pace.position() <= at(1_600), "{:?}", pace.position());

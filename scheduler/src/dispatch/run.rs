@@ -36,8 +36,13 @@ pub(super) struct Told {
 }
 
 impl Run {
-    pub(super) fn new(batch: Batch, now: Instant, time: Timestamp, is_steered: bool) -> Self {
-        let pace = Pace::new(now, time, is_steered);
+    pub(super) fn new(
+        batch: Batch,
+        now: Instant,
+        time: Timestamp,
+        steered: Option<Signal>,
+    ) -> Self {
+        let pace = Pace::new(now, time, steered);
         let (state, due) = (batch.state, BTreeMap::new());
         Self { batch, shared: Mutex::new(Shared { state, pace, observed: None, due }) }
     }
