@@ -3,8 +3,8 @@
 
 .PHONY: demo test bench lint fmt docs clean servers clients
 
-# A pile-up on a private server, first without the guard and then with it: MariaDB, or with
-# `make demo engine=postgres` PostgreSQL.
+# A pile-up, and the top of the hour, on private servers, each first without Tidegate and then with it:
+# MariaDB, or with `make demo engine=postgres` PostgreSQL.
 engine = mysql
 demo: servers
 	cargo run --release --quiet -- demo $(engine)

@@ -15,6 +15,7 @@ mod dice;
 pub mod hot_row;
 pub mod pages;
 mod peer;
+pub mod reminders;
 pub mod rows;
 mod tables;
 mod timeline;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
@@ -19,6 +20,8 @@ use crate::process::Process;
 
 /// Longest a start may take, also on a machine that is busy building.
 const START: Duration = Duration::from_secs(30);
+/// How often it is looked whether it is ready, or gone.
+const POLL: Duration = Duration::from_millis(20);
 /// Starts tried when another process takes the port between its choice and the scheduler's start.
 const PORT_ATTEMPTS: usize = 3;
 
@@ -143,9 +146,22 @@ impl Scheduler {
     /// Sends SIGTERM and waits until it has finished what is under way and ended.
     ///
     /// # Errors
-    /// When it has not ended after `patience`.
-    pub fn drain(&mut self, patience: Duration) -> Result<ExitStatus, Error> {
-        self.process.terminate(patience)
+    /// [`Error::Late`] when it has not ended after `patience`; it is left running.
+    pub async fn drain(&mut self, patience: Duration) -> Result<ExitStatus, Error> {
+        let until = Instant::now() + patience;
+        if self.process.ended().is_none() {
+            self.process.signal(Signal::TERM)?;
+        }
+        loop {
+            if let Some(status) = self.process.ended() {
+                return Ok(status);
+            }
+            if Instant::now() >= until {
+                let what = "the scheduler's end".into();
+                return Err(Error::Late { what, after: patience, log: self.log() });
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// The last lines it wrote.
@@ -183,7 +199,7 @@ impl Scheduler {
                     let what = "the scheduler being ready".into();
                     return Err(Error::Late { what, after: START, log: self.log() });
                 }
-                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                _ => tokio::time::sleep(POLL).await,
             }
         }
     }

@@ -73,6 +73,12 @@ impl Default for Screen {
     }
 }
 
+/// A bar of so many columns, of which as many are filled as `value` has of `full`; with any at all, one.
+pub(crate) fn bar(value: u64, full: u64, columns: u64) -> String {
+    let filled = (value.saturating_mul(columns)).div_ceil(full.max(1)).min(columns);
+    (0..columns).map(|column| if column < filled { '█' } else { ' ' }).collect()
+}
+
 /// A line of [`columns`]: what it tells, and how it is read off an outcome.
 pub(crate) type Row<'a, O> = (&'a str, fn(&O) -> String);
 

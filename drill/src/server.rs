@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod probe;
 pub mod replicated;
 mod template;
+pub mod work;
 
 use std::fs;
 use std::io;

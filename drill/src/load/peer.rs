@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::NoTls;
 use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Reply};
 use crate::guard::Guard;
 use crate::server::Server;
 use crate::server::account::{APP, Account, MD5};
@@ -96,15 +96,39 @@ impl Peer {
     /// When it fails; the fault says whether the connection lives.
     pub async fn run(&mut self, sql: &str) -> Result<(), Fault> {
         match &mut self.0 {
-            Kind::MySql(client) => match client.query(sql).await?.failure() {
-                Some(failure) if matches!(failure.code, DEADLOCK | LOCK_WAIT_TIMEOUT) => {
-                    Err(Fault::Aborted(failure.to_string()))
-                }
-                Some(failure) => Err(Fault::Refused(failure.to_string())),
-                None => Ok(()),
-            },
-            Kind::Postgres(postgres) => postgres.run(sql).await,
+            Kind::MySql(client) => answered(client.query(sql).await?).map(drop),
+            Kind::Postgres(postgres) => Ok(postgres.client.batch_execute(sql).await?),
         }
+    }
+
+    /// Runs a statement and gives the first value of its first row as text; none where that is NULL, or there is
+    /// no row.
+    ///
+    /// # Errors
+    /// As [`Peer::run`].
+    pub async fn value(&mut self, sql: &str) -> Result<Option<String>, Fault> {
+        match &mut self.0 {
+            Kind::MySql(client) => Ok(answered(client.query(sql).await?)?.value()),
+            Kind::Postgres(postgres) => {
+                let told = postgres.client.simple_query(sql).await?;
+                let row = told.iter().find_map(|message| match message {
+                    SimpleQueryMessage::Row(row) => Some(row),
+                    _ => None,
+                });
+                Ok(row.and_then(|row| row.get(0)).map(str::to_owned))
+            }
+        }
+    }
+}
+
+/// The reply, unless it is an error.
+fn answered(reply: Reply) -> Result<Reply, Fault> {
+    match reply.failure() {
+        Some(failure) if matches!(failure.code, DEADLOCK | LOCK_WAIT_TIMEOUT) => {
+            Err(Fault::Aborted(failure.to_string()))
+        }
+        Some(failure) => Err(Fault::Refused(failure.to_string())),
+        None => Ok(reply),
     }
 }
 
@@ -113,6 +137,24 @@ impl From<ClientError> for Fault {
         match error {
             ClientError::Refused(failure) => Self::TurnedAway(failure.to_string()),
             other => Self::Lost(other.to_string()),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(told) if told.parsed_severity() == Some(Severity::Fatal) => {
+                Self::TurnedAway(told.to_string())
+            }
+            Some(told)
+                if [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::LOCK_NOT_AVAILABLE]
+                    .contains(&told.code()) =>
+            {
+                Self::Aborted(told.to_string())
+            }
+            Some(told) => Self::Refused(told.to_string()),
+            None => Self::Lost(error.to_string()),
         }
     }
 }
@@ -135,25 +177,6 @@ impl Postgres {
         // How it ends is for the client's own calls to tell.
         let connection = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { client, connection })
-    }
-
-    async fn run(&self, sql: &str) -> Result<(), Fault> {
-        match self.client.batch_execute(sql).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(match error.as_db_error() {
-                Some(told) if told.parsed_severity() == Some(Severity::Fatal) => {
-                    Fault::TurnedAway(told.to_string())
-                }
-                Some(told)
-                    if [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::LOCK_NOT_AVAILABLE]
-                        .contains(&told.code()) =>
-                {
-                    Fault::Aborted(told.to_string())
-                }
-                Some(told) => Fault::Refused(told.to_string()),
-                None => Fault::Lost(error.to_string()),
-            }),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tables, made and filled as an application does.
 
-use super::{Peer, Target};
+use super::{Fault, Peer, Target};
 use crate::error::Error;
 use crate::server::Server;
 use crate::server::account::APP;
@@ -23,10 +23,21 @@ pub(super) async fn make(
         }
         Ok(())
     };
-    run.await.map_err(|fault: super::Fault| Error::Failed {
-        program: format!("loading {}", server.engine()),
-        log: fault.to_string(),
-    })
+    run.await.map_err(failed(server, "loading"))
+}
+
+/// The first value that a statement gives on a server.
+///
+/// # Errors
+/// When the server refuses it.
+pub(super) async fn ask(server: &Server, sql: &str) -> Result<Option<String>, Error> {
+    let run = async { Peer::login(Target::of(server), &APP).await?.value(sql).await };
+    run.await.map_err(failed(server, "asking"))
+}
+
+fn failed(server: &Server, what: &str) -> impl FnOnce(Fault) -> Error {
+    let program = format!("{what} {}", server.engine());
+    move |fault| Error::Failed { program, log: fault.to_string() }
 }
 
 /// The statements that insert rows, each written as `(1,'one')`.

@@ -1,8 +1,8 @@
-//! What the demo prints: a line per second while it runs, then a table.
+//! What the first act prints: a line per second while it runs, then a table.
 
 use super::{Outcome, Report, Scene, Way};
 use crate::load::Second;
-use crate::screen::{Paint, Row, Screen, columns};
+use crate::screen::{Paint, Row, Screen, bar, columns};
 use crate::server::engine::Engine;
 use crate::server::probe::Gauges;
 
@@ -11,32 +11,25 @@ const BAR: u64 = 32;
 /// Commits per second that fill the bar.
 const FULL: u64 = 400;
 
-/// Tells what happens, line by line, on the error output: the result alone goes to the output.
+/// Tells what happens, line by line.
 #[derive(Debug)]
-pub struct Show {
-    screen: Screen,
+pub(super) struct Show<'a> {
+    screen: &'a Screen,
+    engine: Engine,
     calm_seconds: usize,
 }
 
-impl Show {
-    /// Colourful on a terminal, plain elsewhere; respects `NO_COLOR`.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { screen: Screen::new(), calm_seconds: 0 }
+impl<'a> Show<'a> {
+    pub(super) fn new(screen: &'a Screen, engine: Engine, scene: &Scene) -> Self {
+        let calm_seconds = usize::try_from(scene.calm.as_secs()).unwrap_or(0);
+        Self { screen, engine, calm_seconds }
     }
 
-    /// Says nothing.
-    #[must_use]
-    pub fn quiet() -> Self {
-        Self { screen: Screen::quiet(), calm_seconds: 0 }
-    }
-
-    pub(super) fn step(&mut self, what: &str) {
+    pub(super) fn step(&self, what: &str) {
         self.screen.step(what);
     }
 
-    pub(super) fn scene(&mut self, engine: Engine, way: Way, scene: &Scene) {
-        self.calm_seconds = usize::try_from(scene.calm.as_secs()).unwrap_or(0);
+    pub(super) fn scene(&self, way: Way, scene: &Scene) {
         let title = match way {
             Way::Direct => "the database directly",
             Way::Guard => "the same through the guard",
@@ -51,31 +44,23 @@ impl Show {
             Paint::Dim,
             &format!(
                 " sec  commits in time                            hung up  refused | {:>8}  lock waiters",
-                engine.worker()
+                self.engine.worker()
             ),
         ));
     }
 
-    pub(super) fn second(&mut self, second: usize, counts: &Second, gauges: Gauges) {
-        let width = (counts.good * BAR).div_ceil(FULL).min(BAR);
-        let bar: String = (0..BAR).map(|column| if column < width { '█' } else { ' ' }).collect();
+    pub(super) fn second(&self, second: usize, counts: &Second, gauges: Gauges) {
         let storm = second >= self.calm_seconds;
         let colour = if counts.good * 4 < FULL && storm { Paint::Red } else { Paint::Green };
         self.screen.line(&format!(
             "{second:>4}  {:>5}/s {} {:>8} {:>8} | {:>8} {:>13}",
             counts.good,
-            self.screen.paint(colour, &bar),
+            self.screen.paint(colour, &bar(counts.good, FULL, BAR)),
             counts.timed_out,
             counts.refused,
             gauges.threads_running,
             gauges.lock_waiters,
         ));
-    }
-}
-
-impl Default for Show {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
