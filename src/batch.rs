@@ -2,14 +2,13 @@
 
 pub(crate) mod books;
 mod chart;
-mod forecast;
 mod plan;
 mod submit;
 mod svg;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use self::books::{List, Named, Order, Retry};
+use self::books::{List, Named, Order, Report, Retry};
 use self::plan::Plan;
 use self::submit::Submit;
 use crate::exit::Failure;
@@ -32,8 +31,7 @@ enum Action {
     Resume(Named),
     /// Send nothing more of a batch, for good.
     Cancel(Named),
-    /// Show how far a batch is.
-    Report(Named),
+    Report(Report),
     /// Go over the books of a batch. Exit code 1 when they do not close.
     Audit(Named),
     Retry(Retry),
@@ -61,7 +59,7 @@ impl Batch {
             Action::Pause(named) => named.order(Order::Pause),
             Action::Resume(named) => named.order(Order::Resume),
             Action::Cancel(named) => named.order(Order::Cancel),
-            Action::Report(named) => named.report(),
+            Action::Report(report) => report.run(),
             Action::Audit(named) => named.audit(),
             Action::Retry(retry) => retry.run(),
         }

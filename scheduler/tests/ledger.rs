@@ -116,9 +116,9 @@ async fn a_newer_ledger_is_left_alone() -> Outcome {
     let file = File::new();
     let ledger = Ledger::open(&file.url(), 1).await?;
     plan(&ledger, &terms("first"), &[1], due(&ledger).await?).await?;
-    with_a_lease(&ledger, effect("UPDATE tg_ledger SET version = 3")).await?;
+    with_a_lease(&ledger, effect("UPDATE tg_ledger SET version = 4")).await?;
     ledger.close().await;
     let error = Ledger::open(&file.url(), 1).await.expect_err("a newer one");
-    assert!(matches!(error, LedgerError::Version { found: 3, known: 2 }), "{error}");
+    assert!(matches!(error, LedgerError::Version { found: 4, known: 3 }), "{error}");
     Ok(())
 }

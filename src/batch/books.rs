@@ -1,13 +1,15 @@
 //! `tidegate batch list|pause|resume|cancel|report|audit|retry`: what the ledger knows of batches, and what
 //! somebody wants of one.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use scheduler::config::File;
-use scheduler::ledger::report::Report;
-use scheduler::ledger::{Batch, Fate, Ledger};
+use scheduler::ledger::report::{FAILURES_MAX, FailedItem, Report as Figures};
+use scheduler::ledger::{Batch, Fate, Item, Ledger};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -64,6 +66,28 @@ pub(crate) struct Named {
     place: Place,
     /// Its name.
     name: String,
+}
+
+/// Show how far a batch is.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    named: Named,
+    /// List items besides, the first 10,000: those that are dropped, dead or held, or ever were ambiguous.
+    #[arg(long, value_enum, value_name = "WHICH")]
+    items: Option<Listed>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Listed {
+    /// Not sent because they no longer held when they were checked.
+    Dropped,
+    /// Given up.
+    Dead,
+    /// Waiting for somebody to decide.
+    Held,
+    /// Offered with an outcome that nobody knew, whatever has become of them since.
+    Ambiguous,
 }
 
 /// Try again what is dead, or what waits for a decision.
@@ -133,34 +157,27 @@ impl Named {
         })
     }
 
-    pub(crate) fn report(self) -> Result<(), Failure> {
-        let file = self.place.file()?;
-        block_on(async {
-            let ledger = self.place.open(&file).await?;
-            let report = ledger.report(&self.name).await.map_err(|error| anyhow!(error))?;
-            self.place.show(&figures(&report), || shown(&report))
-        })
-    }
-
     pub(crate) fn audit(self) -> Result<(), Failure> {
         let file = self.place.file()?;
         block_on(async {
             let ledger = self.place.open(&file).await?;
             let audit = ledger.audit(&self.name).await.map_err(|error| anyhow!(error))?;
             let told = json!({ "closes": audit.closes(), "items": audit.items, "sent": audit.sent,
-                "dead": audit.dead, "held": audit.held, "cancelled": audit.cancelled,
+                "dead": audit.dead, "held": audit.held, "dropped": audit.dropped,
+                "cancelled": audit.cancelled,
                 "open": audit.open, "ambiguous": audit.ambiguous, "holes": audit.holes,
                 "told": audit.told });
             self.place.show(&told, || {
                 let holes: String = audit.told.iter().map(|hole| format!("  {hole}\n")).collect();
                 format!(
-                    "{}: {} items = {} sent + {} dead + {} held + {} cancelled + {} open; {} of them \
-                     ambiguous\n{holes}",
+                    "{}: {} items = {} sent + {} dead + {} held + {} dropped + {} cancelled + {} open; {} of \
+                     them ambiguous\n{holes}",
                     self.name,
                     audit.items,
                     audit.sent,
                     audit.dead,
                     audit.held,
+                    audit.dropped,
                     audit.cancelled,
                     audit.open,
                     audit.ambiguous
@@ -172,6 +189,70 @@ impl Named {
             }
         })
     }
+}
+
+impl Report {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let Named { place, name } = self.named;
+        let file = place.file()?;
+        block_on(async {
+            let ledger = place.open(&file).await?;
+            let report = ledger.report(&name).await.map_err(|error| anyhow!(error))?;
+            let mut told = figures(&report);
+            let Some(listed) = self.items else {
+                return place.show(&told, || shown(&report));
+            };
+            let found = list(&ledger, &report.batch, listed).await?;
+            told["listed"] = found.iter().map(|(item, who)| entry(item, who)).collect();
+            place.show(&told, || {
+                let line = |(item, who): &(FailedItem, String)| {
+                    let failure = &item.failure;
+                    format!("  {who}: {}, after {} attempts\n", failure.why, failure.attempts)
+                };
+                shown(&report) + &found.iter().map(line).collect::<String>()
+            })
+        })
+    }
+}
+
+/// Items of a batch that are to be listed, with their recipients.
+async fn list(
+    ledger: &Ledger,
+    batch: &Batch,
+    listed: Listed,
+) -> Result<Vec<(FailedItem, String)>, Failure> {
+    let is_listed = |item: &FailedItem| match listed {
+        Listed::Dropped => item.failure.fate == Fate::Dropped,
+        Listed::Dead => item.failure.fate == Fate::Dead,
+        Listed::Held => item.failure.fate == Fate::Held,
+        Listed::Ambiguous => item.failure.is_ambiguous,
+    };
+    let mut bodies: BTreeMap<u32, Vec<Item>> = BTreeMap::new();
+    let (mut found, mut behind) = (Vec::new(), None);
+    while found.len() < FAILURES_MAX as usize {
+        let page = ledger.failures(batch, behind, FAILURES_MAX).await;
+        let page = page.map_err(|error| anyhow!(error))?;
+        let Some(last) = page.last() else { break };
+        behind = Some((last.seq, last.item));
+        for item in page.into_iter().filter(is_listed) {
+            if let Entry::Vacant(place) = bodies.entry(item.seq) {
+                let body = ledger.items(batch, item.seq).await;
+                place.insert(body.map_err(|error| anyhow!(error))?);
+            }
+            let recipient = bodies[&item.seq].get(item.item as usize).map(|item| &item.recipient);
+            let recipient = recipient.map(|recipient| String::from_utf8_lossy(recipient));
+            let recipient = recipient.unwrap_or_default().into_owned();
+            found.push((item, recipient));
+        }
+    }
+    found.truncate(FAILURES_MAX as usize);
+    Ok(found)
+}
+
+fn entry(item: &FailedItem, recipient: &str) -> Value {
+    let failure = &item.failure;
+    json!({ "recipient": recipient, "chunk": item.seq, "item": item.item, "why": failure.why,
+        "attempts": failure.attempts, "ambiguous": failure.is_ambiguous })
 }
 
 impl Retry {
@@ -195,19 +276,27 @@ fn row(batch: &Batch) -> Value {
         "deadline": terms.deadline.to_string() })
 }
 
-fn figures(report: &Report) -> Value {
+fn figures(report: &Figures) -> Value {
     let (tally, late) = (&report.tally, &report.lateness);
     let ms = |share| late.quantile(share).as_millis() as u64;
     json!({ "batch": row(&report.batch), "items": tally.items, "sent": tally.sent,
-        "waiting": tally.waiting, "held": tally.held, "dead": tally.dead,
+        "waiting": tally.waiting, "held": tally.held, "dead": tally.dead, "dropped": tally.dropped,
         "untouched": report.untouched, "due": report.due, "leased": report.leased,
         "cancelled": report.cancelled, "ambiguous": report.ambiguous,
-        "after_moment_ms": { "p50": ms(0.5), "p99": ms(0.99), "max": ms(1.0) } })
+        "after_moment_ms": { "p50": ms(0.5), "p99": ms(0.99), "max": ms(1.0) },
+        "pacing_error_ms": pacing(report) })
 }
 
-fn shown(report: &Report) -> String {
+/// How exactly the plan was kept, by the items that nothing held up.
+fn pacing(report: &Figures) -> Value {
+    let ms = |share| report.pacing.quantile(share).as_secs_f64() * 1000.0;
+    json!({ "items": report.pacing.count(), "p50": ms(0.5), "p99": ms(0.99), "max": ms(1.0) })
+}
+
+fn shown(report: &Figures) -> String {
     let (tally, late) = (&report.tally, &report.lateness);
     let at = |share| time(late.quantile(share).as_millis() as u64);
+    let error = |share| time(report.pacing.quantile(share).as_millis() as u64);
     format!(
         "{} is {}\n\
          items      {}\n\
@@ -215,9 +304,11 @@ fn shown(report: &Report) -> String {
          to send    {} first attempts, {} again; {} due and with nobody\n\
          dead       {}\n\
          held       {}\n\
+         dropped    {}\n\
          cancelled  {}\n\
          ambiguous  {}\n\
-         after their moments: p50 {}, p99 {}, max {}\n",
+         after their moments: p50 {}, p99 {}, max {}\n\
+         pacing error: p50 {}, p99 {}, max {}, of {} that nothing held up\n",
         report.batch.terms.name,
         report.batch.state.name(),
         tally.items,
@@ -227,10 +318,15 @@ fn shown(report: &Report) -> String {
         report.due,
         tally.dead,
         tally.held,
+        tally.dropped,
         report.cancelled,
         report.ambiguous,
         at(0.5),
         at(0.99),
         at(1.0),
+        error(0.5),
+        error(0.99),
+        error(1.0),
+        report.pacing.count(),
     )
 }

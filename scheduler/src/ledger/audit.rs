@@ -9,6 +9,7 @@ use super::bitmap::Bitmap;
 use super::body::{Body, NewChunk};
 use super::claim::failure;
 use super::error::LedgerError;
+use super::lateness::Lateness;
 use super::life::{BatchState, ChunkState};
 use super::progress::{Failure, Progress, Tally};
 use super::report::{CHUNK_COLUMNS, Totals, chunk};
@@ -30,6 +31,8 @@ pub struct Audit {
     pub dead: u64,
     /// Nobody knows; waiting for a decision.
     pub held: u64,
+    /// Not sent because they no longer applied.
+    pub dropped: u64,
     /// Not sent any more, because the batch was cancelled.
     pub cancelled: u64,
     /// Still to be sent, or to be sent again.
@@ -46,7 +49,8 @@ impl Audit {
     /// Whether the books close: no contradiction, and each item in one place.
     #[must_use]
     pub const fn closes(&self) -> bool {
-        let sum = self.sent + self.dead + self.held + self.cancelled + self.open;
+        let settled = self.sent + self.dead + self.held + self.dropped;
+        let sum = settled + self.cancelled + self.open;
         self.holes == 0 && sum == self.items
     }
 
@@ -87,7 +91,7 @@ impl Ledger {
             audit.hole("it is not sealed".into());
         }
         (audit.sent, audit.dead, audit.held) = (tally.sent, tally.dead, tally.held);
-        (audit.cancelled, audit.open) = (totals.cancelled, open);
+        (audit.dropped, audit.cancelled, audit.open) = (tally.dropped, totals.cancelled, open);
         Ok(audit)
     }
 
@@ -162,11 +166,11 @@ fn contradictions(
     let mut found = Vec::new();
     let items = u32::try_from(told.items).unwrap_or(u32::MAX);
     let bitmap = |column| Bitmap::parse(items, &row.bytes(column).ok()?);
-    let lateness = super::lateness::Lateness::parse(&row.bytes(6).unwrap_or_default());
-    let progress = bitmap(9)
-        .zip(bitmap(10))
-        .zip(lateness)
-        .and_then(|(bitmaps, lateness)| Progress::restore(bitmaps, failures, lateness));
+    let lateness = Lateness::parse(&row.bytes(6).unwrap_or_default());
+    let progress = bitmap(9).zip(bitmap(10)).zip(lateness).and_then(|(bitmaps, lateness)| {
+        let late = (lateness, Lateness::default());
+        Progress::restore(bitmaps, failures, late)
+    });
     match progress {
         None => found.push("an item is both sent and not, or there is none such"),
         Some(progress) => {

@@ -279,11 +279,12 @@ fn due(dialect: Dialect, volume: i64, wish: &Wish) -> String {
 /// What a claim needs to know of a chunk as it was before.
 fn columns(of: &str) -> String {
     let columns = [
-        "batch", "seq", "state", "fence", "items", "done", "offered", "late", "failures", "urgency",
+        "batch", "seq", "state", "fence", "items", "done", "offered", "late", "failures",
+        "urgency", "paced",
     ];
     let column = |name: &&str| match *name {
         // In the outer query of PostgreSQL it has a name already.
-        "failures" if of == "c" => "c.waiting + c.held + c.dead AS failures".to_owned(),
+        "failures" if of == "c" => "c.waiting + c.held + c.dead + c.dropped AS failures".to_owned(),
         name => format!("{of}.{name}"),
     };
     columns.iter().map(column).collect::<Vec<_>>().join(", ")
@@ -318,8 +319,8 @@ fn contents(row: &Row, body: &Row) -> Option<(Vec<Item>, (Timestamp, Timestamp))
 fn progress(row: &Row, failures: BTreeMap<u32, Failure>) -> Option<Progress> {
     let items = row.count(4).ok()?;
     let bitmap = |column| Bitmap::parse(items, &row.bytes(column).ok()?);
-    let lateness = Lateness::parse(&row.bytes(7).ok()?)?;
-    Progress::restore((bitmap(5)?, bitmap(6)?), failures, lateness)
+    let late = |column| Lateness::parse(&row.bytes(column).ok()?);
+    Progress::restore((bitmap(5)?, bitmap(6)?), failures, (late(7)?, late(10)?))
 }
 
 /// A row's failure, from its column for the fate on.
@@ -331,6 +332,7 @@ pub(super) fn failure(row: &Row, from: usize) -> Result<Failure, LedgerError> {
         1 => Fate::Held,
         2 => Fate::Dead,
         3 => Fate::Sent,
+        4 => Fate::Dropped,
         _ => return Err(unknown()),
     };
     Ok(Failure {
@@ -348,6 +350,7 @@ pub(super) fn stored(fate: Fate) -> (i64, i64) {
         Fate::Held => (1, 0),
         Fate::Dead => (2, 0),
         Fate::Sent => (3, 0),
+        Fate::Dropped => (4, 0),
     }
 }
 

@@ -187,7 +187,7 @@ impl Ledger {
         let totals = totals(dialect, work.as_mut(), &now).await?;
         let sql = dialect.sql(&format!(
             "UPDATE tg_batch SET state = ?, closed = {}, sent = ?, waiting = ?, held = ?, dead = ?, \
-             cancelled = ?, late = ? WHERE id = ?",
+             dropped = ?, cancelled = ?, late = ?, paced = ? WHERE id = ?",
             dialect.now()
         ));
         let count = |count: u64| Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
@@ -197,8 +197,10 @@ impl Ledger {
             count(totals.tally.waiting),
             count(totals.tally.held),
             count(totals.tally.dead),
+            count(totals.tally.dropped),
             count(totals.cancelled),
             totals.lateness.stored().into(),
+            totals.pacing.stored().into(),
             batch.key(),
         ];
         work.execute(&sql, &values).await?;

@@ -113,6 +113,13 @@ impl LedgerError {
         matches!(self, Self::Busy(_))
     }
 
+    /// Whether a column that was to be added is there.
+    pub(super) fn is_there_already(&self) -> bool {
+        let Self::Refusing(sqlx::Error::Database(error)) = self else { return false };
+        matches!(error.code().as_deref(), Some("42701" | "42S21"))
+            || error.message().starts_with("duplicate column name")
+    }
+
     /// Whether a table is not there: that of a volume that was dropped.
     pub(super) fn is_missing_table(&self) -> bool {
         let Self::Refusing(sqlx::Error::Database(error)) = self else { return false };

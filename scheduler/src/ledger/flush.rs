@@ -137,12 +137,16 @@ impl Ledger {
             count(tally.waiting),
             count(tally.held),
             count(tally.dead),
+            count(tally.dropped),
             sent.into(),
             offered.into(),
             progress.lateness().stored().into(),
+            progress.pacing().stored().into(),
         ];
         let mut set =
-            "sent = ?, waiting = ?, held = ?, dead = ?, done = ?, offered = ?, late = ?".to_owned();
+            "sent = ?, waiting = ?, held = ?, dead = ?, dropped = ?, done = ?, offered = ?, late = ?, \
+             paced = ?"
+                .to_owned();
         if renews {
             set += &format!(", due = {} + ?", dialect.now());
             values.push(micros(lease.terms.length + lease.terms.grace).into());

@@ -9,7 +9,7 @@
 //! ```
 
 /// How far a batch is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BatchState {
     /// Its chunks are being added; none is claimed.

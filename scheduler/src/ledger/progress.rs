@@ -4,7 +4,8 @@
 //!            ┌──────────── retried ────────────┐
 //!            ▼                                 │
 //!  untouched ─► sent        failed ─► waiting ─┤        only what is not sent
-//!       │  └──────────────────┴──► dead ───────┤        at first has a row
+//!       │  ├──────────────────┴──► dead ───────┤        at first has a row
+//!       │  └─ it no longer applies: dropped    │
 //!       └─ offered, and its holder gone: ambiguous ─► waiting or held
 //! ```
 //!
@@ -37,6 +38,8 @@ pub enum Fate {
     Dead,
     /// It was sent later. Its row stays, as a note.
     Sent,
+    /// What it is about no longer holds: it is not sent.
+    Dropped,
 }
 
 /// An item that was not sent at first.
@@ -66,6 +69,8 @@ pub struct Tally {
     pub held: u64,
     /// Given up.
     pub dead: u64,
+    /// Not sent because they no longer applied.
+    pub dropped: u64,
 }
 
 impl Tally {
@@ -73,7 +78,8 @@ impl Tally {
     /// than all: a contradiction.
     #[must_use]
     pub const fn untouched(self) -> Option<u64> {
-        self.items.checked_sub(self.sent + self.waiting + self.held + self.dead)
+        let settled = self.sent + self.held + self.dead + self.dropped;
+        self.items.checked_sub(settled + self.waiting)
     }
 
     /// Both together.
@@ -85,6 +91,7 @@ impl Tally {
             waiting: self.waiting + other.waiting,
             held: self.held + other.held,
             dead: self.dead + other.dead,
+            dropped: self.dropped + other.dropped,
         }
     }
 }
@@ -107,6 +114,7 @@ pub struct Progress {
     offered: Bitmap,
     failures: BTreeMap<u32, Failure>,
     lateness: Lateness,
+    paced: Lateness,
     changed: BTreeSet<u32>,
 }
 
@@ -122,7 +130,7 @@ impl Progress {
     pub fn restore(
         (sent, offered): (Bitmap, Bitmap),
         failures: BTreeMap<u32, Failure>,
-        lateness: Lateness,
+        (lateness, paced): (Lateness, Lateness),
     ) -> Option<Self> {
         let fits = failures.iter().all(|(item, failure)| {
             *item < sent.len() && sent.contains(*item) == (failure.fate == Fate::Sent)
@@ -130,7 +138,7 @@ impl Progress {
         let apart = offered.items().all(|item| !sent.contains(item));
         let whole = fits && apart && offered.len() == sent.len();
         let changed = BTreeSet::new();
-        whole.then_some(Self { sent, offered, failures, lateness, changed })
+        whole.then_some(Self { sent, offered, failures, lateness, paced, changed })
     }
 
     /// An item was sent, so late. Said twice it counts once.
@@ -142,6 +150,12 @@ impl Progress {
         }
     }
 
+    /// An item goes so long after its moment, with nothing but its dispatcher to hold it up. Of who is gone
+    /// before it writes that down, it is lost.
+    pub fn paced(&mut self, error: Duration) {
+        self.paced.add(error);
+    }
+
     /// An item has failed and is tried again, not before `next`. One that was sent stays so.
     pub fn failed(&mut self, item: u32, next: Timestamp, why: &str) {
         self.fail(item, Fate::Waiting(next), why);
@@ -150,6 +164,13 @@ impl Progress {
     /// An item has failed and is given up. One that was sent stays so.
     pub fn bury(&mut self, item: u32, why: &str) {
         self.fail(item, Fate::Dead, why);
+    }
+
+    /// An item no longer applies, and is not sent; no attempt is counted. One that was sent stays so. What was
+    /// ambiguous stays listed as that, too.
+    pub fn dropped(&mut self, item: u32, why: &str) {
+        self.fail(item, Fate::Dropped, why);
+        self.count_no_attempt(item);
     }
 
     /// An item is kept until somebody decides: nobody knows whether it was sent.
@@ -167,9 +188,7 @@ impl Progress {
     /// attempt is counted. One that was sent stays so.
     pub fn postpone(&mut self, item: u32, next: Timestamp, why: &str) {
         self.fail(item, Fate::Waiting(next), why);
-        if let Some(failure) = self.failures.get_mut(&item).filter(|_| !self.sent.contains(item)) {
-            failure.attempts = failure.attempts.saturating_sub(1);
-        }
+        self.count_no_attempt(item);
     }
 
     /// An item was offered, and nobody knows what came of it: it is listed as ambiguous from now on, and
@@ -220,7 +239,7 @@ impl Progress {
         match self.failures.get(&item).map(|failure| failure.fate) {
             None => !self.sent.contains(item),
             Some(Fate::Waiting(next)) => next <= now,
-            Some(Fate::Held | Fate::Dead | Fate::Sent) => false,
+            Some(Fate::Held | Fate::Dead | Fate::Sent | Fate::Dropped) => false,
         }
     }
 
@@ -233,6 +252,12 @@ impl Progress {
         failure.attempts += 1;
         failure.why = cut(why).to_owned();
         self.settle(item, fate);
+    }
+
+    fn count_no_attempt(&mut self, item: u32) {
+        if let Some(failure) = self.failures.get_mut(&item).filter(|_| !self.sent.contains(item)) {
+            failure.attempts = failure.attempts.saturating_sub(1);
+        }
     }
 
     fn settle(&mut self, item: u32, fate: Fate) {
@@ -268,6 +293,7 @@ impl Progress {
                 Fate::Waiting(_) => tally.waiting += 1,
                 Fate::Held => tally.held += 1,
                 Fate::Dead => tally.dead += 1,
+                Fate::Dropped => tally.dropped += 1,
                 Fate::Sent => {}
             }
         }
@@ -292,6 +318,12 @@ impl Progress {
     #[must_use]
     pub const fn lateness(&self) -> &Lateness {
         &self.lateness
+    }
+
+    /// How far behind their moments those went that nothing held up.
+    #[must_use]
+    pub const fn pacing(&self) -> &Lateness {
+        &self.paced
     }
 
     pub(super) fn bitmaps(&self) -> (&[u8], &[u8]) {
@@ -335,6 +367,7 @@ mod tests {
         Sent(u32),
         Failed(u32, i64),
         Bury(u32),
+        Dropped(u32),
         Offer(u32),
         Hold(u32),
         Postpone(u32, i64),
@@ -350,6 +383,7 @@ mod tests {
             4 => item.clone().prop_map(Act::Sent),
             3 => (item.clone(), 0_i64..100).prop_map(|(item, next)| Act::Failed(item, next)),
             1 => item.clone().prop_map(Act::Bury),
+            1 => item.clone().prop_map(Act::Dropped),
             3 => item.clone().prop_map(Act::Offer),
             1 => item.clone().prop_map(Act::Hold),
             1 => (item.clone(), 0_i64..100).prop_map(|(item, next)| Act::Postpone(item, next)),
@@ -369,8 +403,9 @@ mod tests {
         let (sent, offered) = progress.bitmaps();
         let items = progress.sent.len();
         let bitmaps = (Bitmap::parse(items, sent).unwrap(), Bitmap::parse(items, offered).unwrap());
-        let lateness = Lateness::parse(&progress.lateness.stored()).unwrap();
-        Progress::restore(bitmaps, progress.failures.clone(), lateness).unwrap()
+        let late = [&progress.lateness, &progress.paced];
+        let [lateness, paced] = late.map(|late| Lateness::parse(&late.stored()).unwrap());
+        Progress::restore(bitmaps, progress.failures.clone(), (lateness, paced)).unwrap()
     }
 
     proptest! {
@@ -386,6 +421,7 @@ mod tests {
                     }
                     Act::Failed(item, next) => progress.failed(item, at(next), "no"),
                     Act::Bury(item) => progress.bury(item, "never"),
+                    Act::Dropped(item) => progress.dropped(item, "no longer"),
                     Act::Offer(item) => progress.offer(item),
                     Act::Hold(item) => progress.hold(item),
                     Act::Postpone(item, next) => progress.postpone(item, at(next), "later"),
@@ -447,6 +483,6 @@ mod tests {
         sent.set(1);
         let failures = BTreeMap::from([(1, failure)]);
         let bitmaps = (sent, Bitmap::new(2));
-        assert_eq!(Progress::restore(bitmaps, failures, Lateness::default()), None);
+        assert_eq!(Progress::restore(bitmaps, failures, Default::default()), None);
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::Ledger;
 use super::batch::Batch;
+use super::body::{Body, Item};
 use super::claim::failure;
 use super::dialect::Dialect;
 use super::error::LedgerError;
@@ -18,7 +19,7 @@ pub const FAILURES_MAX: u32 = 10_000;
 pub const LIST_MAX: u32 = 10_000;
 
 /// How far a batch is. Its figures add up: `items` of the tally are `sent`, `waiting`, `held`, `dead`,
-/// `cancelled` and `untouched`.
+/// `dropped`, `cancelled` and `untouched`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The batch.
@@ -37,6 +38,8 @@ pub struct Report {
     pub ambiguous: u64,
     /// How late those were that were sent.
     pub lateness: Lateness,
+    /// How far behind their moments those went that nothing held up: neither pressure nor a backlog.
+    pub pacing: Lateness,
     /// The database's clock.
     pub now: Timestamp,
 }
@@ -60,6 +63,7 @@ pub(super) struct Totals {
     pub(super) due: u64,
     pub(super) leased: u64,
     pub(super) lateness: Lateness,
+    pub(super) pacing: Lateness,
 }
 
 impl Totals {
@@ -89,8 +93,7 @@ impl Totals {
     }
 }
 
-pub(super) const CHUNK_COLUMNS: &str =
-    "state, items, sent, waiting, held, dead, late, COALESCE(due, 0), seq, done, offered";
+pub(super) const CHUNK_COLUMNS: &str = "state, items, sent, waiting, held, dead, late, COALESCE(due, 0), seq, done, offered, dropped, paced";
 
 /// A chunk's row as [`CHUNK_COLUMNS`] has it.
 pub(super) fn chunk(row: &Row) -> Result<(ChunkState, Tally, Lateness, i64), LedgerError> {
@@ -102,6 +105,7 @@ pub(super) fn chunk(row: &Row) -> Result<(ChunkState, Tally, Lateness, i64), Led
         waiting: row.count(3)?.into(),
         held: row.count(4)?.into(),
         dead: row.count(5)?.into(),
+        dropped: row.count(11)?.into(),
     };
     let lateness = Lateness::parse(&row.bytes(6)?).ok_or_else(|| damaged("lateness"))?;
     Ok((state, tally, lateness, row.int(7)?))
@@ -120,7 +124,10 @@ pub(super) async fn totals(
     let mut totals = Totals::default();
     for row in work.read(&sql, &[batch.key()]).await? {
         let (state, tally, lateness, due) = chunk(&row)?;
-        let is_due = due <= row.int(11)?;
+        let is_due = due <= row.int(13)?;
+        let pacing = Lateness::parse(&row.bytes(12)?);
+        let damaged = || LedgerError::Damaged("a chunk has an unknown pacing".into());
+        totals.pacing.merge(&pacing.ok_or_else(damaged)?);
         let added = totals.add(state, is_due, tally, &lateness);
         added.ok_or_else(|| LedgerError::Damaged("a chunk has more than its items".into()))?;
     }
@@ -156,27 +163,38 @@ impl Ledger {
         drop(work);
         let ambiguous = self.ambiguous(&batch).await?;
         let untouched = totals.tally.untouched().unwrap_or(0).saturating_sub(totals.cancelled);
-        let (tally, lateness) = (totals.tally, totals.lateness);
-        let (due, leased, cancelled) = (totals.due, totals.leased, totals.cancelled);
-        Ok(Report { batch, tally, untouched, due, leased, cancelled, ambiguous, lateness, now })
+        Ok(Report {
+            batch,
+            tally: totals.tally,
+            untouched,
+            due: totals.due,
+            leased: totals.leased,
+            cancelled: totals.cancelled,
+            ambiguous,
+            lateness: totals.lateness,
+            pacing: totals.pacing,
+            now,
+        })
     }
 
     /// Of a batch that is over, also when its volume was dropped.
     async fn final_report(&self, batch: Batch, now: Timestamp) -> Result<Report, LedgerError> {
         let sql = self
             .dialect()
-            .sql("SELECT sent, waiting, held, dead, cancelled, late FROM tg_batch WHERE id = ?");
+            .sql("SELECT sent, waiting, held, dead, cancelled, late, dropped, paced FROM tg_batch WHERE id = ?");
         let rows = self.read(&sql, &[batch.key()]).await?;
         let row =
             rows.first().ok_or_else(|| LedgerError::UnknownBatch(batch.terms.name.clone()))?;
         let damaged = || LedgerError::Damaged("a batch has an unknown lateness".into());
-        let lateness = Lateness::parse(&row.bytes(5)?).ok_or_else(damaged)?;
+        let late = |column| Lateness::parse(&row.bytes(column)?).ok_or_else(damaged);
+        let (lateness, pacing) = (late(5)?, late(7)?);
         let tally = Tally {
             items: batch.items,
             sent: row.count(0)?.into(),
             waiting: row.count(1)?.into(),
             held: row.count(2)?.into(),
             dead: row.count(3)?.into(),
+            dropped: row.count(6)?.into(),
         };
         let cancelled = row.count(4)?.into();
         let untouched = tally.untouched().unwrap_or(0).saturating_sub(cancelled);
@@ -185,7 +203,18 @@ impl Ledger {
             counted => counted?,
         };
         let (due, leased) = (0, 0);
-        Ok(Report { batch, tally, untouched, due, leased, cancelled, ambiguous, lateness, now })
+        Ok(Report {
+            batch,
+            tally,
+            untouched,
+            due,
+            leased,
+            cancelled,
+            ambiguous,
+            lateness,
+            pacing,
+            now,
+        })
     }
 
     async fn ambiguous(&self, batch: &Batch) -> Result<u64, LedgerError> {
@@ -234,12 +263,35 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The items of a chunk, as they were submitted.
+    ///
+    /// # Errors
+    /// [`LedgerError::Dropped`] where they are gone.
+    pub async fn items(&self, batch: &Batch, seq: u32) -> Result<Vec<Item>, LedgerError> {
+        let gone = || LedgerError::Dropped(batch.terms.name.clone());
+        let sql = self.dialect().sql(&format!(
+            "SELECT c.items, b.body FROM tg_chunk_{volume} c, tg_body_{volume} b \
+             WHERE c.batch = ? AND c.seq = ? AND b.batch = c.batch AND b.seq = c.seq",
+            volume = batch.volume,
+        ));
+        let rows = match self.read(&sql, &[batch.key(), seq.into()]).await {
+            Err(error) if error.is_missing_table() => return Err(gone()),
+            rows => rows?,
+        };
+        let row = rows.first().ok_or_else(gone)?;
+        let body = Body { items: row.count(0)?, bytes: row.bytes(1)? };
+        body.items().ok_or_else(|| LedgerError::Damaged(format!("chunk {seq} cannot be read")))
+    }
+}
+
 impl Report {
     /// Whether the figures add up.
     #[must_use]
     pub const fn closes(&self) -> bool {
-        let settled = self.tally.sent + self.tally.held + self.tally.dead + self.cancelled;
-        settled + self.tally.waiting + self.untouched == self.tally.items
+        let tally = &self.tally;
+        let settled = tally.sent + tally.held + tally.dead + tally.dropped + self.cancelled;
+        settled + tally.waiting + self.untouched == tally.items
     }
 
     /// Whether nothing more is done by itself.

@@ -23,8 +23,9 @@ use super::error::LedgerError;
 use super::life::BatchState;
 use super::progress::WHY_BYTES_MAX;
 
-/// The version of the tables that this program knows. 2 has `tg_schedule`.
-const VERSION: i64 = 2;
+/// The version of the tables that this program knows. 2 has `tg_schedule`; 3 counts what was dropped, and
+/// how exactly plans were kept.
+const VERSION: i64 = 3;
 /// A batch's name has no more bytes. An index of InnoDB takes 3,072, at four for a letter.
 pub(super) const NAME_BYTES_MAX: usize = 200;
 /// A batch's policy has no more bytes.
@@ -44,6 +45,9 @@ impl Ledger {
             _ => {}
         }
         let dialect = self.dialect();
+        if found.is_some() {
+            self.widen().await?;
+        }
         let mut work = self.begin().await?;
         if dialect == Dialect::Postgres {
             let lock = "SELECT pg_advisory_xact_lock($1)::text";
@@ -71,6 +75,28 @@ impl Ledger {
         );
         work.execute(&ledger, &[]).await?;
         work.commit().await
+    }
+
+    /// Adds the columns of version 3 to tables of a version before. Each by itself: two that do so at once, or
+    /// one that died in between, find some there already.
+    async fn widen(&self) -> Result<(), LedgerError> {
+        let rows = self.read("SELECT volume FROM tg_volume WHERE dropped < 2", &[]).await?;
+        let mut tables = vec!["tg_batch".to_owned()];
+        for row in &rows {
+            tables.push(format!("tg_chunk_{}", row.int(0)?));
+        }
+        let columns = [dropped(self.dialect()).to_owned(), paced(self.dialect())];
+        let add = |table: &String| {
+            columns.each_ref().map(|column| format!("ALTER TABLE {table} ADD COLUMN {column}"))
+        };
+        let all: Vec<String> = tables.iter().flat_map(add).collect();
+        for add in all {
+            match self.execute(&add, &[]).await {
+                Err(error) if error.is_there_already() || error.is_missing_table() => {}
+                added => drop(added?),
+            }
+        }
+        Ok(())
     }
 
     /// The version of the tables; none where there are none, or not all yet.
@@ -177,6 +203,21 @@ pub(super) fn moment(at: jiff::Timestamp) -> i64 {
     at.as_microsecond().min(LAST)
 }
 
+/// How many items no longer held.
+fn dropped(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "dropped INTEGER NOT NULL DEFAULT 0",
+        Dialect::Postgres | Dialect::MySql => "dropped BIGINT NOT NULL DEFAULT 0",
+    }
+}
+
+/// How far behind their moments items went that nothing held up.
+fn paced(dialect: Dialect) -> String {
+    let empty = if dialect == Dialect::Sqlite { "x''" } else { "''" };
+    // Of 145 buckets at most, two bytes each and five for a count.
+    format!("paced {} NOT NULL DEFAULT {empty}", dialect.bytes(2048))
+}
+
 /// The tables that there are once.
 fn fixed(dialect: Dialect) -> Vec<String> {
     let (identity, end) = (dialect.identity(), dialect.table(false));
@@ -186,6 +227,7 @@ fn fixed(dialect: Dialect) -> Vec<String> {
         dialect.bytes(POLICY_BYTES_MAX),
     );
     let (digest, late) = (dialect.bytes(32), dialect.bytes(4096));
+    let (dropped, paced) = (dropped(dialect), paced(dialect));
     let whole = if dialect == Dialect::Sqlite { "INTEGER" } else { "BIGINT" };
     vec![
         format!(
@@ -201,8 +243,8 @@ fn fixed(dialect: Dialect) -> Vec<String> {
              sink {sink} NOT NULL, policy {policy} NOT NULL, created {whole} NOT NULL, \
              closed {whole} NOT NULL, chunks {whole} NOT NULL, items {whole} NOT NULL, \
              digest {digest} NOT NULL, sent {whole} NOT NULL, waiting {whole} NOT NULL, \
-             held {whole} NOT NULL, dead {whole} NOT NULL, cancelled {whole} NOT NULL, \
-             late {late} NOT NULL) {end}"
+             held {whole} NOT NULL, dead {whole} NOT NULL, {dropped}, {paced}, \
+             cancelled {whole} NOT NULL, late {late} NOT NULL) {end}"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS tg_schedule (name {name} NOT NULL PRIMARY KEY, \
@@ -224,12 +266,14 @@ fn volume(dialect: Dialect, volume: i64) -> Vec<String> {
         Dialect::Sqlite => ("INTEGER", "INTEGER", "INTEGER"),
         Dialect::Postgres | Dialect::MySql => ("BIGINT", "INT", "SMALLINT"),
     };
+    let (dropped, paced) = (dropped(dialect), paced(dialect));
     let key = if dialect == Dialect::MySql { ", KEY due (urgency, due)" } else { "" };
     let mut statements = vec![
         format!(
             "CREATE TABLE IF NOT EXISTS tg_chunk_{volume} (batch {whole} NOT NULL, due {whole}, \
              fence {whole} NOT NULL, seq {int} NOT NULL, items {int} NOT NULL, sent {int} NOT NULL, \
              waiting {int} NOT NULL, held {int} NOT NULL, dead {int} NOT NULL, \
+             {dropped}, {paced}, \
              urgency {small} NOT NULL, state {small} NOT NULL, worker {worker} NOT NULL, \
              done {bits} NOT NULL, offered {bits} NOT NULL, late {late} NOT NULL, \
              PRIMARY KEY (batch, seq){key}) {hot}"

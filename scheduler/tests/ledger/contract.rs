@@ -40,6 +40,8 @@ checks!(
     a_paused_batch_waits,
     a_cancelled_batch_closes_half_way,
     the_dead_are_tried_again,
+    what_no_longer_holds_is_dropped_and_counted,
+    a_ledger_of_before_learns_to_count_what_was_dropped,
     an_audit_finds_what_is_wrong,
     old_volumes_are_dropped_as_a_whole,
     a_schedule_is_fired_by_one_at_a_time,
@@ -156,6 +158,7 @@ async fn closes(ledger: &Ledger, name: &str) -> Outcome {
     assert!(audit.closes(), "{audit:?}");
     assert_eq!((audit.sent, audit.dead), (report.tally.sent, report.tally.dead));
     assert_eq!((audit.held, audit.cancelled), (report.tally.held, report.cancelled));
+    assert_eq!(audit.dropped, report.tally.dropped);
     assert_eq!(audit.open, report.untouched + report.tally.waiting);
     Ok(())
 }
@@ -274,6 +277,7 @@ async fn progress_is_kept(url: String) -> Outcome {
     assert_eq!(claim.items[17].recipient, b"0-17");
     let now = ledger.now().await?;
     claim.progress.sent(99, Duration::from_secs(3));
+    claim.progress.paced(Duration::from_millis(30));
     claim.progress.failed(1, Timestamp::UNIX_EPOCH, "no");
     claim.progress.bury(2, "never, ‘quoted’");
     ledger.flush(&mut claim.lease, &mut claim.progress).await?;
@@ -299,6 +303,8 @@ async fn progress_is_kept(url: String) -> Outcome {
     let report = ledger.report("a").await?;
     assert!(report.is_over() && report.tally.sent == 99 && report.tally.dead == 1, "{report:?}");
     assert!(report.lateness.quantile(1.0) >= Duration::from_secs(3));
+    assert_eq!(report.pacing.count(), 1);
+    assert!(report.pacing.quantile(1.0) >= Duration::from_millis(30));
     let failures = ledger.failures(&report.batch, None, 10).await?;
     let told: Vec<_> = failures
         .iter()
@@ -479,6 +485,79 @@ async fn the_dead_are_tried_again(url: String) -> Outcome {
         (15, 0, BatchState::Done)
     );
     closes(&ledger, "a").await
+}
+
+async fn what_no_longer_holds_is_dropped_and_counted(url: String) -> Outcome {
+    let ledger = Ledger::open(&url, 2).await?;
+    plan(&ledger, &terms("a"), &[5], due(&ledger).await?).await?;
+    let mut claim = one(&ledger, &wish(1)).await?;
+    claim.progress.sent(0, Duration::ZERO);
+    claim.progress.dropped(0, "too late: it was sent");
+    claim.progress.dropped(1, "it no longer holds");
+    claim.progress.failed(2, Timestamp::UNIX_EPOCH, "no answer");
+    claim.progress.dropped(2, "it no longer holds");
+    ledger.flush(&mut claim.lease, &mut claim.progress).await?;
+    closes(&ledger, "a").await?;
+    let report = ledger.report("a").await?;
+    assert_eq!((report.tally.dropped, report.tally.waiting, report.untouched), (2, 0, 2));
+    ledger.release(claim.lease, &mut claim.progress).await?;
+    // Who claims the chunk next finds them as they are.
+    let mut again = one(&ledger, &wish(1)).await?;
+    assert_eq!(again.progress.due(Timestamp::MAX).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(ledger.retry("a", Fate::Dead).await?, 0);
+    let wrong = ledger.retry("a", Fate::Dropped).await;
+    assert!(matches!(wrong, Err(LedgerError::Invalid { .. })), "{wrong:?}");
+    send_all(&mut again);
+    assert_eq!(ledger.release(again.lease, &mut again.progress).await?, Standing::Complete);
+    assert_eq!(ledger.tidy().await?.closed, 1);
+    let report = ledger.report("a").await?;
+    assert_eq!((report.tally.sent, report.tally.dropped), (3, 2));
+    let listed = ledger.failures(&report.batch, None, 10).await?;
+    let told: Vec<_> = listed
+        .iter()
+        .map(|listed| (listed.item, listed.failure.fate, listed.failure.attempts))
+        .collect();
+    assert_eq!(told, [(1, Fate::Dropped, 0), (2, Fate::Dropped, 1)]);
+    let items = ledger.items(&report.batch, 0).await?;
+    assert_eq!(items[1].recipient, b"0-1");
+    closes(&ledger, "a").await
+}
+
+async fn a_ledger_of_before_learns_to_count_what_was_dropped(url: String) -> Outcome {
+    let ledger = Ledger::open(&url, 2).await?;
+    plan(&ledger, &terms("a"), &[5], due(&ledger).await?).await?;
+    ledger.rotate().await?;
+    plan(&ledger, &terms("b"), &[5], due(&ledger).await?).await?;
+    let mut claim = one(&ledger, &wish(1)).await?;
+    // One column is there, as if somebody had died while they were added.
+    let before = [
+        "ALTER TABLE tg_chunk_1 DROP COLUMN dropped",
+        "ALTER TABLE tg_chunk_1 DROP COLUMN paced",
+        "ALTER TABLE tg_chunk_2 DROP COLUMN paced",
+        "ALTER TABLE tg_batch DROP COLUMN dropped",
+        "ALTER TABLE tg_batch DROP COLUMN paced",
+        "UPDATE tg_ledger SET version = 2",
+    ]
+    .map(effect);
+    ledger.flush_with(&mut claim.lease, &mut claim.progress, &before).await?;
+    let lost = ledger.flush(&mut claim.lease, &mut claim.progress).await;
+    assert!(lost.is_err(), "a ledger of before has no such column");
+    let (one, other) = (Ledger::open(&url, 2), Ledger::open(&url, 2));
+    let (one, other) = tokio::join!(one, other);
+    drop(other?);
+    let ledger = one?;
+    claim.progress.dropped(0, "it no longer holds");
+    send_all(&mut claim);
+    ledger.release(claim.lease, &mut claim.progress).await?;
+    work_off(&ledger, "a").await?;
+    work_off(&ledger, "b").await?;
+    let mut dropped = 0;
+    for name in ["a", "b"] {
+        dropped += ledger.report(name).await?.tally.dropped;
+    }
+    assert_eq!(dropped, 1);
+    closes(&ledger, "a").await?;
+    closes(&ledger, "b").await
 }
 
 async fn an_audit_finds_what_is_wrong(url: String) -> Outcome {
