@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use guard::config::{Config, manual};
 use guard::metrics::table;
+use scheduler::admin::openapi;
 use scheduler::config::File;
 use serde_json::Value;
 
@@ -33,6 +34,8 @@ enum Page {
     Schema,
     /// Every metric, as Markdown.
     Metrics,
+    /// The OpenAPI document of the scheduler's HTTP side, as JSON.
+    Openapi,
 }
 
 impl Docs {
@@ -41,6 +44,7 @@ impl Docs {
             Page::Configuration => manual::page(&schema(), &SECTIONS),
             Page::Schema => format!("{:#}\n", schema()),
             Page::Metrics => table::page(),
+            Page::Openapi => format!("{:#}\n", openapi::document()),
         };
         Ok(print(&page)?)
     }
@@ -70,5 +74,6 @@ mod tests {
     fn the_schema_and_the_manual_are_up_to_date() {
         check("schema/tidegate.schema.json", &format!("{:#}\n", schema()));
         check("docs/configuration.md", &manual::page(&schema(), &SECTIONS));
+        check("schema/scheduler.openapi.json", &format!("{:#}\n", openapi::document()));
     }
 }

@@ -10,10 +10,13 @@
 //! | `POST /api/v1/batches/{name}/pause`, `…/resume`, `…/cancel` | that of a batch, for all schedulers |
 //! | `GET /api/v1/schedules` | each schedule of the ledger: how far it is, what it waits for |
 //! | `POST /api/v1/schedules/{name}/pause`, `…/resume` | the kill switch of a schedule, for all schedulers |
+//! | `GET /api/v1/openapi.json` | all of this, for programs ([`openapi`]) |
 //!
 //! There is no password: the address must be a loopback address, the `Host` header must name the
 //! loopback (DNS rebinding), and what changes something must carry `X-Tidegate`, which no form or image of
 //! another site can send. Failures answer `{"error": "…"}`.
+
+pub mod openapi;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,15 +28,17 @@ use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::dispatch::Dispatcher;
 use crate::dispatch::outlet::Gauges;
-use crate::ledger::LedgerError;
 use crate::ledger::schedules::Standing;
+use crate::ledger::{BatchState, LedgerError};
 use crate::schedule::decide::Cursor;
 
 /// The header that requests which change something must carry, with any value.
@@ -51,19 +56,70 @@ pub async fn serve(listener: TcpListener, dispatcher: Arc<Dispatcher>) -> io::Re
     axum::serve(listener, router(dispatcher)).await
 }
 
+/// Every path, with the method that it takes. What there is of it for programs is in [`openapi`]; a test
+/// compares the two.
+fn routes() -> [(&'static str, Method, MethodRouter<Arc<Dispatcher>>); 9] {
+    let document = async || Json(openapi::document());
+    [
+        ("/live", Method::GET, get(async || "live\n")),
+        ("/ready", Method::GET, get(ready)),
+        ("/metrics", Method::GET, get(metrics)),
+        ("/api/v1/sinks", Method::GET, get(async |State(all): Shared| Json(sinks(&all)))),
+        ("/api/v1/sinks/{name}/{order}", Method::POST, post(switch)),
+        ("/api/v1/batches/{name}/{order}", Method::POST, post(order)),
+        ("/api/v1/schedules", Method::GET, get(schedules)),
+        ("/api/v1/schedules/{name}/{order}", Method::POST, post(order_schedule)),
+        ("/api/v1/openapi.json", Method::GET, get(document)),
+    ]
+}
+
 fn router(dispatcher: Arc<Dispatcher>) -> Router {
-    Router::new()
-        .route("/live", get(async || "live\n"))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/api/v1/sinks", get(async |State(all): Shared| Json(sinks(&all))))
-        .route("/api/v1/sinks/{name}/{order}", post(switch))
-        .route("/api/v1/batches/{name}/{order}", post(order))
-        .route("/api/v1/schedules", get(schedules))
-        .route("/api/v1/schedules/{name}/{order}", post(order_schedule))
+    let add = |router: Router<_>, (path, _, route)| router.route(path, route);
+    let router = routes().into_iter().fold(Router::new(), add);
+    router
         .fallback(async || failure(StatusCode::NOT_FOUND, "no such path"))
         .layer(middleware::from_fn(guarded))
         .with_state(dispatcher)
+}
+
+/// A batch that was told something.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BatchTold {
+    /// Its name.
+    pub name: String,
+    /// What it is now.
+    pub state: BatchState,
+}
+
+/// A schedule that was told something.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ScheduleTold {
+    /// Its name.
+    pub name: String,
+    /// Whether nothing of it is fired.
+    pub paused: bool,
+}
+
+/// How far a schedule is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ScheduleStanding {
+    /// Whether nothing of it is fired.
+    pub paused: bool,
+    /// All that was due up to this moment has been seen to, in RFC 3339.
+    pub seen_to: String,
+    /// The newest moment that was fired.
+    pub fired: String,
+    /// A moment that waits for the end of the batch before it.
+    pub waiting: Option<String>,
+    /// Who fires it now.
+    pub planner: Option<String>,
+}
+
+/// Why something was not done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Failure {
+    /// In words.
+    pub error: String,
 }
 
 async fn ready(State(dispatcher): Shared) -> Response {
@@ -114,7 +170,7 @@ async fn order(State(dispatcher): Shared, Path((name, order)): Path<(String, Str
     match done {
         Ok(batch) => {
             warn!(batch = name, order, "a batch was told");
-            Json(serde_json::json!({ "name": name, "state": batch.state })).into_response()
+            Json(BatchTold { name, state: batch.state }).into_response()
         }
         Err(error) => refused(&error),
     }
@@ -131,11 +187,15 @@ async fn schedules(State(dispatcher): Shared) -> Response {
     }
 }
 
-fn told(standing: &Standing) -> serde_json::Value {
+fn told(standing: &Standing) -> ScheduleStanding {
     let Cursor { last, fired, waiting } = standing.cursor;
-    serde_json::json!({ "paused": standing.is_paused, "seen_to": last.to_string(),
-        "fired": fired.to_string(), "waiting": waiting.map(|waiting| waiting.to_string()),
-        "planner": standing.planner })
+    ScheduleStanding {
+        paused: standing.is_paused,
+        seen_to: last.to_string(),
+        fired: fired.to_string(),
+        waiting: waiting.map(|waiting| waiting.to_string()),
+        planner: standing.planner.clone(),
+    }
 }
 
 async fn order_schedule(
@@ -150,7 +210,7 @@ async fn order_schedule(
     match dispatcher.ledger().pause_schedule(&name, is_paused).await {
         Ok(()) => {
             warn!(schedule = name, order, "a schedule was told");
-            Json(serde_json::json!({ "name": name, "paused": is_paused })).into_response()
+            Json(ScheduleTold { name, paused: is_paused }).into_response()
         }
         Err(error) => refused(&error),
     }
@@ -166,7 +226,7 @@ fn refused(error: &LedgerError) -> Response {
 }
 
 fn failure(status: StatusCode, why: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": why }))).into_response()
+    (status, Json(Failure { error: why.to_owned() })).into_response()
 }
 
 /// Lets only requests pass that name the loopback as host and, if they change something, say so; and ends
@@ -200,7 +260,23 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback;
+    use std::collections::BTreeSet;
+
+    use super::{is_loopback, openapi, routes};
+
+    #[test]
+    fn every_route_is_in_the_document_and_no_other() {
+        let document = openapi::document();
+        let mut written = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+            written.extend(methods.map(|method| (path.clone(), method.to_uppercase())));
+        }
+        let routes = routes().into_iter();
+        let routes: BTreeSet<_> =
+            routes.map(|(path, method, _)| (path.to_owned(), method.to_string())).collect();
+        assert_eq!(written, routes);
+    }
 
     #[test]
     fn only_the_loopback_is_local() {

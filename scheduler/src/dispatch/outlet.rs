@@ -50,7 +50,8 @@ pub(super) enum Target {
 pub struct OpenError(String);
 
 /// How a sink is.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "SinkGauges")]
 pub struct Gauges {
     /// Why nothing goes, if so: `switched` or `gone`.
     pub off: Option<&'static str>,
