@@ -17,6 +17,7 @@ use scheduler::ledger::Ledger;
 use scheduler::metrics::Metrics;
 use scheduler::schedule::desk::Desk;
 use scheduler::schedule::keeper::{self, Keeper};
+use scheduler::source::origin::Origin;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -165,12 +166,14 @@ async fn start(file: &File) -> Result<Dispatcher, Failure> {
             "scheduler.guard is not set: nothing slows a batch down when the database is pressed"
         );
     }
+    let sources = sources(file)?;
     let patience = file.sinks.values().map(|sink| sink.timeout).max().unwrap_or_default();
     let settings = Settings {
         name: config.name.clone().unwrap_or_else(name),
         terms: config.terms(patience),
         chunks: config.chunks,
         drain_timeout: config.drain_timeout,
+        sources,
     };
     let dispatcher = Dispatcher::new(ledger, outlets, (settings, metrics), pressure).await;
     Ok(dispatcher.context("the ledger does not answer")?)
@@ -184,14 +187,22 @@ fn keeper(file: &File, dispatcher: &Arc<Dispatcher>) -> Result<Keeper, Failure> 
     };
     let specs = file.schedules.iter().map(ready).collect::<anyhow::Result<_>>()?;
     let config = &file.scheduler;
-    let sources = file.sources.iter().map(|(name, source)| (name.clone(), source.url.clone()));
     let settings = keeper::Settings {
         name: config.name.clone().unwrap_or_else(name),
         lease: config.lease,
         spool: config.spool.clone(),
-        sources: sources.collect(),
+        sources: sources(file)?,
     };
     Ok(Keeper::new(Arc::clone(dispatcher), specs, settings))
+}
+
+/// Where recipients are read, and checks asked, by name.
+fn sources(file: &File) -> Result<BTreeMap<String, Arc<Origin>>, Failure> {
+    let ready = |(name, source): (&String, &scheduler::config::Source)| {
+        let origin = source.ready().map_err(|(key, why)| anyhow!("source.{name}.{key}: {why}"))?;
+        Ok((name.clone(), origin))
+    };
+    file.sources.iter().map(ready).collect()
 }
 
 /// Host and process.

@@ -55,6 +55,56 @@ async fn a_batch_goes_to_a_webhook_and_the_books_close() -> Outcome {
     Ok(())
 }
 
+/// How exactly a plan is kept on this machine: the figures are printed, for 4,000 items in ten seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn pacing_errors_are_measured_and_told() -> Outcome {
+    let receiver = Receiver::start(0).await;
+    let station = Station::new(SQLITE, &receiver.sink(""))?;
+    let scheduler = station.start().await?;
+    // Chunks are claimed before their time, as those of a schedule are.
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5);
+    station.submit_more("paced", 4_000, "app", "10s", &format!("--at {soon}"));
+    let audit = station.audited("paced").await;
+    assert_eq!(audit["sent"], 4_000);
+    let report = station.report("paced");
+    let pacing = &report["pacing_error_ms"];
+    eprintln!(
+        "pacing errors in ms: {pacing}; until they were answered: {}",
+        report["after_moment_ms"]
+    );
+    assert!(
+        pacing["items"].as_u64() <= Some(4_000) && pacing["items"].as_u64() > Some(0),
+        "{pacing}"
+    );
+    assert!(pacing["p99"].as_f64() <= pacing["max"].as_f64(), "{pacing}");
+    let counted = scheduler.metric("scheduler_pacing_error_seconds_count").await;
+    assert_eq!(counted, pacing["items"].as_f64());
+    scheduler.stop();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_http_side_tells_what_it_is() -> Outcome {
+    let receiver = Receiver::start(0).await;
+    let station = Station::new(SQLITE, &receiver.sink(""))?;
+    let scheduler = station.start().await?;
+    let (status, document) = scheduler.get("/api/v1/openapi.json").await.unwrap();
+    let document: serde_json::Value = serde_json::from_str(&document)?;
+    assert_eq!((status, document["openapi"].as_str()), (200, Some("3.1.0")));
+    // What is asked with GET answers as it says.
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(known) = item.get("get") else { continue };
+        let (status, body) = scheduler.get(path).await.unwrap();
+        let content = &known["responses"][status.to_string()]["content"];
+        assert!(content.is_object(), "{path}: {status} {body}");
+        if content.get("application/json").is_some() {
+            serde_json::from_str::<serde_json::Value>(&body)?;
+        }
+    }
+    scheduler.stop();
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_goes_to_a_command() -> Outcome {
     let station = Station::new(SQLITE, "")?;

@@ -195,6 +195,31 @@ async fn a_paused_schedule_fires_nothing_and_makes_up_for_nothing() -> Outcome {
     Ok(())
 }
 
+/// Items go where the application's load leaves room: here, in the second half of their window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_spread_around_what_is_forecast() -> Outcome {
+    let receiver = Receiver::start(0).await;
+    let more = "spread = \"4s\"\nforecast = \"{folder}/load.csv\"\nlead = \"2s\"";
+    let sections = format!("{}{}", receiver.sink(""), schedule("*/10 * * * * *", more));
+    let station = Station::new(SQLITE, &sections)?;
+    station.write("load.csv", "second,load\n0,1000\n1,1000\n2,0\n");
+    recipients(&station, 400);
+    let scheduler = station.start().await?;
+    // The first may be planned late, the second is not.
+    let mut found = until_batches(&station, 2).await;
+    scheduler.ask("POST", "/api/v1/schedules/s/pause").await.unwrap();
+    found.sort();
+    let name = &found[1].0;
+    assert_eq!(station.audited(name).await["sent"], 400);
+    let first = format!(
+        "SELECT min(first) - b.nominal FROM tg_body_1 c JOIN tg_batch b ON b.id = c.batch WHERE b.name = '{name}'"
+    );
+    let first = sink::rows(station.ledger(), &first).await?[0][0];
+    assert!(first >= 2_000_000, "{first} us after its time");
+    scheduler.stop();
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watchdog_tells_of_a_schedule_that_does_not_fire() -> Outcome {
     let receiver = Receiver::start(0).await;
@@ -417,6 +442,7 @@ fn a_schedule_that_is_wrong_is_told_by_line_and_key() {
             good.replace("file = \"x\"", "source = \"x\", query = \"SELECT 1\", key = \"id\""),
             "there is no [source.x]",
         ),
+        (format!("{good}\ncapacity = 10.0"), "schedule[1].capacity = 10.0: forecast is missing"),
     ];
     let sink = "[sink.app]\nkind = \"command\"\ncommand = [\"cat\"]";
     let check = |text: &str| {

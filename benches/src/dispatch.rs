@@ -234,6 +234,7 @@ async fn dispatcher(
         terms: LeaseTerms::default(),
         chunks: file.scheduler.chunks,
         drain_timeout: file.scheduler.drain_timeout,
+        sources: BTreeMap::new(),
     };
     Ok(Arc::new(Dispatcher::new(ledger, outlets, (settings, metrics), None).await?))
 }

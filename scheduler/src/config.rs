@@ -23,7 +23,7 @@ pub use self::source::Source;
 use self::value::DurationText;
 use crate::ledger::LeaseTerms;
 use crate::ledger::claim::{CLAIM_CHUNKS_MAX, SINKS_MAX};
-use crate::schedule::Recipients;
+use crate::schedule::{Reading, Recipients};
 
 /// The tables of the file that are the scheduler's.
 pub const TABLES: [&str; 4] = ["scheduler", "sink", "source", "schedule"];
@@ -159,13 +159,21 @@ impl File {
             let sinks = known(self.sinks.keys().map(String::as_str).collect());
             return Err(("sink", format!("there is no such sink; expected one of {sinks}")));
         }
-        if let Recipients::Query { source, query } = &spec.recipients {
+        if let Recipients::Query(reading) = &spec.recipients {
+            let Reading { source, query, delta, .. } = &**reading;
             let Some(database) = self.sources.get(source) else {
                 let sources = known(self.sources.keys().map(String::as_str).collect());
                 let why = format!("there is no [source.{source}]; there are: {sources}");
                 return Err(("recipients", why));
             };
-            query.check(database.ready()?).map_err(|why| ("recipients", why))?;
+            let dialect = database
+                .ready()
+                .map_err(|(key, why)| ("recipients", format!("[source.{source}] {key}: {why}")))?;
+            let dialect = dialect.dialect;
+            query.check(dialect).map_err(|why| ("recipients", why))?;
+            if let Some(delta) = delta {
+                delta.query.check(dialect).map_err(|why| ("recipients", why))?;
+            }
         }
         Ok(())
     }

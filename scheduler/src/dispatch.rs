@@ -32,6 +32,8 @@ mod holder;
 
 mod commit;
 
+mod check;
+
 pub mod pressure;
 
 use std::collections::{BTreeMap, HashMap};
@@ -52,6 +54,8 @@ use self::pressure::Signal;
 use self::run::Run;
 use crate::ledger::{Claim, LeaseTerms, Ledger, LedgerError, Wish};
 use crate::metrics::Metrics;
+use crate::source::check::Checker;
+use crate::source::origin::Origin;
 
 /// Chunks are claimed so long before their moments.
 const AHEAD: Duration = Duration::from_secs(2);
@@ -75,6 +79,8 @@ pub struct Settings {
     pub chunks: u32,
     /// How long what is under way may take to end.
     pub drain_timeout: Duration,
+    /// The sources that checks are asked of, by name.
+    pub sources: BTreeMap<String, Arc<Origin>>,
 }
 
 /// Takes items from a ledger to sinks.
@@ -82,6 +88,7 @@ pub struct Settings {
 pub struct Dispatcher {
     ledger: Ledger,
     outlets: BTreeMap<String, Arc<Outlet>>,
+    checkers: BTreeMap<String, Arc<Checker>>,
     settings: Settings,
     metrics: Arc<Metrics>,
     clock: Mutex<Clock>,
@@ -106,9 +113,14 @@ impl Dispatcher {
         let clock = Mutex::new(ask_clock(&ledger).await?);
         let (runs, is_stopping) = (Mutex::default(), AtomicBool::new(false));
         let is_ready = AtomicBool::new(true);
+        let checker = |(name, origin): (&String, &Arc<Origin>)| {
+            (name.clone(), Arc::new(Checker::new(Arc::clone(origin))))
+        };
+        let checkers = settings.sources.iter().map(checker).collect();
         Ok(Self {
             ledger,
             outlets,
+            checkers,
             settings,
             metrics,
             clock,
@@ -292,6 +304,11 @@ impl Dispatcher {
     #[must_use]
     pub const fn outlets(&self) -> &BTreeMap<String, Arc<Outlet>> {
         &self.outlets
+    }
+
+    /// Who asks the source of this name whether items still hold.
+    fn checker(&self, source: &str) -> Option<Arc<Checker>> {
+        self.checkers.get(source).cloned()
     }
 
     /// Its ledger.

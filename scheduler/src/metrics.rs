@@ -13,9 +13,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::dispatch::settle::Settled;
 use crate::ledger::Cost;
 use crate::schedule::decide::Passed;
+use crate::source::reader::Whom;
 
 /// What there is: name, type and meaning.
-pub const METRICS: [(&str, Kind, &str); 27] = [
+pub const METRICS: [(&str, Kind, &str); 30] = [
     ("scheduler_sent_total", Kind::Counter, "Items that were sent, by sink"),
     ("scheduler_retries_total", Kind::Counter, "Attempts that failed and are made again, by sink"),
     (
@@ -24,6 +25,16 @@ pub const METRICS: [(&str, Kind, &str); 27] = [
         "Items not sent for a reason that is the sink's, by sink",
     ),
     ("scheduler_dead_total", Kind::Counter, "Items given up, by sink"),
+    (
+        "scheduler_dropped_total",
+        Kind::Counter,
+        "Items not sent because they no longer held when they were checked, by sink",
+    ),
+    (
+        "scheduler_check_failures_total",
+        Kind::Counter,
+        "Times that a check could not be asked, and items that were due had to wait, by sink",
+    ),
     (
         "scheduler_ambiguous_total",
         Kind::Counter,
@@ -59,14 +70,19 @@ pub const METRICS: [(&str, Kind, &str); 27] = [
     (
         "scheduler_pacing_error_seconds",
         Kind::Histogram,
-        "From an item's moment to its being sent, by sink",
+        "From an item's moment to its being sent, while its batch is not held up by pressure or a backlog, by sink",
     ),
     ("scheduler_lateness_seconds", Kind::Histogram, "From a batch's deadline to sending, by sink"),
     ("scheduler_fired_total", Kind::Counter, "Batches submitted by this process, by schedule"),
     (
         "scheduler_passed_over_total",
         Kind::Counter,
-        "Runs not submitted, by schedule and reason: missed, overlap or paused",
+        "Runs not submitted, by schedule and reason: missed, overlap, paused or replica",
+    ),
+    (
+        "scheduler_read_rows_total",
+        Kind::Counter,
+        "Rows of recipients that were read, by schedule and whom from: source, replica or primary",
     ),
     (
         "scheduler_fire_failures_total",
@@ -99,6 +115,10 @@ pub enum Kind {
 /// Upper bounds of histograms, in seconds.
 const BOUNDS: [f64; 14] =
     [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0];
+
+/// And of the one that tells how exactly a plan is kept.
+const PACING_BOUNDS: [f64; 13] =
+    [0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// The metrics of one scheduler.
 pub struct Metrics {
@@ -133,6 +153,10 @@ pub struct SinkMetrics {
     retries: Counter,
     postponed: Counter,
     dead: Counter,
+    /// Not sent because they no longer held.
+    pub dropped: Counter,
+    /// Times that nobody could be asked whether they do.
+    pub check_failures: Counter,
     /// Sent with an unknown outcome.
     pub ambiguous: Counter,
     /// Chunks claimed.
@@ -154,6 +178,10 @@ pub struct ScheduleMetrics {
     missed: Counter,
     overlapped: Counter,
     paused: Counter,
+    refused: Counter,
+    read_source: Counter,
+    read_replica: Counter,
+    read_primary: Counter,
     /// Times that a batch could not be submitted.
     pub failures: Counter,
     /// For how long it should have fired and has not.
@@ -171,6 +199,10 @@ impl Metrics {
     ) -> Self {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BOUNDS)
+            .and_then(|builder| {
+                let pacing = Matcher::Full("scheduler_pacing_error_seconds".into());
+                builder.set_buckets_for_metric(pacing, &PACING_BOUNDS)
+            })
             .unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
         for (name, kind, help) in METRICS {
@@ -198,6 +230,8 @@ impl Metrics {
                 retries: counter("scheduler_retries_total"),
                 postponed: counter("scheduler_postponed_total"),
                 dead: counter("scheduler_dead_total"),
+                dropped: counter("scheduler_dropped_total"),
+                check_failures: counter("scheduler_check_failures_total"),
                 ambiguous: counter("scheduler_ambiguous_total"),
                 claims: counter("scheduler_claims_total"),
                 flushes: counter("scheduler_flushes_total"),
@@ -209,19 +243,24 @@ impl Metrics {
             (sink.clone(), metrics)
         };
         let of_schedule = |schedule: &String| {
-            let key = |name, reason: Option<&'static str>| {
-                let reason = reason.map(|reason| Label::new("reason", reason));
+            let key = |name, more: Option<(&'static str, &'static str)>| {
+                let more = more.map(|(label, value)| Label::new(label, value));
                 let schedule = Label::new("schedule", schedule.clone());
-                let labels = std::iter::once(schedule).chain(reason).collect::<Vec<_>>();
+                let labels = std::iter::once(schedule).chain(more).collect::<Vec<_>>();
                 Key::from_parts(KeyName::from_const_str(name), labels)
             };
-            let counter = |name, reason| recorder.register_counter(&key(name, reason), &about);
-            let passed = |reason| counter("scheduler_passed_over_total", Some(reason));
+            let counter = |name, more| recorder.register_counter(&key(name, more), &about);
+            let passed = |reason| counter("scheduler_passed_over_total", Some(("reason", reason)));
+            let read = |whom| counter("scheduler_read_rows_total", Some(("from", whom)));
             let metrics = ScheduleMetrics {
                 fired: counter("scheduler_fired_total", None),
                 missed: passed("missed"),
                 overlapped: passed("overlap"),
                 paused: passed("paused"),
+                refused: passed("replica"),
+                read_source: read("source"),
+                read_replica: read("replica"),
+                read_primary: read("primary"),
                 failures: counter("scheduler_fire_failures_total", None),
                 overdue: recorder.register_gauge(&key("scheduler_overdue_seconds", None), &about),
                 late: recorder
@@ -286,6 +325,16 @@ impl ScheduleMetrics {
         self.missed.increment(passed.missed);
         self.overlapped.increment(passed.overlapped);
         self.paused.increment(passed.paused);
+        self.refused.increment(passed.refused);
+    }
+
+    /// Counts rows that were read.
+    pub fn read(&self, whom: Whom, rows: u64) {
+        match whom {
+            Whom::Source => self.read_source.increment(rows),
+            Whom::Replica(_) => self.read_replica.increment(rows),
+            Whom::Primary => self.read_primary.increment(rows),
+        }
     }
 }
 
@@ -299,11 +348,13 @@ impl SinkMetrics {
         self.ambiguous.increment(settled.ambiguous);
     }
 
-    /// An item goes now: planned so long after its batch's time, so long after its moment, so long after
-    /// the deadline.
-    pub fn goes(&self, offset: Duration, error: Duration, late: Duration) {
+    /// An item goes now: planned so long after its batch's time; so long after its moment, where its plan is
+    /// kept; so long after the deadline.
+    pub fn goes(&self, offset: Duration, error: Option<Duration>, late: Duration) {
         self.offset.record(offset);
-        self.pacing.record(error);
+        if let Some(error) = error {
+            self.pacing.record(error);
+        }
         self.lateness.record(late);
     }
 }

@@ -16,11 +16,17 @@
 //! gone throws its draft away and begins anew, so a planner that wakes again has nothing to write to. A
 //! batch is whole or is not there.
 //!
-//! Deliberately absent: recipients' own zones, and forecasts; a window is flat but for quiet hours.
+//! Where recipients have clocks of their own ([`zones`]) a batch goes around the world once.
+//!
+//! Deliberately absent: what other batches of the ledger do meanwhile.
 
 pub mod decide;
 
+pub mod forecast;
+
 pub mod window;
+
+pub mod zones;
 
 pub mod fire;
 
@@ -35,8 +41,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::source::check::Check;
 use crate::source::file::Columns;
-use crate::source::sql::Query;
+use crate::source::sql::{Delta, Query};
 use crate::trigger::clock;
 use crate::trigger::missed::{Misfire, Overlap};
 use crate::trigger::quiet::Quiet;
@@ -60,6 +67,8 @@ pub struct Spec {
     pub shape: Shape,
     /// Who they are for.
     pub recipients: Recipients,
+    /// Whose clock its times are on, where that is each recipient's own.
+    pub zones: Option<zones::Zones>,
 }
 
 /// How late is late.
@@ -86,10 +95,23 @@ pub struct Shape {
     pub class: u8,
     /// Items a second, at most.
     pub rate: Option<f64>,
+    /// What the application does meanwhile.
+    pub load: Option<Load>,
     /// Whose places its recipients have.
     pub family: String,
     /// Where they go.
     pub sink: String,
+}
+
+/// The load of an application, beside which a batch is planned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// The file of the forecast, read anew for each batch.
+    pub forecast: PathBuf,
+    /// What one item costs, in the unit of the forecast.
+    pub cost: f64,
+    /// The most load a second, in that unit.
+    pub capacity: Option<f64>,
 }
 
 /// Who a schedule's items are for.
@@ -97,13 +119,21 @@ pub struct Shape {
 pub enum Recipients {
     /// A file, read anew each time.
     File(PathBuf, Columns),
-    /// A query, by the name of its source.
-    Query {
-        /// The `[source.NAME]`.
-        source: String,
-        /// What is asked.
-        query: Query,
-    },
+    /// A query.
+    Query(Box<Reading>),
+}
+
+/// A query for recipients, and what is asked after it.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The `[source.NAME]`.
+    pub source: String,
+    /// What is asked.
+    pub query: Query,
+    /// What is asked afterwards, for what has changed meanwhile.
+    pub delta: Option<Delta>,
+    /// What is asked right before items go.
+    pub check: Option<Check>,
 }
 
 impl Spec {

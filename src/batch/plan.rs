@@ -12,12 +12,13 @@ use policy::spread::gate::{self, Refused, Terms};
 use policy::spread::place::{Salt, order};
 use policy::spread::plan::{self as planned, Window};
 use policy::spread::shape::{count, peak_to_mean};
+use scheduler::schedule::forecast;
 use scheduler::source::file::{self, Columns};
 use serde::Serialize;
 use serde_json::json;
 
 use super::chart::{self, Axis};
-use super::{Class, forecast, svg};
+use super::{Class, svg};
 use crate::exit::Failure;
 use crate::show::{plain, print, time};
 
@@ -157,7 +158,7 @@ impl Plan {
 
     fn terms(&self) -> anyhow::Result<Terms> {
         let forecast = match &self.forecast {
-            Some(path) => forecast::read(path)?,
+            Some(path) => forecast::read(path).map_err(|why| anyhow!(why))?,
             None => Forecast::flat(0.0),
         };
         let end = self.deadline.unwrap_or(self.spread);

@@ -13,13 +13,14 @@ use policy::spread::plan::{self as planned, Window};
 use scheduler::config::File;
 use scheduler::ledger::Terms;
 use scheduler::schedule::fire::put;
+use scheduler::schedule::forecast;
 use scheduler::source::file::Columns;
 use scheduler::source::spool::{Ranked, Spool};
 use scheduler::source::{self, SourceError};
 use serde_json::json;
 
+use super::Class;
 use super::books::{Place, block_on};
-use super::{Class, forecast};
 use crate::exit::Failure;
 use crate::show::print;
 
@@ -101,7 +102,7 @@ impl Submit {
 
     fn plan(&self, items: u64) -> Result<planned::Plan, Failure> {
         let forecast = match &self.forecast {
-            Some(path) => forecast::read(path)?,
+            Some(path) => forecast::read(path).map_err(|why| anyhow!(why))?,
             None => Forecast::flat(0.0),
         };
         let terms = gate::Terms { forecast, capacity: self.capacity };

@@ -108,9 +108,15 @@ impl Station {
 
     /// Submits so many items of `{"recipient": …, "n": …}`.
     pub(crate) fn submit(&self, name: &str, items: u32, sink: &str, spread: &str) {
+        self.submit_more(name, items, sink, spread, "");
+    }
+
+    /// The same, with more words of the command.
+    pub(crate) fn submit_more(&self, name: &str, items: u32, sink: &str, spread: &str, more: &str) {
         let line = |n: u32| format!("{{\"recipient\": \"user-{n}\", \"n\": {n}}}\n");
         self.write("items.ndjson", &(0..items).map(line).collect::<String>());
-        let words = format!("batch submit {name} items.ndjson --sink {sink} --spread {spread}");
+        let words =
+            format!("batch submit {name} items.ndjson --sink {sink} --spread {spread} {more}");
         let told = self.run(&words).unwrap();
         assert_eq!(told["items"], items);
     }

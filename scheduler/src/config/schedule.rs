@@ -10,9 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::value::{self, DurationText};
-use crate::schedule::{Patience, Recipients, Shape, Spec};
+use crate::schedule::zones::{self, Zones};
+use crate::schedule::{Load, Patience, Reading, Recipients, Shape, Spec};
+use crate::source::check::Check;
 use crate::source::file::Columns;
-use crate::source::sql::Query;
+use crate::source::sql::{Delta, Query};
 use crate::trigger::clock::{self, Rule};
 use crate::trigger::cron::Cron;
 use crate::trigger::missed::{Misfire, Overlap};
@@ -97,6 +99,18 @@ pub struct Schedule {
     /// The most items a second, for the sake of who receives them.
     #[serde(default)]
     pub rate: Option<f64>,
+    /// A CSV file of `SECOND,LOAD`, read anew for each batch: the load that the application causes from so many
+    /// seconds after the batch's time on, as for `tidegate batch plan`. Items go where it leaves room. Where
+    /// it cannot be read they go evenly.
+    #[serde(default)]
+    pub forecast: Option<PathBuf>,
+    /// The most load a second that the database can carry, in the unit of `forecast`. A batch that does not
+    /// fit into `spread` below it is spread up to `deadline`, and further with a warning.
+    #[serde(default)]
+    pub capacity: Option<f64>,
+    /// What one item costs the database, in the unit of `forecast`.
+    #[serde(default = "cost")]
+    pub cost: f64,
     /// Who the items are for, and what they are: `{ file = "users.ndjson" }`, or
     /// `{ source = "app", query = "SELECT …", key = "id" }`. Required where batches are submitted.
     #[serde(default)]
@@ -104,7 +118,7 @@ pub struct Schedule {
 }
 
 /// Who the items of a schedule are for, and what they are.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Recipients")]
 pub struct From {
@@ -123,6 +137,49 @@ pub struct From {
     /// Of a query: the column by which it is read in pages: unique, never NULL, best with an index; a whole
     /// number, a text, or on PostgreSQL a UUID. Default: `key`.
     pub order: Option<String>,
+    /// Of a query: the column that names the recipient's own zone, as `Europe/Paris`. `cron` or `at` is then met on
+    /// each recipient's clock: a batch is due when it is that time in UTC+14, and goes around the world in 26
+    /// hours. `zone` of the schedule is for those without one, or with an unknown one. Wants
+    /// `overlap = "allow"`.
+    pub zone: Option<String>,
+    /// Of a query: a second SELECT of the same columns, for what has changed while the first was read. `:since`
+    /// stands for when that was begun. A row whose `order` was there before takes its place.
+    pub delta: Option<String>,
+    /// `:since` is so long before reading was begun: as long as a transaction takes at most that notes the time
+    /// of a change and commits later.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "DurationText")]
+    pub delta_overlap: Duration,
+    /// `delta` is asked so long before the batch is due, or after the first where that ends later. Within
+    /// `lead`, for the first item to be in time.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "DurationText")]
+    pub delta_lead: Duration,
+    /// Of a query: a SELECT that gets the ids of items right before they go, for `:ids`, and returns those that
+    /// still hold: `SELECT id FROM reminders WHERE id IN (:ids) AND state = 'armed'`. The others are dropped.
+    /// Its first column is compared as text.
+    pub check: Option<String>,
+    /// The field of the JSON object that is sent by which `check` asks. Default: the recipient.
+    pub check_by: Option<String>,
+}
+
+impl Default for From {
+    fn default() -> Self {
+        Self {
+            file: None,
+            source: None,
+            query: None,
+            key: None,
+            payload: None,
+            order: None,
+            zone: None,
+            delta: None,
+            delta_overlap: Duration::from_secs(60),
+            delta_lead: Duration::from_secs(10),
+            check: None,
+            check_by: None,
+        }
+    }
 }
 
 /// What becomes of a time that the clock skips.
@@ -203,6 +260,10 @@ const fn catch_up() -> Duration {
     Duration::from_secs(24 * 3600)
 }
 
+const fn cost() -> f64 {
+    1.0
+}
+
 type Wrong = (&'static str, String);
 
 impl Schedule {
@@ -227,12 +288,8 @@ impl Schedule {
                 return Err(("cron", "missing; expected one like \"0 13 * * *\", or at".into()));
             }
         };
-        let zone = match &self.zone {
-            None => TimeZone::UTC,
-            Some(name) => TimeZone::get(name).map_err(|_| {
-                ("zone", format!("there is no {name:?}: names are like Europe/Paris"))
-            })?,
-        };
+        let zone = self.own_zone()?;
+        let zone = if self.is_on_own_clocks() { zones::first() } else { zone };
         let usual = Rule::of(&cron);
         let rule = Rule {
             gap: self.gap.map_or(usual.gap, std::convert::From::from),
@@ -285,9 +342,11 @@ impl Schedule {
             lead: signed(self.lead.unwrap_or_default()),
         };
         let (shape, recipients) = (self.shape()?, self.recipients()?);
+        let zones = self.zones(when.rule)?;
         let zone = self.zone.clone().unwrap_or_default();
         let rule = when.rule;
-        let told = format!("{}|{zone}|{:?}|{:?}", self.text(), rule.gap, rule.fold);
+        let own = if zones.is_some() { "|own" } else { "" };
+        let told = format!("{}|{zone}|{:?}|{:?}{own}", self.text(), rule.gap, rule.fold);
         Ok(Spec {
             name: self.name.clone(),
             when,
@@ -297,7 +356,41 @@ impl Schedule {
             patience,
             shape,
             recipients,
+            zones,
         })
+    }
+
+    /// Whether its times are those of each recipient's own clock.
+    fn is_on_own_clocks(&self) -> bool {
+        self.recipients.as_ref().is_some_and(|from| from.zone.is_some())
+    }
+
+    fn zones(&self, rule: Rule) -> Result<Option<Zones>, Wrong> {
+        if !self.is_on_own_clocks() {
+            return Ok(None);
+        }
+        if self.overlap != OnOverlap::Allow {
+            let why = "a batch on recipients' own clocks takes more than a day; expected \"allow\"";
+            return Err(("overlap", why.into()));
+        }
+        if rule.fold == clock::Fold::Both {
+            let why = "each recipient has one item; expected \"first\" or \"second\"";
+            return Err(("fold", why.into()));
+        }
+        if self.forecast.is_some() {
+            return Err(("forecast", "recipients have clocks of their own: leave it out".into()));
+        }
+        let otherwise = self.own_zone()?;
+        Ok(Some(Zones { otherwise, rule }))
+    }
+
+    fn own_zone(&self) -> Result<TimeZone, Wrong> {
+        match &self.zone {
+            None => Ok(TimeZone::UTC),
+            Some(name) => TimeZone::get(name).map_err(|_| {
+                ("zone", format!("there is no {name:?}: names are like Europe/Paris"))
+            }),
+        }
     }
 
     fn shape(&self) -> Result<Shape, Wrong> {
@@ -319,8 +412,24 @@ impl Schedule {
             return Err(("rate", "out of range; expected a number above 0".into()));
         }
         let family = self.family.clone().unwrap_or_else(|| self.name.clone());
-        let class = self.class as u8;
-        Ok(Shape { spread, deadline, quiet, class, rate: self.rate, family, sink })
+        let (class, load) = (self.class as u8, self.load()?);
+        Ok(Shape { spread, deadline, quiet, class, rate: self.rate, load, family, sink })
+    }
+
+    fn load(&self) -> Result<Option<Load>, Wrong> {
+        let positive = |key, number: f64| match number.is_finite() && number > 0.0 {
+            true => Ok(()),
+            false => Err((key, "out of range; expected a number above 0".to_owned())),
+        };
+        positive("cost", self.cost)?;
+        positive("capacity", self.capacity.unwrap_or(1.0))?;
+        match (&self.forecast, self.capacity) {
+            (Some(forecast), capacity) => {
+                Ok(Some(Load { forecast: forecast.clone(), cost: self.cost, capacity }))
+            }
+            (None, Some(_)) => Err(("capacity", "forecast is missing, whose unit it has".into())),
+            (None, None) => Ok(None),
+        }
     }
 
     fn recipients(&self) -> Result<Recipients, Wrong> {
@@ -331,21 +440,47 @@ impl Schedule {
         };
         let from = self.recipients.as_ref().ok_or_else(missing)?;
         match (&from.file, &from.source, &from.query) {
-            (Some(file), None, None) if from.order.is_none() => {
+            (Some(file), None, None) if from.is_of_a_file() => {
                 let columns = Columns { key: from.key.clone(), payload: from.payload.clone() };
                 Ok(Recipients::File(file.clone(), columns))
             }
-            (None, Some(source), Some(query)) => {
+            (None, Some(source), Some(text)) => {
                 let key = from.key.clone();
                 let key = key.ok_or_else(|| {
                     ("recipients", "key is missing: the column that names the recipient".to_owned())
                 })?;
                 let order = from.order.clone().unwrap_or_else(|| key.clone());
-                let query = Query::new(query, key, from.payload.clone(), order);
-                let query = query.map_err(|why| ("recipients", why))?;
-                Ok(Recipients::Query { source: source.clone(), query })
+                let wrong = |why| ("recipients", why);
+                let query = Query::new(text, key, from.payload.clone(), order)
+                    .and_then(|query| query.with_zone(from.zone.clone()))
+                    .map_err(wrong)?;
+                let delta = from.delta(&query).map_err(wrong)?;
+                let check = from.check(source).map_err(wrong)?;
+                let source = source.clone();
+                Ok(Recipients::Query(Box::new(Reading { source, query, delta, check })))
             }
             _ => Err(missing()),
+        }
+    }
+}
+
+impl From {
+    /// Whether nothing is said that only a query has.
+    const fn is_of_a_file(&self) -> bool {
+        self.order.is_none() && self.zone.is_none() && self.delta.is_none() && self.check.is_none()
+    }
+
+    fn delta(&self, query: &Query) -> Result<Option<Delta>, String> {
+        let Some(text) = &self.delta else { return Ok(None) };
+        let (query, overlap) = (query.since(text)?, self.delta_overlap);
+        Ok(Some(Delta { query, overlap, lead: self.delta_lead }))
+    }
+
+    fn check(&self, source: &str) -> Result<Option<Check>, String> {
+        match (&self.check, &self.check_by) {
+            (Some(query), by) => Check::new(source.to_owned(), query, by.clone()).map(Some),
+            (None, Some(_)) => Err("check_by is given without check".into()),
+            (None, None) => Ok(None),
         }
     }
 }
@@ -418,6 +553,25 @@ mod tests {
     }
 
     #[test]
+    fn on_recipients_own_clocks_it_is_due_where_it_is_first_that_time() {
+        let from = "spread = \"15m\"\nrecipients = { source = \"x\", query = \"SELECT 1\", key = \"id\", \
+                    zone = \"tz\" }";
+        let spec =
+            read(&format!("at = \"9:00\"\nzone = \"Europe/Paris\"\noverlap = \"allow\"\n{from}"));
+        let spec = spec.unwrap();
+        let next = spec.when.next("2026-11-22T12:30:00Z".parse().unwrap()).unwrap();
+        assert_eq!(next.to_string(), "2026-11-22T19:00:00Z");
+        assert_eq!(spec.zones.unwrap().otherwise, TimeZone::get("Europe/Paris").unwrap());
+        for (more, key) in [
+            ("at = \"9:00\"", "overlap"),
+            ("cron = \"0 * * * *\"\noverlap = \"allow\"", "fold"),
+            ("at = \"9:00\"\noverlap = \"allow\"\nforecast = \"x\"", "forecast"),
+        ] {
+            assert_eq!(read(&format!("{more}\n{from}")).unwrap_err().0, key, "{more}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_key_and_what_would_be_right() {
         for (more, key, told) in [
             (FILE, "cron", "missing"),
@@ -428,6 +582,25 @@ mod tests {
             (&*format!("cron = \"@daily\"\nzone = \"Mars\"\n{FILE}"), "zone", "there is no"),
             (&*format!("cron = \"@daily\"\nquiet = \"22:00\"\n{FILE}"), "quiet", "22:00-08:00"),
             (&*format!("cron = \"@daily\"\nrate = 0.0\n{FILE}"), "rate", "above 0"),
+            (&*format!("cron = \"@daily\"\ncost = 0.0\n{FILE}"), "cost", "above 0"),
+            (&*format!("cron = \"@daily\"\ncapacity = 9.0\n{FILE}"), "capacity", "forecast"),
+            (
+                "cron = \"@daily\"\nspread = \"1m\"\nrecipients = { file = \"x\", check = \"SELECT 1\" }",
+                "recipients",
+                "SELECT",
+            ),
+            (
+                "cron = \"@daily\"\nspread = \"1m\"\nrecipients = { source = \"x\", query = \"SELECT 1\", \
+                 key = \"id\", delta = \"SELECT :until\" }",
+                "recipients",
+                "delta: :until is unknown; expected :nominal or :previous or :since",
+            ),
+            (
+                "cron = \"@daily\"\nspread = \"1m\"\nrecipients = { source = \"x\", query = \"SELECT 1\", \
+                 key = \"id\", check = \"SELECT 1\" }",
+                "recipients",
+                ":ids is missing",
+            ),
             (
                 &*format!("cron = \"@daily\"\ndeadline = \"5m\"\n{FILE}"),
                 "deadline",

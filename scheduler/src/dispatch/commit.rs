@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_millis(50);
 impl Holder {
     /// Commits what is due. What the database refuses because of an item is halved until that is found.
     pub(super) async fn commit(&mut self) -> Result<(), Gone> {
-        let ready = self.ready(self.run.position());
+        let ready = self.ready(self.position());
         if ready.is_empty() {
             return Ok(());
         }

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::Dispatcher;
+use super::check::Looked;
 use super::clock::{between, later};
 use super::outlet::{Outlet, Target};
 use super::run::Run;
@@ -59,6 +60,7 @@ pub(super) async fn hold(
         run: Arc::clone(&run),
         outlet,
         claim,
+        looked: Looked::default(),
         staged: VecDeque::new(),
         offers: JoinSet::new(),
         is_dirty: false,
@@ -78,12 +80,14 @@ pub(super) struct Holder {
     pub(super) run: Arc<Run>,
     pub(super) outlet: Arc<Outlet>,
     pub(super) claim: Claim,
+    /// Which of its items still hold, where that is asked.
+    pub(super) looked: Looked,
     /// Written down as offered, and not sent yet; in their order.
     staged: VecDeque<u32>,
     /// On their way.
     offers: JoinSet<(Vec<Item>, Vec<Fate>)>,
     /// Something is known that is not written down.
-    is_dirty: bool,
+    pub(super) is_dirty: bool,
     /// The sink's own progress has to be asked for again before anything more is put there.
     is_broken: bool,
     flushed: Instant,
@@ -97,6 +101,9 @@ impl Holder {
         self.take().await?;
         loop {
             let is_open = self.is_open();
+            if is_open {
+                self.look();
+            }
             self.tell();
             match self.outlet.target() {
                 Target::Ledger(_) if is_open => self.commit().await?,
@@ -173,7 +180,7 @@ impl Holder {
             }
             return Ok(());
         }
-        let position = self.run.position();
+        let position = self.position();
         if !self.outlet.is_full() {
             self.stage(position).await?;
         }
@@ -218,7 +225,8 @@ impl Holder {
         let (claim, time) = (&self.claim, self.dispatcher.time());
         let attempts = |item: &u32| claim.progress.failure(*item).map(|failure| failure.attempts);
         let (mut first, mut again) = (Vec::new(), Vec::new());
-        for item in claim.progress.due(time).take(CHUNK_ITEMS_MAX as usize) {
+        let holds = |item: &u32| self.may_go(*item);
+        for item in claim.progress.due(time).filter(holds).take(CHUNK_ITEMS_MAX as usize) {
             match attempts(&item) {
                 None if claim.moment(item) <= until => first.push(item),
                 None => {}
@@ -234,6 +242,11 @@ impl Holder {
             first.sort_unstable();
         }
         first
+    }
+
+    /// What is due by then may go.
+    pub(super) fn position(&self) -> Timestamp {
+        self.run.position(Instant::now(), self.dispatcher.time())
     }
 
     /// Has items go, beside others that are on their way.
@@ -256,11 +269,12 @@ impl Holder {
     }
 
     /// Items as sinks know them. They count as going now.
-    pub(super) fn items(&self, positions: &[u32]) -> Vec<Item> {
+    pub(super) fn items(&mut self, positions: &[u32]) -> Vec<Item> {
         let terms = &self.run.batch().terms;
         let time = self.dispatcher.time();
+        let is_on_time = self.run.is_on_time(time);
         let deadline = self.outlet.expire_after().map(|after| later(terms.deadline, after));
-        let mut first_attempts = 0;
+        let (mut first_attempts, mut errors) = (0, Vec::new());
         let items = positions.iter().map(|position| {
             let (moment, item) =
                 (self.claim.moment(*position), &self.claim.items[*position as usize]);
@@ -268,11 +282,9 @@ impl Holder {
             if failures == 0 {
                 first_attempts += 1;
                 let late = between(terms.deadline, time);
-                self.outlet.metrics().goes(
-                    between(terms.nominal, moment),
-                    between(moment, time),
-                    late,
-                );
+                let error = is_on_time.then(|| between(moment, time));
+                self.outlet.metrics().goes(between(terms.nominal, moment), error, late);
+                errors.extend(error);
             }
             Item {
                 position: *position,
@@ -285,6 +297,7 @@ impl Holder {
         });
         let items = items.collect();
         self.outlet.earn(first_attempts);
+        errors.into_iter().for_each(|error| self.claim.progress.paced(error));
         items
     }
 

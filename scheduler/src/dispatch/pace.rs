@@ -25,6 +25,10 @@ use super::pressure::Signal;
 const MARGIN: f64 = 1.02;
 /// Time that passes between two looks counts as this at most: who was frozen has not seen it.
 const STEP_MAX: Duration = Duration::from_secs(1);
+/// Between two steps the clock goes on by itself for so long: they are 20 ms apart.
+const BETWEEN_MAX: Duration = Duration::from_millis(100);
+/// A clock that is no further behind shows the time: it is moved on in steps.
+const ON_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// The pace of one batch in one process.
 #[derive(Debug)]
@@ -95,10 +99,24 @@ impl Pace {
         self.position = moved.max(idle).min(time);
     }
 
-    /// What is due by then may go.
+    /// What the plan's clock showed when it was moved on.
     #[must_use]
     pub const fn position(&self) -> Timestamp {
         self.position
+    }
+
+    /// What it shows now, at `time`: what is due by then may go. Between two steps it goes on as in the last, so
+    /// that no item waits for the next.
+    #[must_use]
+    pub fn position_at(&self, now: Instant, time: Timestamp) -> Timestamp {
+        let passed = now.saturating_duration_since(self.advanced).min(BETWEEN_MAX);
+        later(self.position, passed.mul_f64(self.multiplier)).min(time).max(self.position)
+    }
+
+    /// Whether it shows the time, so that an item that goes late is not held up by the plan.
+    #[must_use]
+    pub fn is_on_time(&self, time: Timestamp) -> bool {
+        between(self.position, time) <= ON_TIME_MAX
     }
 
     /// What the planned rate is multiplied with.
@@ -133,6 +151,20 @@ mod tests {
         let mut pace = Pace::new(now, at(0), None);
         pace.hold(0, at(500));
         assert_eq!(run(&mut pace, now, 0..1_000, 60_000), 1_000);
+    }
+
+    #[test]
+    fn between_two_steps_it_goes_on_and_never_past_the_time() {
+        let now = Instant::now();
+        let mut pace = Pace::new(now, at(0), None);
+        pace.hold(0, at(0));
+        pace.advance(now + MS * 20, at(20), at(60_000));
+        assert_eq!(pace.position_at(now + MS * 27, at(27)), at(27));
+        assert_eq!(pace.position_at(now + MS * 27, at(25)), at(25));
+        // Nobody has moved it on for a second: it does not run away from who steers.
+        let alone = pace.position_at(now + MS * 1_020, at(1_020));
+        assert!((at(120)..at(125)).contains(&alone), "{alone}");
+        assert!(pace.is_on_time(at(120)) && !pace.is_on_time(at(121)));
     }
 
     #[test]

@@ -10,11 +10,14 @@ use super::clock::between;
 use super::pace::Pace;
 use super::pressure::Signal;
 use crate::ledger::{Batch, BatchState};
+use crate::source::check::Check;
 
 /// A batch that is being worked on.
 #[derive(Debug)]
 pub(super) struct Run {
     batch: Batch,
+    /// What is asked before its items go.
+    check: Option<Check>,
     shared: Mutex<Shared>,
 }
 
@@ -44,11 +47,16 @@ impl Run {
     ) -> Self {
         let pace = Pace::new(now, time, steered);
         let (state, due) = (batch.state, BTreeMap::new());
-        Self { batch, shared: Mutex::new(Shared { state, pace, observed: None, due }) }
+        let check = Check::of(&batch.terms.policy);
+        Self { batch, check, shared: Mutex::new(Shared { state, pace, observed: None, due }) }
     }
 
     pub(super) const fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    pub(super) const fn check(&self) -> Option<&Check> {
+        self.check.as_ref()
     }
 
     pub(super) fn set_state(&self, state: BatchState) {
@@ -60,8 +68,13 @@ impl Run {
     }
 
     /// What is due by then may go.
-    pub(super) fn position(&self) -> Timestamp {
-        self.shared.lock().pace.position()
+    pub(super) fn position(&self, now: Instant, time: Timestamp) -> Timestamp {
+        self.shared.lock().pace.position_at(now, time)
+    }
+
+    /// Whether nothing but the dispatcher itself makes its items late.
+    pub(super) fn is_on_time(&self, time: Timestamp) -> bool {
+        self.shared.lock().pace.is_on_time(time)
     }
 
     /// A chunk is held whose next first attempt is due then, and of which so many are past their moment;

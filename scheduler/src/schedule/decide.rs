@@ -31,6 +31,8 @@ pub struct Passed {
     pub overlapped: u64,
     /// The schedule was paused.
     pub paused: u64,
+    /// No replica was fit to read them from. Never decided here: it is known when they are fired.
+    pub refused: u64,
 }
 
 /// What is to be done.

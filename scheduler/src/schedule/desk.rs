@@ -128,7 +128,7 @@ impl Desk {
         };
         let policy = json!({ "family": shape.family, "requested": self.source }).to_string();
         let (name, zone) = (request.name.clone(), &TimeZone::UTC);
-        let occasion = Occasion { name, nominal, shape, zone, policy };
+        let occasion = Occasion { name, nominal, shape, zone, policy, forecast: None };
         Ok(occasion.submit(ledger, &ranked).await?.unwrap_or(there))
     }
 }
@@ -158,6 +158,7 @@ fn shape(request: &Request, sinks: &BTreeSet<&String>) -> Result<Shape, String> 
         quiet: None,
         class,
         rate: None,
+        load: None,
         family: request.family.clone(),
         sink: request.sink.clone(),
     })

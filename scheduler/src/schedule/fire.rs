@@ -2,21 +2,28 @@
 
 use std::iter;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use policy::spread::forecast::Forecast;
 use policy::spread::plan::BatchError;
 use serde_json::json;
 use thiserror::Error;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{Recipients, Shape, Spec};
+use super::zones::Zones;
+use super::{Recipients, Shape, Spec, forecast};
 use crate::ledger::schedules::Planning;
 use crate::ledger::submit::{PAGE_BYTES_MAX, PAGE_CHUNKS_MAX};
-use crate::ledger::{Batch, BatchState, Cutter, Ledger, LedgerError, NewChunk, Terms};
+use crate::ledger::{Batch, BatchState, Cutter, Item, Ledger, LedgerError, NewChunk, Terms};
+use crate::metrics::ScheduleMetrics;
+use crate::source::check::Check;
+use crate::source::origin::Origin;
+use crate::source::reader::{Reader, Whom};
 use crate::source::spool::{Ranked, Spool};
-use crate::source::sql::{self, Moments};
+use crate::source::sql::{self, Delta, Found, Moments, Query};
 use crate::source::{SourceError, file};
 
 /// Why a batch could not be put into the ledger.
@@ -39,6 +46,13 @@ pub enum FireError {
     NoSource(String),
 }
 
+impl FireError {
+    /// Whether the batch is given up because no replica was fit to read it from.
+    pub(super) const fn is_refused(&self) -> bool {
+        matches!(self, Self::Source(SourceError::NoReplica { .. }))
+    }
+}
+
 /// A batch that stands in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Put {
@@ -54,9 +68,11 @@ pub(super) struct Firing<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) spec: &'a Spec,
     /// Of the source, if it has one.
-    pub(super) url: Option<&'a str>,
+    pub(super) origin: Option<Arc<Origin>>,
     pub(super) spool: Option<PathBuf>,
-    pub(super) moments: Moments,
+    /// When the batch is due, and when the one before it was.
+    pub(super) moments: (Timestamp, Timestamp),
+    pub(super) metrics: Option<&'a ScheduleMetrics>,
 }
 
 impl Firing<'_> {
@@ -64,14 +80,39 @@ impl Firing<'_> {
     /// already. May be dropped, and done again by anyone: what is left is a draft.
     pub(super) async fn run(self) -> Result<Option<Put>, FireError> {
         let (ledger, spec) = (self.ledger, self.spec);
-        let name = spec.batch(self.moments.nominal);
+        let (nominal, _) = self.moments;
+        let name = spec.batch(nominal);
         if is_there(ledger, &name).await? {
             return Ok(None);
         }
         let ranked = self.read().await?;
-        let policy = json!({ "family": spec.shape.family, "schedule": spec.name }).to_string();
-        let (nominal, shape, zone) = (self.moments.nominal, &spec.shape, &spec.when.zone);
-        Occasion { name, nominal, shape, zone, policy }.submit(ledger, &ranked).await
+        let mut policy = json!({ "family": spec.shape.family, "schedule": spec.name });
+        if let Some(check) = self.check() {
+            policy["check"] = json!(check);
+        }
+        let (shape, zone, policy) = (&spec.shape, &spec.when.zone, policy.to_string());
+        let forecast = self.forecast().await?;
+        let occasion = Occasion { name, nominal, shape, zone, policy, forecast };
+        match &spec.zones {
+            None => occasion.submit(ledger, &ranked).await,
+            Some(zones) => occasion.submit_around(ledger, &ranked, zones).await,
+        }
+    }
+
+    /// What the application does meanwhile. Where that cannot be read, the batch goes nevertheless, evenly.
+    async fn forecast(&self) -> Result<Option<Forecast>, FireError> {
+        let Some(load) = &self.spec.shape.load else { return Ok(None) };
+        let path = load.forecast.clone();
+        let read = tokio::task::spawn_blocking(move || forecast::read(&path)).await?;
+        let schedule = &self.spec.name;
+        Ok(read.inspect_err(|why| warn!(schedule, why, "it is spread without a forecast")).ok())
+    }
+
+    const fn check(&self) -> Option<&Check> {
+        match &self.spec.recipients {
+            Recipients::Query(reading) => reading.check.as_ref(),
+            Recipients::File(..) => None,
+        }
     }
 
     async fn read(&self) -> Result<Ranked, FireError> {
@@ -87,13 +128,90 @@ impl Firing<'_> {
                 };
                 Ok(tokio::task::spawn_blocking(read).await??)
             }
-            Recipients::Query { source, query } => {
-                let url = self.url.ok_or_else(|| FireError::NoSource(source.clone()))?;
-                let about = (self.moments, &*self.spec.name);
-                sql::each(url, query, about, |recipient, payload| spool.push(recipient, payload))
-                    .await?;
+            Recipients::Query(reading) => {
+                let origin = self.origin.clone();
+                let origin = origin.ok_or_else(|| FireError::NoSource(reading.source.clone()))?;
+                let query = &reading.query;
+                let mut reader = Reader::open(origin).await?;
+                let spool = match &reading.delta {
+                    None => self.read_once(&mut reader, query, spool).await?,
+                    Some(delta) => self.read_twice(&mut reader, query, delta, spool).await?,
+                };
                 Ok(tokio::task::spawn_blocking(move || spool.rank()).await??)
             }
+        }
+    }
+
+    fn asked(&self, since: Timestamp) -> (Moments, &str) {
+        let (nominal, previous) = self.moments;
+        (Moments { nominal, previous, since }, &self.spec.name)
+    }
+
+    async fn read_once(
+        &self,
+        reader: &mut Reader,
+        query: &Query,
+        mut spool: Spool,
+    ) -> Result<Spool, FireError> {
+        sql::each(reader, query, self.asked(reader.time()), |whom, found| {
+            self.count(whom, found);
+            found
+                .iter()
+                .try_for_each(|row| spool.turn_to(row.zone)?.push(row.recipient, row.payload))
+        })
+        .await?;
+        Ok(spool)
+    }
+
+    /// Reads all, and then what has changed since that was begun: as late as that may be, from whoever has what
+    /// the primary has then.
+    async fn read_twice(
+        &self,
+        reader: &mut Reader,
+        query: &Query,
+        delta: &Delta,
+        mut spool: Spool,
+    ) -> Result<Spool, FireError> {
+        let overlap = SignedDuration::try_from(delta.overlap).unwrap_or_default();
+        let since = reader.time().saturating_sub(overlap).unwrap_or(Timestamp::MIN);
+        let (mut again, mut new) = (0_u64, 0_u64);
+        sql::each(reader, query, self.asked(since), |whom, found| {
+            self.count(whom, found);
+            let put = |row: &Found<'_>| {
+                spool.turn_to(row.zone)?.put(row.key, row.recipient, row.payload).map(drop)
+            };
+            found.iter().try_for_each(put)
+        })
+        .await?;
+        self.until_before(delta.lead).await?;
+        reader.renew().await?;
+        sql::each(reader, &delta.query, self.asked(since), |whom, found| {
+            self.count(whom, found);
+            for row in found {
+                let spool = spool.turn_to(row.zone)?;
+                let was_there = spool.put(row.key, row.recipient, row.payload)?;
+                *(if was_there { &mut again } else { &mut new }) += 1;
+            }
+            Ok(())
+        })
+        .await?;
+        let schedule = &self.spec.name;
+        info!(schedule, again, new, "what changed while recipients were read was read, too");
+        Ok(spool)
+    }
+
+    /// Waits until so long before the batch is due.
+    async fn until_before(&self, lead: Duration) -> Result<(), LedgerError> {
+        let (nominal, _) = self.moments;
+        let left = nominal.duration_since(self.ledger.now().await?);
+        let left = Duration::try_from(left).unwrap_or_default();
+        tokio::time::sleep(left.saturating_sub(lead)).await;
+        Ok(())
+    }
+
+    fn count(&self, whom: Whom, found: &[Found<'_>]) {
+        if let Some(metrics) = self.metrics {
+            metrics.read(whom, found.len() as u64);
         }
     }
 }
@@ -120,6 +238,7 @@ pub(super) struct Occasion<'a> {
     pub(super) shape: &'a Shape,
     pub(super) zone: &'a TimeZone,
     pub(super) policy: String,
+    pub(super) forecast: Option<Forecast>,
 }
 
 impl Occasion<'_> {
@@ -131,25 +250,64 @@ impl Occasion<'_> {
     ) -> Result<Option<Put>, FireError> {
         // What the clock says when all is read: what was due meanwhile is not late.
         let (items, now) = (ranked.len(), ledger.now().await?);
-        let planned = self.shape.plan(items, self.nominal, now, self.zone)?;
+        let (moments, forecast) = ((self.nominal, now), self.forecast.as_ref());
+        let planned = self.shape.plan(items, moments, self.zone, forecast)?;
         if planned.is_over {
             let (batch, deadline) = (&self.name, planned.deadline);
-            warn!(batch, %deadline, items, "at its rate it is not done by its deadline");
+            warn!(batch, %deadline, items, "it is more than fits before its deadline");
         }
+        match self.draft(ledger, (planned.opens, planned.deadline)).await? {
+            Some(batch) => put(ledger, &batch, ranked, planned.moments()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, at a time of day on each recipient's own clock.
+    pub(super) async fn submit_around(
+        self,
+        ledger: &Ledger,
+        ranked: &Ranked,
+        zones: &Zones,
+    ) -> Result<Option<Put>, FireError> {
+        let now = ledger.now().await?;
+        let tour = zones.plan(self.shape, ranked, (self.nominal, now))?;
+        let (batch, deadline) = (&self.name, tour.deadline);
+        if tour.is_over {
+            warn!(batch, %deadline, "in some zone it is more than fits before its deadline");
+        }
+        if tour.unknown + tour.skipped > 0 {
+            let (unknown, skipped) = (tour.unknown, tour.skipped);
+            warn!(
+                batch,
+                unknown, skipped, "recipients with an unknown zone, or one that skips that time"
+            );
+        }
+        let Some(batch) = self.draft(ledger, (tour.opens, tour.deadline)).await? else {
+            return Ok(None);
+        };
+        let item = |(moment, rank): (Timestamp, u32)| Some((ranked.item(rank)?, moment));
+        let count = tour.order.len() as u64;
+        let items = tour.order.into_iter().filter_map(item);
+        put_all(ledger, &batch, items, count).await.map(Some)
+    }
+
+    /// The batch without its items. None where it stands already.
+    async fn draft(
+        &self,
+        ledger: &Ledger,
+        (opens, deadline): (Timestamp, Timestamp),
+    ) -> Result<Option<Batch>, LedgerError> {
         let terms = Terms {
-            name: self.name,
+            name: self.name.clone(),
             nominal: self.nominal,
-            opens: planned.opens,
-            deadline: planned.deadline,
+            opens,
+            deadline,
             class: self.shape.class,
             sink: self.shape.sink.clone(),
-            policy: self.policy,
+            policy: self.policy.clone(),
         };
         let batch = ledger.submit(&terms).await?;
-        if batch.state != BatchState::Draft {
-            return Ok(None);
-        }
-        put(ledger, &batch, ranked, planned.moments()).await.map(Some)
+        Ok(Some(batch).filter(|batch| batch.state == BatchState::Draft))
     }
 }
 
@@ -163,9 +321,18 @@ pub async fn put(
     ranked: &Ranked,
     moments: impl Iterator<Item = Timestamp>,
 ) -> Result<Put, FireError> {
+    put_all(ledger, batch, iter::zip(ranked.items(), moments), ranked.len()).await
+}
+
+async fn put_all(
+    ledger: &Ledger,
+    batch: &Batch,
+    items: impl Iterator<Item = (Result<Item, SourceError>, Timestamp)>,
+    count: u64,
+) -> Result<Put, FireError> {
     let mut cutter = Cutter::default();
     let mut page = Page { ledger, batch, chunks: Vec::new(), bytes: 0, count: 0 };
-    for (item, moment) in iter::zip(ranked.items(), moments) {
+    for (item, moment) in items {
         if let Some(chunk) = cutter.push(item?, moment)? {
             page.add(chunk).await?;
         }
@@ -174,8 +341,8 @@ pub async fn put(
         page.add(chunk).await?;
     }
     page.write().await?;
-    ledger.seal(batch, page.count, ranked.len()).await?;
-    Ok(Put { chunks: page.count, items: ranked.len() })
+    ledger.seal(batch, page.count, count).await?;
+    Ok(Put { chunks: page.count, items: count })
 }
 
 /// Chunks that are written together.

@@ -24,7 +24,7 @@ use super::tick::Tick;
 use crate::dispatch::Dispatcher;
 use crate::ledger::schedules::{Planning, Standing};
 use crate::ledger::{BatchState, LedgerError};
-use crate::source::sql::Moments;
+use crate::source::origin::Origin;
 
 /// What was last seen is looked at again after so long at the latest.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -44,8 +44,8 @@ pub struct Settings {
     pub lease: Duration,
     /// Where recipients are kept while they are ranked.
     pub spool: Option<PathBuf>,
-    /// The URLs of sources, by name.
-    pub sources: BTreeMap<String, String>,
+    /// The sources, by name.
+    pub sources: BTreeMap<String, Arc<Origin>>,
 }
 
 /// Fires schedules.
@@ -208,20 +208,22 @@ impl Keeper {
     /// by anyone.
     async fn fire(self: Arc<Self>, taken: Taken) {
         let (spec, ledger) = (&taken.spec, self.dispatcher.ledger());
-        let url = match &spec.recipients {
-            Recipients::Query { source, .. } => self.settings.sources.get(source),
+        let origin = match &spec.recipients {
+            Recipients::Query(reading) => self.settings.sources.get(&reading.source),
             Recipients::File(..) => None,
         };
         let firing = Firing {
             ledger,
             spec,
-            url: url.map(String::as_str),
+            origin: origin.cloned(),
             spool: self.settings.spool.clone(),
-            moments: Moments { nominal: taken.nominal, previous: taken.known.fired },
+            moments: (taken.nominal, taken.known.fired),
+            metrics: self.dispatcher.metrics().schedule(&spec.name),
         };
         let lease = self.settings.lease;
         match while_held(firing.run(), ledger, (&taken.planning, lease)).await {
             Some(Ok(put)) => self.fired(&taken, put).await,
+            Some(Err(error)) if error.is_refused() => self.refused(&taken, &error).await,
             Some(Err(error)) => self.failed(&taken, &error),
             None => self.lost(&taken).await,
         }
@@ -246,6 +248,18 @@ impl Keeper {
             metrics.late.record(late);
         }
         self.count(&taken.spec.name, taken.passed);
+    }
+
+    /// A batch that cannot be read as its source wants it read is given up. What it was for goes with the next:
+    /// that is told of the last that was fired.
+    async fn refused(&self, taken: &Taken, error: &FireError) {
+        let to = Cursor { fired: taken.known.fired, ..taken.to };
+        let given = self.dispatcher.ledger().give_schedule_back(&taken.planning, Some(to)).await;
+        if self.told(given, "move a schedule on") == Some(true) {
+            let batch = taken.spec.batch(taken.nominal);
+            error!(batch, %error, "a batch is given up, as its source says");
+            self.count(&taken.spec.name, Passed { refused: 1, ..taken.passed });
+        }
     }
 
     fn failed(&self, taken: &Taken, error: &FireError) {
@@ -277,8 +291,8 @@ impl Keeper {
         if passed == Passed::default() {
             return;
         }
-        let Passed { missed, overlapped, paused } = passed;
-        warn!(schedule, missed, overlapped, paused, "runs were passed over");
+        let Passed { missed, overlapped, paused, refused } = passed;
+        warn!(schedule, missed, overlapped, paused, refused, "runs were passed over");
         if let Some(metrics) = self.dispatcher.metrics().schedule(schedule) {
             metrics.passed(passed);
         }

@@ -5,17 +5,16 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, ensure};
 use policy::spread::forecast::Forecast;
 
 /// Reads a forecast.
 ///
 /// # Errors
 /// With file and line, when something is no forecast.
-pub(super) fn read(path: &Path) -> anyhow::Result<Forecast> {
+pub fn read(path: &Path) -> Result<Forecast, String> {
     let name = path.display();
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    parse(&text).map_err(|error| anyhow!("{name}{error:#}"))
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    parse(&text).map_err(|why| format!("{name}{why}"))
 }
 
 /// One line of the file.
@@ -25,7 +24,7 @@ struct Row {
     load: f64,
 }
 
-fn parse(text: &str) -> anyhow::Result<Forecast> {
+fn parse(text: &str) -> Result<Forecast, String> {
     let mut rows: Vec<Row> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -36,38 +35,39 @@ fn parse(text: &str) -> anyhow::Result<Forecast> {
         }
         rows.push(row(index + 1, line)?);
     }
-    let first = rows.first().ok_or_else(|| anyhow!(" has no line like \"0,1200\""))?;
-    ensure!(
-        first.second == 0,
-        ":{}: the first second is {}: it has to be 0, the batch's time",
-        first.line,
-        first.second
-    );
+    let first = rows.first().ok_or(" has no line like \"0,1200\"")?;
+    if first.second != 0 {
+        let (line, second) = (first.line, first.second);
+        return Err(format!(
+            ":{line}: the first second is {second}: it has to be 0, the batch's time"
+        ));
+    }
     let step = rows.get(1).map_or(1, |row| row.second);
     let line = rows.get(1).map_or(1, |row| row.line);
-    ensure!(step > 0, ":{line}: the second bucket begins with the first");
+    if step == 0 {
+        return Err(format!(":{line}: the second bucket begins with the first"));
+    }
     for (bucket, row) in rows.iter().enumerate() {
         let expected = bucket as u64 * step;
-        ensure!(
-            row.second == expected,
-            ":{}: second {}: all buckets are as long as the first, so it has to be {expected}",
-            row.line,
-            row.second,
-        );
+        if row.second != expected {
+            let (line, second) = (row.line, row.second);
+            return Err(format!(
+                ":{line}: second {second}: all buckets are as long as the first, so it has to be {expected}"
+            ));
+        }
     }
     let loads = rows.iter().map(|row| row.load).collect();
-    Forecast::new(Duration::from_secs(step), loads).map_err(|error| anyhow!(": {error}"))
+    Forecast::new(Duration::from_secs(step), loads).map_err(|error| format!(": {error}"))
 }
 
-fn row(line: usize, text: &str) -> anyhow::Result<Row> {
-    let form = || anyhow!(":{line}: {text:?} is not SECOND,LOAD like \"60,1350.5\"");
+fn row(line: usize, text: &str) -> Result<Row, String> {
+    let form = || format!(":{line}: {text:?} is not SECOND,LOAD like \"60,1350.5\"");
     let (second, load) = text.split_once(',').ok_or_else(form)?;
     let second = second.trim().parse().map_err(|_| form())?;
     let load: f64 = load.trim().parse().map_err(|_| form())?;
-    ensure!(
-        load.is_finite() && load >= 0.0,
-        ":{line}: the load is {load}: it has to be a number, 0 or above"
-    );
+    if !load.is_finite() || load < 0.0 {
+        return Err(format!(":{line}: the load is {load}: it has to be a number, 0 or above"));
+    }
     Ok(Row { line, second, load })
 }
 
@@ -97,7 +97,7 @@ mod tests {
             ("0,-1", ":1: the load is -1: it has to be a number, 0 or above"),
             ("0,NaN", ":1: the load is NaN: it has to be a number, 0 or above"),
         ] {
-            assert_eq!(parse(text).unwrap_err().to_string(), told, "{text}");
+            assert_eq!(parse(text).unwrap_err(), told, "{text}");
         }
     }
 }
