@@ -33,7 +33,7 @@ use policy::class::ClassId;
 use policy::refusal::Reason;
 
 use crate::session::pins::Pin;
-use crate::swapped::{Seen, Swapped};
+use crate::swapped::{Swapped, Swaps};
 
 pub use self::database::DatabaseMetrics;
 pub use self::ddl::DdlMetrics;
@@ -55,6 +55,7 @@ pub use self::tally::Tally;
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    swaps: Swaps,
     classes: Swapped<Vec<Arc<ClassMetrics>>>,
     /// Those of earlier configurations too: their series go on. Each name once.
     known: Mutex<Vec<Arc<ClassMetrics>>>,
@@ -238,10 +239,12 @@ impl Metrics {
         let ddl = DdlMetrics::new(&make);
         let database = DatabaseMetrics::new(&make);
         let handle = recorder.handle();
-        let (none, known) = (Swapped::new(Arc::default()), Mutex::default());
+        let swaps = Swaps::default();
+        let (none, known) = (Swapped::new(Arc::default(), &swaps), Mutex::default());
         let metrics = Self {
             recorder,
             handle,
+            swaps,
             classes: none,
             known,
             clients,
@@ -275,9 +278,14 @@ impl Metrics {
         self.classes.store(Arc::new(made.collect()));
     }
 
-    /// The metrics of the classes that there are.
+    /// The metrics of the classes that there are now.
     pub fn classes(&self) -> Classes {
-        Classes(self.classes.seen())
+        Classes(self.classes.load_full())
+    }
+
+    /// Where it is counted that there are others, with whatever else is swapped.
+    pub fn swaps(&self) -> &Swaps {
+        &self.swaps
     }
 
     /// Sets the gauges of the classes. Call it before rendering.
@@ -343,16 +351,11 @@ impl fmt::Debug for Metrics {
 
 // === impl Classes ===
 
-/// The metrics of the classes, as a session saw them last.
+/// The metrics of the classes of one configuration.
 #[derive(Debug)]
-pub struct Classes(Seen<Vec<Arc<ClassMetrics>>>);
+pub struct Classes(Arc<Vec<Arc<ClassMetrics>>>);
 
 impl Classes {
-    /// Looks again: there may be others after a reload.
-    pub fn renew(&mut self) {
-        self.0.renew();
-    }
-
     /// The metrics of a class; those of class `default` when the id is of an older configuration.
     ///
     /// # Panics

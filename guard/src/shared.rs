@@ -28,7 +28,7 @@ use crate::{
     observer::Sight,
     replica::Replicas,
     session::{buffers::Buffers, registry::Sessions},
-    swapped::{Seen, Swapped},
+    swapped::Swapped,
     upstream::Upstream,
 };
 
@@ -101,10 +101,12 @@ pub struct SessionOptions {
 /// What operators have set, as a session saw it last. It looks again at each statement (invariant 11).
 #[derive(Debug)]
 pub struct Orders {
+    /// What the number of swaps was.
+    swaps: u64,
     /// Rules, classes and limits.
-    pub policy: Seen<Policy>,
+    pub policy: Arc<Policy>,
     /// What is turned off or down.
-    pub switches: Seen<Switches>,
+    pub switches: Arc<Switches>,
     /// Where the classes are counted.
     pub metrics: Classes,
 }
@@ -112,15 +114,19 @@ pub struct Orders {
 impl Orders {
     /// What is set now.
     pub fn of<E: Engine>(shared: &Shared<E>) -> Self {
-        let metrics = shared.metrics.classes();
-        Self { policy: shared.policy.seen(), switches: shared.switches.seen(), metrics }
+        Self {
+            swaps: shared.metrics.swaps().count(),
+            policy: shared.policy.load_full(),
+            switches: shared.switches.load_full(),
+            metrics: shared.metrics.classes(),
+        }
     }
 
-    /// Looks again.
-    pub fn renew(&mut self) {
-        self.policy.renew();
-        self.switches.renew();
-        self.metrics.renew();
+    /// Looks again. Until then what was set before lives on.
+    pub fn renew<E: Engine>(&mut self, shared: &Shared<E>) {
+        if shared.metrics.swaps().count() != self.swaps {
+            *self = Self::of(shared);
+        }
     }
 
     /// Whether a switch turns the statement off, or would if its class were enforced.

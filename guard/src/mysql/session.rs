@@ -289,7 +289,7 @@ impl Session {
             self.now = Instant::now();
             match heard {
                 Heard::Command(first) => {
-                    self.orders.renew();
+                    self.orders.renew(&self.shared);
                     // A kill that came before was for the command before: whoever asks for one goes
                     // on once the guard has answered.
                     self.entry.card.begin();

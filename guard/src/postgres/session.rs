@@ -275,7 +275,7 @@ impl Session {
             self.now = Instant::now();
             match heard {
                 Heard::Message(message) => {
-                    self.orders.renew();
+                    self.orders.renew(&self.shared);
                     if let Some(idle) = self.idle_since.take() {
                         let transaction = self.transaction.since();
                         self.observe(Since { statement: None, transaction, idle: Some(idle) });
