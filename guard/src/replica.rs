@@ -204,7 +204,8 @@ impl<E: Engine> Replica<E> {
 /// fails, so who begins to wait too late waits for that.
 pub async fn silenced<E: Engine>(replica: Option<&Replica<E>>) {
     match replica {
-        Some(replica) => replica.silent.notified().await,
+        // Boxed: it is part of every session's future, and of few sessions' work.
+        Some(replica) => Box::pin(replica.silent.notified()).await,
         None => std::future::pending().await,
     }
 }

@@ -73,31 +73,37 @@ impl Blame {
     }
 }
 
-/// What a session has written.
+/// What a session has written. It is part of every session, and as small as a time.
 #[derive(Debug, Default)]
-pub struct Written {
+pub enum Written {
+    /// Nothing.
+    #[default]
+    Nothing,
     /// It may have, and the database has not confirmed the end yet.
-    is_open: bool,
-    /// When the last of it was over.
-    at: Option<Instant>,
+    Open,
+    /// The last of it was over by then.
+    Over(Instant),
 }
 
 impl Written {
     /// A statement was sent to the primary that may write. COMMIT does not by itself: what it ends is noted.
     pub fn note(&mut self) {
-        self.is_open = true;
+        *self = Self::Open;
     }
 
     /// What was open is over by now.
     pub fn settle(&mut self, now: Instant) {
-        if std::mem::take(&mut self.is_open) {
-            self.at = Some(now);
+        if matches!(self, Self::Open) {
+            *self = Self::Over(now);
         }
     }
 
-    /// When the last write was over.
+    /// When the last write was over. To be asked where none is open.
     pub fn last(&self) -> Option<Instant> {
-        self.at
+        match self {
+            Self::Over(at) => Some(*at),
+            Self::Nothing | Self::Open => None,
+        }
     }
 }
 
