@@ -122,6 +122,7 @@ mod tests {
                     share: 0.5,
                     weight: 1,
                     lag_ms: Some(0),
+                    lag_bytes: Some(0),
                     in_flight: 3,
                     reads: 712,
                     trouble: None,

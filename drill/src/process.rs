@@ -118,6 +118,33 @@ impl Process {
         if self.ended().is_some() || self.signal(Signal::STOP).is_err() {
             return Vec::new();
         }
+        self.children()
+    }
+
+    /// Stops the program and its children in the middle of whatever they do (SIGSTOP).
+    ///
+    /// # Errors
+    /// When the program is gone.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)?;
+        for child in self.children() {
+            let _gone_already = kill_process(child, Signal::STOP);
+        }
+        Ok(())
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// When the program is gone.
+    pub fn thaw(&self) -> io::Result<()> {
+        for child in self.children() {
+            let _gone_already = kill_process(child, Signal::CONT);
+        }
+        self.signal(Signal::CONT)
+    }
+
+    fn children(&self) -> Vec<Pid> {
         let id = self.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
         let ids = children.unwrap_or_default();

@@ -18,8 +18,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use self::engine::{Engine, Place, Run};
 use crate::error::{Error, at};
 use crate::home::{Scratch, free_port, tail};
@@ -43,6 +41,9 @@ pub struct Settings {
     pub max_connections: u32,
     /// `innodb_buffer_pool_size` or `shared_buffers` in MiB. Default: 128.
     pub buffer_pool_mib: u32,
+    /// PostgreSQL: it is a hot standby of the server that listens here, which was started from the same template and
+    /// keeps its log since then (`--wal_keep_size`). Default: none.
+    pub standby_of: Option<SocketAddr>,
     /// More arguments of the server's program, such as `--lock-wait-timeout=5` (both MySQL's and
     /// PostgreSQL's take settings in this form); they win over those above.
     pub arguments: Vec<String>,
@@ -54,6 +55,7 @@ impl Default for Settings {
             engine: Engine::MariaDb,
             max_connections: 1_000,
             buffer_pool_mib: 128,
+            standby_of: None,
             arguments: Vec::new(),
         }
     }
@@ -102,6 +104,11 @@ impl Server {
         let template = template::ready(settings.engine)?;
         let folder = Scratch::new()?;
         template::copy(&template, folder.path())?;
+        if settings.standby_of.is_some() {
+            // A copy of what its primary began with: all that differs comes by the log.
+            let signal = folder.path().join(template::DATA).join("standby.signal");
+            fs::write(&signal, "").map_err(at(&signal))?;
+        }
         settings.engine.kind().own(folder.path())?;
         let port = free_port()?;
         let process = launch(&settings, port, folder.path())?;
@@ -148,7 +155,7 @@ impl Server {
     /// # Errors
     /// When it has ended.
     pub fn freeze(&self) -> Result<(), Error> {
-        Ok(self.process.signal(Signal::STOP)?)
+        Ok(self.process.freeze()?)
     }
 
     /// Lets it go on.
@@ -156,7 +163,7 @@ impl Server {
     /// # Errors
     /// When it has ended.
     pub fn thaw(&self) -> Result<(), Error> {
-        Ok(self.process.signal(Signal::CONT)?)
+        Ok(self.process.thaw()?)
     }
 
     /// Which server this is.

@@ -69,7 +69,7 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The database server behind the guard.
     pub upstream: Upstream,
-    /// Replicas of that server by name, at most 16. MySQL and MariaDB only.
+    /// Replicas of that server by name, at most 16.
     #[serde(default, rename = "replica")]
     pub replicas: BTreeMap<String, Replica>,
     /// Which replica is good enough for a read, and what becomes of a read for which none is.

@@ -172,16 +172,34 @@ impl Opener {
     }
 }
 
+/// The pool of a server for an account and a database; `major` is the first number of its version.
+fn pool_at(
+    upstream: &Arc<Upstream>,
+    account: &Arc<Account>,
+    database: &[u8],
+    major: u32,
+) -> Arc<Pool> {
+    let key = PoolKey { account: account.fingerprint(), database: database.into() };
+    upstream.pool(key, || {
+        let (account, database) = (Arc::clone(account), database.into());
+        let memory = Memory::default();
+        let reports = Arc::clone(&memory.reports);
+        (Opener { account, database, major, reports }, memory)
+    })
+}
+
+impl Pool {
+    /// The pool at a replica for what this one is for.
+    fn at(&self, upstream: &Arc<Upstream>) -> Arc<Self> {
+        let Opener { account, database, major, .. } = self.opener();
+        pool_at(upstream, account, database, *major)
+    }
+}
+
 impl Shared {
     /// The pool for an account and a database.
     fn pool_of(&self, account: &Arc<Account>, database: &[u8]) -> Arc<Pool> {
-        let key = PoolKey { account: account.fingerprint(), database: database.into() };
-        self.upstream.pool(key, || {
-            let (account, database) = (Arc::clone(account), database.into());
-            let memory = Memory::default();
-            let (major, reports) = (self.engine.major, Arc::clone(&memory.reports));
-            (Opener { account, database, major, reports }, memory)
-        })
+        pool_at(&self.upstream, account, database, self.engine.major)
     }
 
     /// Stops what the session of a key runs, if the key is its own. Who asks is not told which.

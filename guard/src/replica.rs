@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `find` | looking for a replica for one read |
+//! | `away` | a session that works at one |
 //! | `watch` | looking at the primary and at each replica; opening what leads there |
 //!
 //! Which replica serves is `policy::replica`'s to say. Each has a gate of its own, with the limits of classes, and an
@@ -10,6 +11,7 @@
 //! An upstream is there once its server has been reached, and made anew when another server answers at the
 //! address. A replica that cannot be reached costs nobody anything but the task that watches it.
 
+mod away;
 mod find;
 mod watch;
 
@@ -30,6 +32,7 @@ use policy::{
 use tokio::sync::Notify;
 
 pub use self::{
+    away::{Away, Blame, KEPT_MAX, Written},
     find::{Found, Seek, find},
     watch::{Manner, watch},
 };
@@ -158,16 +161,6 @@ impl<E: Engine> Replicas<E> {
             trouble: replica.trouble.load_full(),
         })
     }
-
-    /// A replica cannot be connected to: it serves nobody until a look shows otherwise.
-    pub fn cannot_open(&self, replica: &Replica<E>) {
-        self.fleet.lock().silence(replica.index);
-    }
-
-    /// A read broke off at a replica.
-    pub fn broke_off(&self, replica: &Replica<E>) {
-        self.fleet.lock().stumble(replica.index);
-    }
 }
 
 impl<E: Engine> Replica<E> {
@@ -211,7 +204,8 @@ impl<E: Engine> Replica<E> {
 /// fails, so who begins to wait too late waits for that.
 pub async fn silenced<E: Engine>(replica: Option<&Replica<E>>) {
     match replica {
-        Some(replica) => replica.silent.notified().await,
+        // Boxed: it is part of every session's future, and of few sessions' work.
+        Some(replica) => Box::pin(replica.silent.notified()).await,
         None => std::future::pending().await,
     }
 }

@@ -17,13 +17,15 @@ use tokio::net::TcpListener;
 use self::assembly::Assembly;
 use crate::{
     config::{
-        Address, Config, Engine, Listener as ListenerConfig, ListenerTls, TlsNegotiation,
+        self, Address, Config, Engine, Listener as ListenerConfig, ListenerTls, TlsNegotiation,
         UpstreamTls,
     },
     control::Operations,
+    engine::Engine as EngineKind,
     listener::socket::{self, ListenSocket},
     mysql::{ControlOpenError, MySql, connect::ConnectError},
     postgres::Postgres,
+    replica::ReplicaOptions,
     tls::{ClientTls, Demand, ServerTls, TlsError, TlsMode},
     upstream::target::{ClearPassword, Target},
     users::PasswordFileError,
@@ -136,13 +138,32 @@ fn upstream_target(config: &Config) -> Result<Target, StartError> {
     let tls = upstream_tls(config, name)?;
     Ok(Target {
         address: upstream.address.clone(),
-        tls: match upstream.tls_negotiation {
-            TlsNegotiation::Request => tls,
-            TlsNegotiation::Direct => tls.map(|tls| tls.direct(ALPN)),
-        },
+        tls,
         connect_timeout: upstream.connect_timeout,
         clear_password: ClearPassword::Refused,
     })
+}
+
+/// Replicas, reached as the primary is; `courier` makes what opens their reserved connections.
+fn replicas<E: EngineKind>(
+    config: &Config,
+    primary: &Target,
+    courier: impl Fn(Arc<Target>) -> E::Courier,
+) -> Result<Vec<ReplicaOptions<E>>, StartError> {
+    let replica = |(name, own): (&String, &config::Replica)| {
+        let server_name = own.server_name.as_deref().unwrap_or(&own.address.host);
+        let address = own.address.clone();
+        let tls = upstream_tls(config, server_name)?;
+        let target = Arc::new(Target { address, tls, ..primary.clone() });
+        Ok(ReplicaOptions {
+            name: name.as_str().into(),
+            courier: Arc::new(courier(Arc::clone(&target))),
+            target,
+            connections: own.connections.get(),
+            weight: own.weight.get(),
+        })
+    };
+    config.replicas.iter().map(replica).collect()
 }
 
 /// TLS towards a server whose certificate must carry `name`.
@@ -153,7 +174,11 @@ fn upstream_tls(config: &Config, name: &str) -> Result<Option<ClientTls>, TlsErr
         UpstreamTls::Unverified => TlsMode::Required,
         UpstreamTls::Required => TlsMode::VerifyFull,
     };
-    ClientTls::load(mode, name, upstream.ca.as_deref())
+    let tls = ClientTls::load(mode, name, upstream.ca.as_deref())?;
+    Ok(match upstream.tls_negotiation {
+        TlsNegotiation::Request => tls,
+        TlsNegotiation::Direct => tls.map(|tls| tls.direct(ALPN)),
+    })
 }
 
 fn control_target(config: &Config, target: &Target) -> Target {

@@ -32,6 +32,8 @@ pub const REPLICAS_MAX: usize = 16;
 pub struct Config {
     /// A replica that is further behind is not read from.
     pub max_lag: Duration,
+    /// One that misses more bytes of log is not read from either. Where positions count no bytes, it says nothing.
+    pub max_lag_bytes: Option<u64>,
     /// In so long a replica that has returned comes back to its whole share; zero: at once.
     pub slow_start: Duration,
     /// How long a read waits for a replica that is fit for it.
@@ -68,6 +70,9 @@ pub struct Ask {
 pub struct Tried(u16);
 
 impl Tried {
+    /// All that there can be: the read is for no replica.
+    pub const ALL: Self = Self(u16::MAX);
+
     /// This one too. What is beyond [`REPLICAS_MAX`] is not noted.
     pub fn add(&mut self, index: usize) {
         self.0 |= u32::try_from(index).ok().and_then(|bit| 1_u16.checked_shl(bit)).unwrap_or(0);
@@ -108,6 +113,8 @@ pub struct Report {
     pub share: Result<f64, Unfit>,
     /// For how long it has been behind at least; `None` where that is not known.
     pub lag: Option<Duration>,
+    /// How many bytes of log it misses; `None` where that is not known, or positions count none.
+    pub lag_bytes: Option<u64>,
 }
 
 /// All replicas of one primary, by number.
@@ -205,8 +212,9 @@ impl Fleet {
     pub fn report(&self, now: Instant, index: usize) -> Option<Report> {
         let member = self.members.get(index)?;
         Some(Report {
-            share: member.share(now, self.config.max_lag),
+            share: member.share(now, &self.config),
             lag: member.is_placed().then(|| member.lag(now)),
+            lag_bytes: member.bytes_behind(),
         })
     }
 
@@ -220,7 +228,7 @@ impl Fleet {
     }
 
     fn serving(&self, now: Instant) -> impl Iterator<Item = (usize, f64)> {
-        let share = move |member: &Member| member.share(now, self.config.max_lag).ok();
+        let share = move |member: &Member| member.share(now, &self.config).ok();
         let all = self.members.iter().enumerate();
         all.filter_map(move |(index, member)| Some((index, share(member)?)))
     }

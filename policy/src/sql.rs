@@ -196,6 +196,17 @@ impl Shape {
         })
     }
 
+    /// Whether it names a table of the system's: of `pg_catalog` or `information_schema`, or one whose name begins with
+    /// `pg_`, which the server looks for there first. Much there is about the server that it is asked of. PostgreSQL.
+    #[must_use]
+    pub fn reads_the_catalog(&self) -> bool {
+        self.tables.iter().any(|table| {
+            let schema = table.schema.as_deref();
+            matches!(schema, Some("pg_catalog" | "information_schema"))
+                || schema.is_none() && table.name.starts_with("pg_")
+        })
+    }
+
     /// The SQL that a statement with [`Effects::DYNAMIC`] prepares, or executes at once.
     #[must_use]
     pub fn dynamic<'a>(&self, sql: &'a [u8], scratch: &Scratch) -> Dynamic<'a> {

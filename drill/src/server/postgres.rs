@@ -149,6 +149,11 @@ impl Kind for Version {
             format!("--shared_buffers={}MB", settings.buffer_pool_mib),
         ]);
         line.extend(ARGUMENTS.map(String::from));
+        if let Some(primary) = settings.standby_of {
+            let (host, port, Account { name, password }) = (primary.ip(), primary.port(), ROOT);
+            let source = format!("host={host} port={port} user={name} password={password}");
+            line.push(format!("--primary_conninfo={source}"));
+        }
         Ok(Run { program: line.remove(0).into(), arguments: line })
     }
 

@@ -1,4 +1,4 @@
-//! A primary with real replicas: MariaDB or MySQL, by GTID.
+//! A primary with real replicas: MariaDB or MySQL, by GTID; PostgreSQL, hot standbys that stream.
 
 use std::fs;
 
@@ -8,6 +8,9 @@ use super::account::ROOT;
 use super::engine::Engine;
 use super::{Server, Settings};
 use crate::error::Error;
+
+/// The log that a primary keeps for its standbys: all of a test.
+const KEPT: &str = "--wal_keep_size=512MB";
 
 /// A primary and its replicas, which replicate from its first statement on.
 #[derive(Debug)]
@@ -19,7 +22,31 @@ pub struct Replicated {
 }
 
 impl Replicated {
-    /// Starts them all.
+    /// Starts a PostgreSQL and hot standbys with these arguments more.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn streaming(
+        engine: Engine,
+        replicas: u32,
+        arguments: &[&str],
+    ) -> Result<Self, Error> {
+        let kept = vec![KEPT.to_owned()];
+        let primary =
+            Server::start(Settings { arguments: kept, ..Settings::usual(engine) }).await?;
+        let mut all = Vec::new();
+        for _ in 0..replicas {
+            let settings = Settings {
+                standby_of: Some(primary.addr()),
+                arguments: arguments.iter().copied().map(String::from).collect(),
+                ..Settings::usual(engine)
+            };
+            all.push(Server::start(settings).await?);
+        }
+        Ok(Self { primary, replicas: all })
+    }
+
+    /// Starts them all: MariaDB or MySQL.
     ///
     /// # Errors
     /// As [`Server::start`], and when a replica cannot be told to follow.

@@ -187,7 +187,7 @@ pub struct Class {
     pub sheddable: bool,
     /// Where its reads run. With `replica` single SELECT statements outside of a transaction run on one, that name
     /// a table, take no lock, change nothing and call only functions of the server's own, of clients that nothing
-    /// pins. All else runs on the primary. The limits of the class hold on each server by itself. It is done
+    /// pins; on PostgreSQL also those of a READ ONLY transaction. All else runs on the primary. The limits of the class hold on each server by itself. It is done
     /// where the mode of the class is enforce; in mode observe such reads are counted.
     pub reads: Reads,
     /// Transactions that may run at once. Absent: only the overall limits bound them.

@@ -8,10 +8,10 @@ use policy::replica::{self, Otherwise};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{self, Endpoint};
+use super::value::{self, Bytes, Endpoint};
 
 /// `[replica.NAME]`: a replica of the database, for reads of classes with `reads = "replica"`. The account of
-/// `[control]` must be there as well; TLS is that of `[upstream]`. MySQL and MariaDB only.
+/// `[control]` must be there as well; TLS is that of `[upstream]`. Of PostgreSQL a hot standby that streams.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replica {
@@ -38,6 +38,8 @@ pub struct Routing {
     #[serde(with = "value::duration")]
     #[schemars(with = "value::DurationText")]
     pub max_lag: Duration,
+    /// PostgreSQL: a replica that misses more of the log than this is not read from either. Default: no limit.
+    pub max_lag_bytes: Option<Bytes>,
     /// In so long a replica that has been away comes back to its whole part of the reads. "0s": at once.
     #[serde(with = "value::duration")]
     #[schemars(with = "value::DurationText")]
@@ -54,6 +56,7 @@ impl Default for Routing {
     fn default() -> Self {
         Self {
             max_lag: Duration::from_secs(5),
+            max_lag_bytes: None,
             slow_start: Duration::from_secs(30),
             wait: Duration::ZERO,
             otherwise: Fallback::Primary,
@@ -87,6 +90,7 @@ impl Routing {
     pub(super) fn to_policy(&self) -> replica::Config {
         replica::Config {
             max_lag: self.max_lag,
+            max_lag_bytes: self.max_lag_bytes.map(|bytes| bytes.0),
             slow_start: self.slow_start,
             wait: self.wait,
             otherwise: match self.otherwise {
@@ -146,9 +150,22 @@ mod tests {
     }
 
     #[test]
+    fn replicas_of_postgresql_may_be_told_by_bytes() {
+        let more = format!("{EAST}[routing]\nmax_lag_bytes = \"16MiB\"\n");
+        let config = parse("postgres", &more).unwrap();
+        assert_eq!(config.routing.to_policy().max_lag_bytes, Some(16 << 20));
+        assert_eq!(config.replicas.len(), 1);
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_by_its_key() {
         for (engine, more, key, why) in [
-            ("postgres", EAST, "replica.east", "not supported with engine"),
+            (
+                "mysql",
+                "[routing]\nmax_lag_bytes = \"1MiB\"",
+                "routing.max_lag_bytes",
+                "positions count no bytes",
+            ),
             (
                 "mysql",
                 "[replica.east]\naddress = \"127.0.0.1:3306\"",

@@ -22,6 +22,9 @@ pub struct ReplicaStatus {
     pub weight: u32,
     /// Milliseconds for which it has been behind at least; none where that is not known.
     pub lag_ms: Option<u64>,
+    /// Bytes of log that it misses; none where that is not known, and with MySQL and MariaDB.
+    #[serde(default)]
+    pub lag_bytes: Option<u64>,
     /// Reads that run there.
     pub in_flight: u32,
     /// Reads that it has served.
@@ -36,7 +39,7 @@ impl ReplicaStatus {
 
     /// A replica as it is shown.
     pub fn of<E: Engine>(replica: &Replica<E>, shown: Shown) -> Self {
-        let Report { share, lag } = shown.report;
+        let Report { share, lag, lag_bytes } = shown.report;
         Self {
             name: replica.name().into(),
             address: replica.address(),
@@ -44,6 +47,7 @@ impl ReplicaStatus {
             share: rounded(share.unwrap_or_default()),
             weight: replica.weight(),
             lag_ms: lag.map(whole_ms),
+            lag_bytes,
             in_flight: shown.in_flight,
             reads: shown.reads,
             trouble: shown.trouble.map(|why| String::clone(&why)),

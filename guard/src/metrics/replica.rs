@@ -31,11 +31,14 @@ impl ReplicaMetrics {
     pub(super) fn put(&self, page: &mut String) {
         let all = self.all.lock();
         type Figure = fn(&ReplicaStatus) -> f64;
-        let series: [(&str, Figure); 5] = [
+        let series: [(&str, Figure); 6] = [
             ("guard_replica_fit", |one| f64::from(u8::from(one.state == ReplicaStatus::FIT))),
             ("guard_replica_weight", |one| f64::from(one.weight) * one.share),
             ("guard_replica_lag_seconds", |one| {
                 one.lag_ms.map_or(f64::INFINITY, |lag| lag as f64 / 1000.0)
+            }),
+            ("guard_replica_lag_bytes", |one| {
+                one.lag_bytes.map_or(f64::INFINITY, |bytes| bytes as f64)
             }),
             ("guard_replica_in_flight", |one| f64::from(one.in_flight)),
             ("guard_replica_reads_total", |one| one.reads as f64),
@@ -66,6 +69,7 @@ mod tests {
             share: 0.5,
             weight: 3,
             lag_ms: Some(250),
+            lag_bytes: Some(4096),
             in_flight: 2,
             reads: 7,
             ..ReplicaStatus::default()
@@ -83,6 +87,8 @@ mod tests {
             "guard_replica_weight{replica=\"east\"} 1.5",
             "guard_replica_lag_seconds{replica=\"east\"} 0.25",
             "guard_replica_lag_seconds{replica=\"west\"} +Inf",
+            "guard_replica_lag_bytes{replica=\"east\"} 4096",
+            "guard_replica_lag_bytes{replica=\"west\"} +Inf",
             "guard_replica_in_flight{replica=\"east\"} 2",
             "guard_replica_reads_total{replica=\"east\"} 7",
             "# TYPE guard_replica_reads_total counter",

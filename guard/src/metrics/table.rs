@@ -212,6 +212,8 @@ metrics! {
         "Its part of the reads now, against the others': its weight, less where it leaves or returns.";
     "guard_replica_lag_seconds" Gauge, "seconds" [Values::Replicas]
         "For how long it has been behind the primary, at least; +Inf where that is not known.";
+    "guard_replica_lag_bytes" Gauge, "bytes" [Values::Replicas]
+        "How much of the primary's log it misses, by its last look; +Inf where that is not known, and with MySQL and MariaDB.";
     "guard_replica_in_flight" Gauge, "transactions" [Values::Replicas]
         "Reads admitted there and not finished.";
     "guard_replica_reads_total" Counter, "reads" [Values::Replicas]

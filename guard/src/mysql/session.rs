@@ -70,7 +70,7 @@ use wire::mysql::{
 use crate::session::{pins, registry, timer, turn, verdict};
 
 use self::{
-    away::{Away, Written},
+    away::Away,
     client::{Client, ClientError},
     look_back::LookBack,
     owed::Owed,
@@ -90,6 +90,7 @@ use crate::{
         Door, Lease, Pool, Shared, Slot,
         login::{Challenge, Login},
     },
+    replica::Written,
     shared::Orders,
 };
 

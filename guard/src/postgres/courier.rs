@@ -91,6 +91,11 @@ impl Courier for PostgresCourier {
         Server::of_postgres(version)
     }
 
+    /// A replica is a copy, with the system's identifier of its primary.
+    fn may_follow(primary: &str, replica: &str) -> bool {
+        system_of(primary) == system_of(replica)
+    }
+
     async fn query(
         connection: &mut Connection,
         sql: &str,
@@ -108,6 +113,11 @@ impl Courier for PostgresCourier {
             }
         }
     }
+}
+
+/// The system's identifier, of what [`read_identity`] tells.
+fn system_of(identity: &str) -> &str {
+    identity.split('|').next().unwrap_or_default()
 }
 
 /// The query that carries orders out: for each, in order, NULL if there is no such backend.

@@ -11,6 +11,8 @@
 //! | `answer` | what the guard answers itself |
 //! | `unit` | the path of one unit: `admit`, `borrow`, `exchange`, `conclude` |
 //! | `row` | which row a unit is about |
+//! | `reading` | whether a unit only reads |
+//! | `away` | reads that a replica answers |
 //! | `borrow` | the connection that it runs on |
 //! | `relay` | both directions of a connection while a unit is under way |
 //! | `forward` | a client's messages on their way to the server |
@@ -22,12 +24,14 @@
 
 mod ahead;
 mod answer;
+mod away;
 mod borrow;
 mod cancel;
 mod conclude;
 mod end;
 mod forward;
 mod listen;
+mod reading;
 mod relay;
 mod row;
 mod unit;
@@ -45,8 +49,8 @@ use tokio::time::timeout;
 use tracing::debug;
 use wire::postgres::backend::{Kind, TransactionStatus, put_ready_for_query};
 
-use self::answer::Local;
 pub use self::end::End;
+use self::{answer::Local, away::Away};
 use super::{
     Door, Lease, Pool, Shared, Slot,
     client::{Client, ClientError, Message},
@@ -60,6 +64,7 @@ use super::{
 use crate::{
     gate::{Permit, Pinned},
     metrics::{ClientState, Disconnect},
+    replica::Written,
     session::{
         pins::{Pin, Pins},
         registry::Entry,
@@ -169,6 +174,9 @@ pub struct Session {
     /// Where the connection lingers between transactions, and until when.
     slot: Arc<Slot>,
     linger_until: Option<Instant>,
+    /// The replica that it works at; pool and slot are then that one's.
+    away: Option<Box<Away>>,
+    written: Written,
     permit: Option<Permit>,
     pinned: Option<Pinned>,
     pins: Pins,
@@ -232,6 +240,8 @@ impl Session {
             lease: None,
             slot: Arc::default(),
             linger_until: None,
+            away: None,
+            written: Written::default(),
             permit: None,
             pinned: None,
             pins,
@@ -404,8 +414,13 @@ impl Session {
 
     /// What the session is at, since the transaction or unit that it has on the database was sent.
     fn work(&self, since: Option<Instant>) -> Work {
-        let backend = self.lease.as_ref().map_or(0, |lease| lease.backend().id);
-        Work { backend, since, is_ending: false }
+        Work { backend: self.backend(), since, is_ending: false }
+    }
+
+    /// Its backend at the primary; 0 where it has none there.
+    fn backend(&self) -> u32 {
+        let lease = self.lease.as_ref().filter(|_| self.away.is_none());
+        lease.map_or(0, |lease| lease.backend().id)
     }
 
     fn is_in_transaction(&self) -> bool {

@@ -196,6 +196,18 @@ impl ClientStatements {
         self.named.get(name)
     }
 
+    /// Takes back what was noted of the unit under way, which is sent once more, elsewhere.
+    pub fn take_back(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Prepared { name, .. } => _ = self.remove(&name),
+                Undo::Closed { name, statement, .. } => _ = self.insert(&name, statement),
+                Undo::Unnamed { before, .. } => self.unnamed = before,
+                Undo::Ahead { .. } | Undo::Brought { .. } | Undo::Evicted { .. } => {}
+            }
+        }
+    }
+
     /// Adds a statement; returns the one that it replaces.
     pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) -> Option<Arc<Statement>> {
         self.named.insert(name.into(), statement)
@@ -362,6 +374,26 @@ mod tests {
             statements.intern(format!("SELECT {number}").as_bytes(), &shape(), Scratch::NONE);
         }
         assert!(statements.known.lock().len() < 8 * SWEEP_AT);
+    }
+
+    #[test]
+    fn what_is_sent_once_more_finds_names_as_they_were() {
+        let statements = Statements::default();
+        let [old, new] =
+            [b"old", b"new"].map(|text| statements.intern(text, &shape(), Scratch::NONE));
+        let mut client = ClientStatements::default();
+        client.insert(b"a", Arc::clone(&old));
+        // A series closes it, and prepares others, one by the same name.
+        client.remove(b"a");
+        let name = || Box::from(*b"a");
+        client.undo.push(Undo::Closed { request: 0, name: name(), statement: Arc::clone(&old) });
+        for (request, name) in [(1, name()), (2, Box::from(*b"b"))] {
+            client.insert(&name, Arc::clone(&new));
+            client.undo.push(Undo::Prepared { request, name, statement: Arc::clone(&new) });
+        }
+        client.take_back();
+        assert!(Arc::ptr_eq(client.get(b"a").unwrap(), &old));
+        assert!(client.get(b"b").is_none() && client.undo.is_empty());
     }
 
     #[test]

@@ -68,6 +68,8 @@ enum Blind<E: Display> {
     OtherKind(Server),
     #[error("the connection leads to another server: {0}")]
     OtherServer(String),
+    #[error("it follows another primary: {0}")]
+    OtherPrimary(String),
 }
 
 type BlindOf<E> = Blind<<<E as Engine>::Courier as Courier>::Error>;
@@ -182,6 +184,9 @@ impl<E: Engine> Watcher<E> {
     async fn reach(&self) -> Result<(Link<E>, Server), BlindOf<E>> {
         let courier = &self.replica.options.courier;
         let (link, server, identity) = connect::<E>(courier).await?;
+        if !E::Courier::may_follow(&self.shared.upstream.identity, &identity) {
+            return Err(Blind::OtherPrimary(identity));
+        }
         let is_known = self.replica.upstream().is_some_and(|known| *known.identity == *identity);
         if !is_known {
             let opened = within(Control::open(courier, self.manner.control)).await?;

@@ -8,11 +8,11 @@ use wire::mysql::{auth::Plugin, response::Status};
 use super::{
     COSTLY_LOGINS, StartError,
     assembly::{Assembly, Parts},
-    control_target, listen, server_tls, upstream_target, upstream_tls, whole,
+    control_target, listen, replicas, server_tls, upstream_target, whole,
 };
 use crate::{
     account::Account,
-    config::{self, AuthPlugin, Config},
+    config::{AuthPlugin, Config},
     listener::Listener,
     mysql::{
         MySql, MySqlCourier,
@@ -21,7 +21,6 @@ use crate::{
         session::file::LocalInfile,
         users::{Users, Verifier, VerifierOptions},
     },
-    replica::ReplicaOptions,
     secret::rsa::RsaKey,
     shared::Door,
     upstream::{control::Control, target::Target},
@@ -36,7 +35,10 @@ pub(super) async fn start(
     let target = Arc::new(upstream_target(config)?);
     let account = control_account(config);
     let greeting = connect::probe(&target, Some(&account)).await?;
-    let replicas = replicas(config, &target)?;
+    let replicas = replicas(config, &target, |target| MySqlCourier {
+        target: Target::clone(&target),
+        account: control_account(config),
+    })?;
     let courier = Arc::new(MySqlCourier { target: control_target(config, &target), account });
     let (control, identity) = Control::open(&courier, config.control.connections).await?;
     let local_infile = local_infile(config);
@@ -58,26 +60,6 @@ pub(super) async fn start(
 
 fn control_account(config: &Config) -> Account {
     Account::new(config.control.user.as_str(), config.control.password.clone())
-}
-
-/// Replicas, reached as the primary is.
-fn replicas(config: &Config, primary: &Target) -> Result<Vec<ReplicaOptions<MySql>>, StartError> {
-    let replica = |(name, own): (&String, &config::Replica)| {
-        let target = Target {
-            address: own.address.clone(),
-            tls: upstream_tls(config, own.server_name.as_deref().unwrap_or(&own.address.host))?,
-            ..primary.clone()
-        };
-        let courier = MySqlCourier { target: target.clone(), account: control_account(config) };
-        Ok(ReplicaOptions {
-            name: name.as_str().into(),
-            target: Arc::new(target),
-            courier: Arc::new(courier),
-            connections: own.connections.get(),
-            weight: own.weight.get(),
-        })
-    };
-    config.replicas.iter().map(replica).collect()
 }
 
 fn users(config: &Config, target: &Arc<Target>) -> Result<Arc<Users>, StartError> {

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use super::{
     COSTLY_LOGINS, StartError,
     assembly::{Assembly, Parts},
-    control_target, listen, server_tls, upstream_target, whole,
+    control_target, listen, replicas, server_tls, upstream_target, whole,
 };
 use crate::{
     account::Account,
@@ -61,6 +61,11 @@ pub(super) async fn start(
         max: config.upstream.listen_connections,
         idle_timeout: config.upstream.idle_timeout,
     };
+    let replicas = replicas(config, &target, |target| PostgresCourier {
+        target,
+        account: Arc::clone(&account),
+        database: database.clone(),
+    })?;
     let users = users(config, control_target, account, database)?;
     let listeners = listeners(config, &users)?;
     let admin = &config.admin;
@@ -71,7 +76,6 @@ pub(super) async fn start(
         config.upstream.replication_connections,
         Arc::clone(&console),
     );
-    let replicas = Vec::new();
     let parts = Parts { engine, target, courier, control, identity, listeners, replicas };
     let assembly = Assembly::new(config, source, parts)?;
     console.connect(Arc::downgrade(&assembly.operator()));

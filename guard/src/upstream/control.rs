@@ -123,6 +123,12 @@ pub trait Courier: Debug + Send + Sync + 'static {
     /// Which server such a version means.
     fn server(version: &str) -> Server;
 
+    /// Whether a server may follow a primary, by what each says that it is: where positions of unrelated servers look
+    /// alike, that has to tell.
+    fn may_follow(_primary: &str, _replica: &str) -> bool {
+        true
+    }
+
     /// Asks something, and reads the rows of the answer; inside, why the database refused.
     fn query(
         link: &mut Self::Link,

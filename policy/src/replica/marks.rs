@@ -32,6 +32,8 @@ pub(super) struct Reached {
     pub(super) complete: Option<Instant>,
     /// The primary has been further since this, at the latest; `None`: it is not known to be.
     pub(super) behind_since: Option<Instant>,
+    /// How many bytes of log the primary was further when it was asked last; `None` where positions count none.
+    pub(super) bytes_behind: Option<u64>,
 }
 
 impl Marks {
@@ -59,6 +61,7 @@ impl Marks {
         Reached {
             complete: reached.map(|at| self.0[at].until),
             behind_since: self.0.get(next).map(|mark| mark.since),
+            bytes_behind: self.0.back().and_then(|last| position.bytes_behind(&last.position)),
         }
     }
 

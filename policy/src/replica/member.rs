@@ -14,6 +14,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::Config;
 use super::marks::{Marks, Reached};
 use super::position::Position;
 
@@ -67,7 +68,7 @@ pub enum Unfit {
     Stopped,
     /// It tells no position.
     NoPosition,
-    /// It is further behind than `max_lag`.
+    /// It is further behind than `max_lag` or `max_lag_bytes`.
     Behind,
     /// It answers much more slowly than its siblings, or its reads break off.
     Slow,
@@ -200,7 +201,7 @@ impl Member {
     }
 
     /// Its share, or why it is not read from.
-    pub(super) fn share(&self, now: Instant, max_lag: Duration) -> Result<f64, Unfit> {
+    pub(super) fn share(&self, now: Instant, config: &Config) -> Result<f64, Unfit> {
         let share = match self.standing {
             Standing::Unknown => return Err(Unfit::Unknown),
             Standing::Out(why) => return Err(why),
@@ -210,9 +211,14 @@ impl Member {
             self.looked.is_some_and(|at| now.saturating_duration_since(at) <= LOOK_KEEPS);
         match is_fresh {
             false => Err(Unfit::Unknown),
-            true if self.lag(now) > max_lag => Err(Unfit::Behind),
+            true if self.is_behind(now, config) => Err(Unfit::Behind),
             true => Ok(share),
         }
+    }
+
+    fn is_behind(&self, now: Instant, config: &Config) -> bool {
+        let misses = |max| self.bytes_behind().is_some_and(|bytes| bytes > max);
+        self.lag(now) > config.max_lag || config.max_lag_bytes.is_some_and(misses)
     }
 
     /// Whether all that was committed before `after` is there.
@@ -223,6 +229,11 @@ impl Member {
     /// For how long it has been behind at least.
     pub(super) fn lag(&self, now: Instant) -> Duration {
         self.reached.lag(now)
+    }
+
+    /// How many bytes of log it was behind when it was looked at, where that is known.
+    pub(super) fn bytes_behind(&self) -> Option<u64> {
+        self.reached.bytes_behind
     }
 
     /// Whether its lag is known.

@@ -84,6 +84,15 @@ impl Position {
             _ => false,
         }
     }
+
+    /// How many bytes of log are missing up to `other`; `None` where positions do not count bytes.
+    #[must_use]
+    pub fn bytes_behind(&self, other: &Self) -> Option<u64> {
+        match (self, other) {
+            (Self::Postgres(own), Self::Postgres(other)) => Some(other.saturating_sub(*own)),
+            _ => None,
+        }
+    }
 }
 
 fn entries(text: &str) -> impl Iterator<Item = &str> {
@@ -125,6 +134,10 @@ mod tests {
         assert_eq!(at("16/B374D848"), Position::Postgres(0x16_B374_D848));
         assert!(at("1/0").has_reached(&at("0/FFFFFFFF")));
         assert!(!at("0/1").has_reached(&at("0/2")));
+        assert_eq!(at("0/1").bytes_behind(&at("0/11")), Some(16));
+        assert_eq!(at("0/2").bytes_behind(&at("0/1")), Some(0), "it was asked later");
+        let gtid = Position::of_mariadb("0-1-1").unwrap();
+        assert_eq!(gtid.bytes_behind(&gtid), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ fn start() -> Instant {
 fn config() -> Config {
     Config {
         max_lag: 2 * SECOND,
+        max_lag_bytes: None,
         slow_start: 10 * SECOND,
         wait: Duration::ZERO,
         otherwise: Otherwise::Primary,
@@ -100,6 +101,25 @@ fn lag_is_since_when_the_primary_is_known_to_be_further() {
     assert_eq!(fleet.report(later, 0).unwrap().lag, Some(SECOND + MS));
     fleet.see(later, 0, &look(7));
     assert_eq!(fleet.report(later, 0).unwrap().lag, Some(Duration::ZERO));
+}
+
+#[test]
+fn bytes_count_where_positions_do() {
+    let now = start();
+    let config = Config { max_lag_bytes: Some(100), ..config() };
+    let bytes = |number| Some(Position::Postgres(number));
+    let mut fleet = Fleet::new(config, [1]);
+    fleet.see_primary(now, bytes(1000));
+    for (position, expect) in [(1000, Ok(1.0)), (899, Err(Unfit::Behind)), (900, Ok(1.0))] {
+        fleet.see(now, 0, &Look { position: bytes(position), ..look(1) });
+        assert_eq!(fleet.report(now, 0).unwrap().lag_bytes, Some(1000 - position));
+        assert_eq!(share(&fleet, now, 0), expect, "{position}");
+    }
+    let mut gtids = self::fleet(now, config, &[1]);
+    gtids.see_primary(now, at(900));
+    gtids.see(now, 0, &look(5));
+    assert_eq!(share(&gtids, now, 0), Ok(1.0), "transactions are no bytes");
+    assert_eq!(gtids.report(now, 0).unwrap().lag_bytes, None);
 }
 
 #[test]

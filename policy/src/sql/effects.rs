@@ -99,8 +99,10 @@ effects! {
     LOADS_LIBRARY = 35,
     /// Calls `nextval` or `setval`. A statement that writes may draw from a sequence without it.
     DRAWS = 36,
-    /// MySQL: leaves something with the server that is asked, or asks about what is there alone: INTO OUTFILE and
-    /// DUMPFILE, values of a sequence, `IS_FREE_LOCK`, `IS_USED_LOCK`.
+    /// Leaves something with the server that is asked, or asks about what is there alone. MySQL: INTO OUTFILE and
+    /// DUMPFILE, values of a sequence, `IS_FREE_LOCK`, `IS_USED_LOCK`. PostgreSQL: advisory locks of the transaction,
+    /// `pg_notify`, `txid_current`, `pg_cancel_backend`, `pg_blocking_pids`, `pg_is_in_recovery`,
+    /// `pg_last_wal_replay_lsn`.
     OF_THE_SERVER = 37,
 }
 

@@ -175,11 +175,11 @@ impl FromStr for Kind {
 pub enum Begin {
     /// BEGIN, BEGIN WORK, START TRANSACTION.
     Plain,
-    /// START TRANSACTION READ ONLY.
+    /// START TRANSACTION READ ONLY; in PostgreSQL also BEGIN READ ONLY.
     ReadOnly,
     /// START TRANSACTION READ WRITE.
     ReadWrite,
-    /// PostgreSQL's BEGIN or START TRANSACTION with modes (ISOLATION LEVEL, READ ONLY, READ WRITE,
+    /// PostgreSQL's BEGIN or START TRANSACTION with other modes, or with several (ISOLATION LEVEL, READ WRITE,
     /// DEFERRABLE): to be carried out later as the client wrote it.
     Modes,
 }

@@ -21,11 +21,6 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     }
     for (name, replica) in &config.replicas {
         let key = section.field(name);
-        if config.upstream.engine == Engine::Postgres {
-            let why = "not supported with engine = \"postgres\" yet: reads are only sent to replicas of MySQL \
-                       and MariaDB; expected no [replica.NAME]";
-            findings.error(&key, why);
-        }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_plain) {
             let why = format!(
@@ -42,6 +37,12 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     }
     if config.routing.max_lag < LAG_LEAST {
         findings.error(&Key::of("routing").field("max_lag"), "too short; expected at least \"1s\"");
+    }
+    if config.routing.max_lag_bytes.is_some() && config.upstream.engine != Engine::Postgres {
+        findings.error(
+            &Key::of("routing").field("max_lag_bytes"),
+            "not with engine = \"mysql\", whose positions count no bytes; expected max_lag alone",
+        );
     }
     for (name, class) in &config.classes {
         if class.reads == Reads::Replica && config.replicas.is_empty() {

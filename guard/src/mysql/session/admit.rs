@@ -15,7 +15,7 @@ use wire::mysql::response::Status;
 
 use super::{
     End, Session,
-    away::{Away, Blame},
+    away::Away,
     client::{Client, ClientError},
     look_back::asks,
     refuse,
@@ -26,11 +26,12 @@ use super::{
 };
 use crate::{
     mysql::{
-        Lease,
+        Lease, MySql,
         connection::{Answer, Lost},
         handover::{HandoverError, Incoming, Net, hand_over},
         whole_seconds,
     },
+    replica::Blame,
     shared::{observed_times, times},
 };
 
@@ -266,7 +267,7 @@ impl Session {
             }
         };
         self.now = Instant::now();
-        Ok(leased.map_err(|error| (refuse::not_leased(&error), Blame::of(&error))))
+        Ok(leased.map_err(|error| (refuse::not_leased(&error), Blame::of::<MySql>(&error))))
     }
 }
 

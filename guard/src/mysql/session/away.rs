@@ -23,7 +23,7 @@ use std::{
 use bytes::BytesMut;
 use policy::{
     class::{Mode, ReadsFrom},
-    refusal::{Reason, Refusal, Scope, retry_after},
+    refusal::Reason,
     replica::Tried,
     sql::Effects,
 };
@@ -38,81 +38,14 @@ use super::{
     task::{Carried, Execution, Task},
 };
 use crate::{
-    engine::OpenError,
     gate::Gate,
     metrics::ReadOutcome,
-    mysql::{Lease, LeaseError, MySql, Pool, Shared, Slot, Upstream},
-    replica::{Found, Replica, Seek, find},
-    session::turn::At,
+    mysql::{Lease, MySql, Upstream},
+    replica::{self, Blame, Found, KEPT_MAX, Replica, Seek, find},
 };
 
-/// A longer read is not carried elsewhere when its replica fails: it is not kept.
-const KEPT_MAX: usize = 256 * 1024;
-
 /// Where a session works that is not at home.
-#[derive(Debug)]
-pub(super) struct Away {
-    pub(super) replica: Arc<Replica<MySql>>,
-    upstream: Arc<Upstream>,
-    /// The primary's, meanwhile.
-    home: (Arc<Pool>, Arc<Slot>),
-    /// The client's own bytes, until some of the answer is with it.
-    kept: Option<BytesMut>,
-}
-
-/// What a read that failed at a replica tells of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blame {
-    /// Nothing: the session's schema or its account is not there, or all connections are in use.
-    Nobody,
-    /// Its connection broke off.
-    BrokeOff,
-    /// No connection can be opened, or it is silent.
-    CannotOpen,
-}
-
-impl Blame {
-    pub(super) fn of(error: &LeaseError) -> Self {
-        match error {
-            LeaseError::NoRoom(_) => Self::Nobody,
-            LeaseError::Open(OpenError::Connect(error)) if error.is_refusal() => Self::Nobody,
-            LeaseError::Open(_) => Self::CannotOpen,
-        }
-    }
-}
-
-/// What a session has written.
-#[derive(Debug, Default)]
-pub(super) struct Written {
-    /// It may have, and the database has not confirmed the end yet.
-    is_open: bool,
-    /// When the last of it was over.
-    at: Option<Instant>,
-}
-
-impl Written {
-    /// The statement may write. COMMIT does not by itself: what it ends is noted.
-    pub(super) fn note(&mut self, task: &Task) {
-        self.is_open |= !task.shape.takes_no_locks();
-    }
-
-    /// What was open is over by now.
-    pub(super) fn settle(&mut self, now: Instant) {
-        if std::mem::take(&mut self.is_open) {
-            self.at = Some(now);
-        }
-    }
-}
-
-impl Away {
-    /// Where a session asks for its turns.
-    pub(super) fn at<'a>(away: Option<&'a Self>, shared: &'a Shared) -> At<'a, MySql> {
-        match away {
-            Some(away) => At { gate: &away.replica.gate, upstream: &away.upstream },
-            None => At::primary(shared),
-        }
-    }
-}
+pub(super) type Away = replica::Away<MySql>;
 
 impl Session {
     /// The server that the session works on.
@@ -188,7 +121,7 @@ impl Session {
         let Some(replicas) = &shared.replicas else { return Ok(true) };
         // Whatever was under way is over: a client sends one statement after the other.
         self.written.settle(self.now);
-        let seek = Seek { came: self.now, wrote: self.written.at, tried };
+        let seek = Seek { came: self.now, wrote: self.written.last(), tried };
         let found = find(replicas, &self.entry.card, seek, gone(&mut self.client)).await;
         self.now = Instant::now();
         match found {
@@ -206,7 +139,8 @@ impl Session {
             }
             Found::Refused => {
                 self.count_read(ReadOutcome::Refused);
-                let refusal = self.no_replica(task);
+                let class = &self.orders.policy.class(task.class).name;
+                let refusal = replicas.none_fit(self.now, class);
                 self.orders.metrics.of(task.class).note_shed(Reason::Replica);
                 self.decline(task.first, refuse::shed(&refusal)).await?;
                 self.show();
@@ -223,8 +157,7 @@ impl Session {
 
     /// Goes to a replica, unless something keeps the session on its connection after all.
     async fn go_to(&mut self, replica: Arc<Replica<MySql>>, upstream: Arc<Upstream>) -> bool {
-        let is_there = |away: &Away| Arc::ptr_eq(&away.upstream, &upstream);
-        if self.away.as_deref().is_some_and(is_there) {
+        if self.away.as_deref().is_some_and(|away| away.is_at(&upstream)) {
             return true;
         }
         self.go_home().await;
@@ -289,11 +222,7 @@ impl Session {
         let Some(away) = &self.away else { return };
         tried.add(away.replica.index);
         if let Some(replicas) = &self.shared.replicas {
-            match blame {
-                Blame::Nobody => {}
-                Blame::BrokeOff => replicas.broke_off(&away.replica),
-                Blame::CannotOpen => replicas.cannot_open(&away.replica),
-            }
+            replicas.blame(&away.replica, blame);
         }
         self.permit = None;
         self.count_read(ReadOutcome::FailedOver);
@@ -305,22 +234,6 @@ impl Session {
         if let Some(away) = &mut self.away {
             away.kept = None;
             away.replica.note_served(took);
-        }
-    }
-
-    fn no_replica(&self, task: &Task) -> Refusal {
-        let policy = &self.orders.policy;
-        let lag = self.shared.replicas.as_ref().and_then(|replicas| replicas.lag(self.now));
-        Refusal {
-            reason: Reason::Replica,
-            class: policy.class(task.class).name.as_str().into(),
-            scope: Scope::Routing,
-            limit_name: "otherwise",
-            limit: 0.0,
-            measured: lag.map_or(0.0, |lag| lag.as_millis() as f64 / 1000.0),
-            retry_after: retry_after(0.5, fastrand::f64()),
-            held: Duration::ZERO,
-            note: Some("no replica is fit for this read".into()),
         }
     }
 

@@ -15,7 +15,6 @@ use wire::mysql::{Capabilities, command::Command, result::Tracker};
 use super::{
     End, Session,
     admit::Borrowed,
-    away::Blame,
     cancel::Open,
     effect,
     file::{Files, asks_for_file},
@@ -29,7 +28,7 @@ use super::{
 };
 use crate::{
     mysql::connection::Lost,
-    replica::silenced,
+    replica::{Blame, silenced},
     session::verdict::{Call, Work},
     shared,
 };
@@ -217,8 +216,8 @@ impl Session {
     /// Sends the statement and brings its reply to the client.
     async fn exchange(&mut self, task: Task) -> Result<Carriage, End> {
         let sent = self.now;
-        if self.away.is_none() {
-            self.written.note(&task);
+        if self.away.is_none() && !task.shape.takes_no_locks() {
+            self.written.note();
         }
         let was_in_transaction = self.is_in_transaction();
         let deadline = self.deadline(&task, sent);

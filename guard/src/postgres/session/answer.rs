@@ -116,6 +116,9 @@ impl Session {
                         b"START TRANSACTION".as_slice()
                     }
                     Begin::Plain => b"BEGIN",
+                    Begin::ReadOnly if shape.text.starts_with("START") => {
+                        b"START TRANSACTION READ ONLY"
+                    }
                     Begin::ReadOnly => b"BEGIN READ ONLY",
                     Begin::ReadWrite => b"BEGIN READ WRITE",
                     // The server has to read them before anything runs under them.

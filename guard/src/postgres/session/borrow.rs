@@ -6,14 +6,20 @@ use policy::refusal::Reason;
 use wire::postgres::{frame::HEADER_LEN, frontend::Kind};
 
 use super::{
-    End, Lease, Session, Transaction, dialect,
+    End, Lease, Session, Transaction,
+    away::Failing,
+    dialect,
     unit::{Task, text_of},
 };
-use crate::postgres::{
-    connection::Lost,
-    handover::{HandoverError, Incoming, hand_over},
-    refuse::{self, Error},
-    sequences::{self, Draws, may_draw},
+use crate::{
+    postgres::{
+        Postgres,
+        connection::Lost,
+        handover::{HandoverError, Incoming, hand_over},
+        refuse::{self, Error},
+        sequences::{self, Draws, may_draw},
+    },
+    replica::Blame,
 };
 
 /// Connections that are tried for one unit before it is given up. More than one is needed when idle
@@ -23,10 +29,23 @@ const LEASE_TRIES: usize = 64;
 /// How often BEGIN is sent on one connection. One late cancel hits once.
 const BEGIN_TRIES: usize = 2;
 
+/// What came of borrowing a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Borrowed {
+    /// The session has one.
+    Yes,
+    /// It has none; the client has been told, and where no transaction is open, the permit is given back.
+    Told,
+    /// The replica has none to give. The client has not been told.
+    Elsewhere(Failing),
+}
+
 /// Why a connection is not what a unit needs.
 enum Misfit {
     /// The database, or the guard, says no; the connection is as it was.
     Refused(Error),
+    /// The transaction is none for a standby; the connection is as it was.
+    Standby,
     /// It is broken.
     Lost(Lost),
 }
@@ -41,9 +60,10 @@ impl From<HandoverError> for Misfit {
 }
 
 impl Session {
-    /// Sees to it that the session has a connection in its own state. Returns whether it has; if
-    /// not, the client has been told, and where no transaction is open, the permit is given back.
-    pub(super) async fn borrow(&mut self, task: &Task) -> Result<bool, End> {
+    /// Sees to it that the session has a connection in its own state.
+    ///
+    /// Cancel-safe at a replica, where nothing runs on a connection before it is borrowed.
+    pub(super) async fn borrow(&mut self, task: &Task) -> Result<Borrowed, End> {
         self.resume();
         if self.is_in_transaction() {
             return self.go_on(task).await;
@@ -56,7 +76,10 @@ impl Session {
                 Some(lease) => lease,
                 None => match self.lease_new().await? {
                     Ok(lease) => lease,
-                    Err(error) => {
+                    Err((_, blame)) if self.away.is_some() => {
+                        return Ok(Borrowed::Elsewhere(Failing::Replica(blame)));
+                    }
+                    Err((error, _)) => {
                         refusal = Some(error);
                         break;
                     }
@@ -65,14 +88,19 @@ impl Session {
             let fitted = self.fit(&mut lease, task).await;
             if fitted.is_ok() || is_bound {
                 self.lease = Some(lease);
-            } else if let Err(Misfit::Refused(_)) = &fitted {
+            } else if let Err(Misfit::Refused(_) | Misfit::Standby) = &fitted {
                 lease.give_back();
             } else {
                 // No statement runs on it and no transaction is open: closing it is enough.
                 drop(lease.detach());
             }
             match fitted {
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(Borrowed::Yes),
+                Err(Misfit::Standby) => return Ok(Borrowed::Elsewhere(Failing::Standby)),
+                // What it is set to may not have come there yet, as a new role.
+                Err(Misfit::Refused(_)) if self.away.is_some() => {
+                    return Ok(Borrowed::Elsewhere(Failing::Replica(Blame::Nobody)));
+                }
                 Err(Misfit::Refused(error)) => {
                     refusal = Some(error);
                     break;
@@ -85,12 +113,15 @@ impl Session {
                 Err(Misfit::Lost(_)) => {}
             }
         }
+        if self.away.is_some() {
+            return Ok(Borrowed::Elsewhere(Failing::Replica(Blame::BrokeOff)));
+        }
         self.permit = None;
         self.orders.metrics.of(task.class).note_shed(Reason::Upstream);
         self.show();
         let refusal = refusal.unwrap_or_else(|| refuse::unavailable("no connection survived"));
         self.decline(task.first, &refusal);
-        Ok(false)
+        Ok(Borrowed::Told)
     }
 
     /// Makes a connection without a transaction what this unit needs: set as the session is, with its
@@ -103,32 +134,37 @@ impl Session {
         if self.needs_its_own(task, lease.last_used_by) {
             return Err(Misfit::Refused(refuse::sequence_elsewhere()));
         }
-        self.begin(lease).await.map_err(Misfit::Lost)?;
         lease.last_used_by = session;
+        if self.away.is_some() {
+            self.entry.card.set_away(task.class);
+            let has_begun = self.begin_away(lease).await.map_err(Misfit::Lost)?;
+            return if has_begun { Ok(()) } else { Err(Misfit::Standby) };
+        }
+        self.begin(lease).await.map_err(Misfit::Lost)?;
         self.entry.card.set_backend(lease.backend(), task.class);
         Ok(())
     }
 
-    /// Goes on with an open transaction. Returns whether the unit may be sent, as [`Self::borrow`].
+    /// Goes on with an open transaction, as [`Self::borrow`].
     ///
     /// A query that asks what was drawn is preceded by a block that sees to it that nobody else's draws
     /// are told. In a series, the relay does that.
-    async fn go_on(&mut self, task: &Task) -> Result<bool, End> {
+    async fn go_on(&mut self, task: &Task) -> Result<Borrowed, End> {
         let asks = task.first.kind == Kind::Query && self.asks_draws_now(task);
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         if !asks || lease.draws == Draws::Own {
-            return Ok(true);
+            return Ok(Borrowed::Yes);
         }
         // Behind the transaction, what others have drawn is forgotten before it is asked for.
         lease.draws = Draws::Others;
         let question = text_of(Kind::Query, &self.client.inbuf[HEADER_LEN..task.first.here]);
         let block = sequences::forget_unless_drawn(question, dialect(&self.settings));
         match lease.query(block.as_bytes()).await {
-            Ok(Ok(_)) => Ok(true),
+            Ok(Ok(_)) => Ok(Borrowed::Yes),
             Ok(Err(error)) => {
                 self.decline(task.first, &Error::Server(error));
                 self.idle_since = Some(Instant::now());
-                Ok(false)
+                Ok(Borrowed::Told)
             }
             Err(lost) => {
                 self.lose(Some(task.first), &lost).await?;
@@ -173,18 +209,19 @@ impl Session {
             && last_used_by != self.identity()
     }
 
-    /// Leases a connection from the pool. The inner error is for the client.
-    async fn lease_new(&mut self) -> Result<Result<Lease, Error>, End> {
+    /// Leases a connection from the pool. The inner error is for the client; with it what it tells of a replica.
+    async fn lease_new(&mut self) -> Result<Result<Lease, (Error, Blame)>, End> {
         let patience = self.now + self.shared.options.lease_timeout;
         let leased = tokio::select! {
             biased;
             leased = self.pool.lease() => leased,
             error = self.client.gone() => return Err(End::Client(error)),
             () = self.timer.until(Some(patience)) => {
-                return Ok(Err(refuse::unavailable("no connection could be opened in time")));
+                let error = refuse::unavailable("no connection could be opened in time");
+                return Ok(Err((error, Blame::CannotOpen)));
             }
         };
         self.now = Instant::now();
-        Ok(leased.map_err(|error| refuse::not_leased(&error)))
+        Ok(leased.map_err(|error| (refuse::not_leased(&error), Blame::of::<Postgres>(&error))))
     }
 }

@@ -89,6 +89,7 @@ impl Session {
     ) -> Result<(), End> {
         let began = Instant::now();
         let (cause, gone) = self.cause(stop, open.deadline);
+        open.unit.let_go(Some(&mut self.client));
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         let backend = lease.backend();
         debug!(session = self.entry.card.id, backend = backend.id, ?cause, "cancelling a unit");
@@ -106,7 +107,7 @@ impl Session {
                 put_sync(&mut lease.outbuf);
             }
         }
-        let control = self.shared.upstream.control().clone();
+        let control = self.upstream().control().clone();
         let order = tokio::spawn(async move { control.ask(Ask::Cancel(backend)).await });
         if let Err(lost) = self.read_out(&task, &mut open, &cause, began).await {
             return self.give_up(&task, &open.unit, &cause, gone, Some(&lost)).await;
@@ -196,6 +197,7 @@ impl Session {
             text: None,
             substitute,
             write_timeout: self.door.write_timeout,
+            replica: self.away.as_ref().map(|away| &*away.replica),
             is_ending: true,
         };
         loop {

@@ -35,7 +35,9 @@ impl Session {
         self.now = now;
         let ended =
             if unit.error.is_none() { StatementOutcome::Ok } else { StatementOutcome::Error };
-        self.orders.metrics.of(task.class).note_statement(ended, now.duration_since(sent));
+        let took = now.duration_since(sent);
+        self.orders.metrics.of(task.class).note_statement(ended, took);
+        self.note_served(took);
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
         self.take_over(task, unit);
@@ -166,6 +168,7 @@ impl Session {
     /// Gives the connection back, or keeps it where the session is pinned; settles the permit. The
     /// database has confirmed that no transaction is open.
     pub(super) fn release(&mut self) {
+        self.written.settle(self.now);
         self.times = TimeLimits::default();
         self.observed = None;
         self.idle_since = None;
@@ -190,7 +193,7 @@ impl Session {
             lease.give_back();
         } else {
             self.linger_until = Some(self.now + linger);
-            self.shared.upstream.lingering.put(&self.slot, lease, None);
+            self.upstream().lingering.put(&self.slot, lease, None);
         }
     }
 
@@ -198,7 +201,7 @@ impl Session {
     pub(super) fn resume(&mut self) {
         self.linger_until = None;
         if self.lease.is_none() {
-            let taken = self.shared.upstream.lingering.take(&self.slot);
+            let taken = self.upstream().lingering.take(&self.slot);
             self.lease = taken.and_then(|(mut lease, _)| {
                 let is_well = !crate::engine::Connection::is_disturbed(&mut *lease);
                 is_well.then_some(lease)
@@ -209,7 +212,7 @@ impl Session {
     /// Gives a lingering connection back.
     pub(super) fn leave_slot(&mut self) {
         self.linger_until = None;
-        if let Some((lease, _)) = self.shared.upstream.lingering.take(&self.slot) {
+        if let Some((lease, _)) = self.upstream().lingering.take(&self.slot) {
             lease.give_back();
         }
     }

@@ -18,6 +18,7 @@ use super::{
     ahead::is_of_data,
     answer::take_name,
     dialect,
+    reading::may_write,
     relay::{Relay, SEND_LEN_MAX, Stop, Unit},
 };
 use crate::postgres::{
@@ -89,7 +90,10 @@ impl Relay<'_> {
             Kind::Bind => self.take_bind(message)?,
             Kind::Describe => self.take_describe(message)?,
             Kind::Close => self.take_close(message)?,
-            _ => self.send(message, None)?,
+            kind => {
+                self.unit.may_write |= kind == Kind::FunctionCall;
+                self.send(message, None)?;
+            }
         }
         self.note(message.kind, is_copying);
         Ok(true)
@@ -235,6 +239,7 @@ impl Relay<'_> {
         }
         // One that is not known may have been prepared with SQL.
         let Some(statement) = self.statements.get(&name).cloned() else {
+            self.unit.may_write = true;
             return self.send(message, None);
         };
         self.suspect(&statement.shape);
@@ -268,6 +273,7 @@ impl Relay<'_> {
     /// What a statement may do to its session is suspected until the server is asked.
     fn suspect(&mut self, shape: &Shape) {
         self.unit.effects |= shape.effects;
+        self.unit.may_write |= may_write(shape);
         self.connection.draws.run(shape);
         self.unit.suspicion = self.unit.suspicion.and(Suspicion::of(shape, self.pins));
     }
@@ -301,6 +307,7 @@ impl Relay<'_> {
         };
         out.extend_from_slice(&here[replaced..]);
         client.inbuf.advance(message.here);
+        self.unit.take(message.here);
         self.unit.passing = message.len - message.here;
         Ok(number)
     }
@@ -308,6 +315,7 @@ impl Relay<'_> {
     fn drop_message(&mut self, message: Message) {
         if let Some(client) = &mut self.client {
             client.drop_message(message);
+            self.unit.take(message.here);
         }
     }
 }

@@ -27,9 +27,14 @@ use wire::postgres::{
     result::{Asker, Event, Part, Request},
 };
 
-use super::{Lost, Shared, listen::is_shared};
+use super::{
+    Lost, Shared,
+    away::{HELD_MAX, Held},
+    listen::is_shared,
+};
 use crate::{
     postgres::{
+        Postgres,
         client::{Client, ClientError, poll_read, poll_write},
         connection::{Connection, body},
         holdings::Suspicion,
@@ -38,6 +43,7 @@ use crate::{
         settings::Settings,
         statements::{ClientStatements, PREFIX, Undo, Unnamed},
     },
+    replica::{Replica, silenced},
     session::{pins::Pins, timer::Timer, verdict::Call},
 };
 use wire::postgres::backend::Severity;
@@ -74,11 +80,21 @@ pub(super) struct Unit {
     /// How often ReadyForQuery was withheld: notifications come before it. More than once where a
     /// COPY that failed has made its client send Sync twice.
     pub ready_due: u32,
+    /// Whether it may leave something that its session must find again.
+    pub may_write: bool,
+    /// What a replica has answered that the client was not told: up to its first row, while its bytes can be carried
+    /// elsewhere.
+    pub held: Option<Box<Held>>,
     /// Where it waits for its client since when.
     stalled_since: Option<Instant>,
 }
 
 impl Unit {
+    /// One that has not begun; `held` where what is answered is to be held back.
+    pub(super) fn new(held: Option<Box<Held>>) -> Self {
+        Self { held, ..Self::default() }
+    }
+
     /// Whether the server has done all that it was told, or was told only half of something: it
     /// waits for the client, and looks up for no cancel.
     pub(super) fn waits_for_client(&self, connection: &Connection) -> bool {
@@ -139,6 +155,8 @@ pub(super) struct Relay<'a> {
     pub substitute: Option<Error>,
     /// How long the client may take nothing of a reply that waits for it.
     pub write_timeout: Duration,
+    /// The replica that answers, if one does.
+    pub replica: Option<&'a Replica<Postgres>>,
     /// Whether the unit is being stopped: a series that an error has ended is then not left open for
     /// its client to end.
     pub is_ending: bool,
@@ -160,6 +178,8 @@ impl Relay<'_> {
                 (Some(patience), None) => (true, Some(patience)),
                 (_, until) => (false, until),
             };
+            // Nothing is with the client: it is better answered elsewhere.
+            let replica = self.replica.filter(|_| self.unit.held.is_some());
             let stop = tokio::select! {
                 biased;
                 // Before the client's next message is read: what is to be stopped came before that.
@@ -173,6 +193,7 @@ impl Relay<'_> {
                     true => None,
                 },
                 () = call.wait() => Some(Stop::Killed),
+                () = silenced(replica) => Some(Stop::Lost(Lost::Closed)),
             };
             // Without one, the client has begun or ceased to be slow: there is another deadline.
             if let Some(stop) = stop {
@@ -310,13 +331,15 @@ impl Relay<'_> {
             _ if event.part == Part::Rest => {}
             // Given: it has no bytes.
             Kind::ParseComplete | Kind::CloseComplete if event.bytes == 0 => {
-                if let Some(client) = &mut self.client {
-                    put_bare(client.out(), event.kind);
+                if let Some(out) = self.out() {
+                    put_bare(out, event.kind);
                 }
             }
             // Also where the guard asked: it did so for the client's message behind.
             Kind::ErrorResponse => self.on_error(event, message),
             kind if is_guards && !kind.is_asynchronous() => {}
+            // What a read does not change is the server's own.
+            Kind::ParameterStatus if self.replica.is_some() => {}
             Kind::NotificationResponse if is_shared(self.subscription, body(message)) => {}
             Kind::ReadyForQuery if self.subscription.is_some() && self.is_idle() => {
                 self.unit.ready_due += 1;
@@ -376,9 +399,23 @@ impl Relay<'_> {
     }
 
     fn tell(&mut self, message: &[u8]) {
-        if let Some(client) = &mut self.client {
-            client.out().extend_from_slice(message);
+        if let Some(out) = self.out() {
+            out.extend_from_slice(message);
         }
+        let rows = self.connection.tracker.rows();
+        let is_told = |held: &Held| held.rows != rows || held.bytes.len() > HELD_MAX;
+        if self.unit.held.as_deref().is_some_and(is_told) {
+            self.unit.let_go(self.client.as_deref_mut());
+        }
+    }
+
+    /// Where the client finds what it is told; `None` once it is gone.
+    fn out(&mut self) -> Option<&mut BytesMut> {
+        let client = self.client.as_deref_mut()?;
+        Some(match &mut self.unit.held {
+            Some(held) => &mut held.bytes,
+            None => client.out(),
+        })
     }
 
     fn on_error(&mut self, event: Event, message: &[u8]) {
@@ -398,8 +435,8 @@ impl Relay<'_> {
         let is_stop = code.as_ref() == Some(b"57014");
         match self.substitute.take_if(|_| is_stop && event.rest == 0) {
             Some(error) => {
-                if let Some(client) = &mut self.client {
-                    error.put(client.out(), Severity::Error);
+                if let Some(out) = self.out() {
+                    error.put(out, Severity::Error);
                 }
             }
             None if event.rest == 0 && names_ours(message) => self.tell_renamed(message),
@@ -409,9 +446,9 @@ impl Relay<'_> {
 
     /// Passes an error on with the client's names of statements in the place of the guard's.
     fn tell_renamed(&mut self, message: &[u8]) {
-        let Some(client) = &mut self.client else { return };
         let statements = &*self.statements;
-        write_message(client.out(), Kind::ErrorResponse.byte(), |out| {
+        let mut renamed = BytesMut::new();
+        write_message(&mut renamed, Kind::ErrorResponse.byte(), |out| {
             let mut rest = &message[HEADER_LEN..];
             while let Some(at) = rest.windows(PREFIX.len()).position(|window| window == PREFIX) {
                 let digits =
@@ -424,6 +461,7 @@ impl Relay<'_> {
             }
             out.extend_from_slice(rest);
         });
+        self.tell(&renamed);
     }
 
     /// Takes back what was noted of requests that have failed or were skipped.

@@ -8,6 +8,7 @@ use policy::{
     ddl::{Names, Subject},
     deadline::{Deadline, Since},
     refusal::Refusal,
+    replica::Tried,
     rule::Facts,
     sql::{Effects, Kind as StatementKind, Scratch, Shape},
 };
@@ -20,14 +21,17 @@ use wire::postgres::{
 use super::{
     End, Series, Session, Transaction,
     answer::take_name,
+    away::{Away, Failing},
+    borrow::Borrowed,
     cancel::Open,
     relay::{Relay, Stop, Unit},
 };
 use crate::{
     metrics::ClientState,
     postgres::{client::Message, connection::Lost, refuse},
+    replica::{Blame, silenced},
     session::{
-        turn::{Asked, At, Turn, take_turn},
+        turn::{Asked, Turn, take_turn},
         verdict::{Call, Work},
     },
     shared::{observed_times, times},
@@ -48,6 +52,14 @@ pub(super) struct Task {
     switch: Option<Box<(Mode, Refusal)>>,
 }
 
+/// How far a unit was carried.
+enum Carriage {
+    /// It is answered.
+    Over,
+    /// A replica failed before anything of an answer was with the client, whose bytes are in its buffer as they were.
+    Failed { again: Task, failing: Failing },
+}
+
 impl Session {
     /// Carries one unit through. On return it is answered, and consumed from the client's buffer.
     pub(super) async fn unit(
@@ -66,19 +78,50 @@ impl Session {
             self.decline(first, &error);
             return Ok(());
         }
-        let task = self.classify(first, text);
+        let mut task = self.classify(first, text);
+        let mut tried = Tried::default();
+        loop {
+            match self.carry(task, tried).await? {
+                Carriage::Over => return Ok(()),
+                Carriage::Failed { again, failing } => {
+                    // Boxed: it is rare.
+                    Box::pin(self.leave(&mut tried, failing)).await;
+                    task = again;
+                }
+            }
+        }
+    }
+
+    async fn carry(&mut self, task: Task, tried: Tried) -> Result<Carriage, End> {
+        // Without replicas a session is always where its units run.
+        if self.shared.replicas.is_some() && !self.place(&task, tried).await? {
+            return Ok(Carriage::Over);
+        }
         if let Some(permit) = &mut self.permit {
-            if let Some(row) = self.entry.card.row() {
+            if let Some(row) = self.entry.card.row().filter(|_| self.away.is_none()) {
                 permit.come_to(&self.shared.hot, row);
             }
         } else if !self.admit(&task).await? {
-            return Ok(());
+            return Ok(Carriage::Over);
         }
-        if !self.borrow(&task).await? {
-            return Ok(());
+        let borrowed = {
+            let replica = self.replica();
+            tokio::select! {
+                biased;
+                borrowed = self.borrow(&task) => borrowed?,
+                () = silenced(replica.as_deref()) => {
+                    Borrowed::Elsewhere(Failing::Replica(Blame::CannotOpen))
+                }
+            }
+        };
+        match borrowed {
+            Borrowed::Yes => {}
+            Borrowed::Told => return Ok(Carriage::Over),
+            Borrowed::Elsewhere(failing) => return Ok(Carriage::Failed { again: task, failing }),
         }
         if let Err(lost) = self.bring_channels(&task).await {
-            return self.lose(Some(task.first), &lost).await;
+            self.lose(Some(task.first), &lost).await?;
+            return Ok(Carriage::Over);
         }
         self.exchange(task).await
     }
@@ -145,6 +188,7 @@ impl Session {
         let may_wait = !may_hold_locks && !ends_nothing;
         // Boxed: it is rare.
         if may_wait
+            && self.away.is_none()
             && pauses.of(&self.database, self.now).is_some()
             && !Box::pin(self.wait_for_database(task)).await?
         {
@@ -173,7 +217,7 @@ impl Session {
         let subject = Subject { shape: &task.shape, home, names: Names::Postgres };
         let asked = Asked { arrival, has_begun, may_wait: !is_end, subject };
         let gone = self.client.gone();
-        let at = At::primary(&self.shared);
+        let at = Away::at(self.away.as_deref(), &self.shared);
         match take_turn(&self.shared, at, &self.entry.card, now, &asked, gone).await {
             Turn::Permit(permit) => {
                 self.now = permit.since();
@@ -220,7 +264,7 @@ impl Session {
     }
 
     /// It was called away while it waited for its turn.
-    fn interrupted(&mut self, task: &Task) -> Result<bool, End> {
+    pub(super) fn interrupted(&mut self, task: &Task) -> Result<bool, End> {
         if self.entry.card.is_ended() {
             return Err(End::Killed);
         }
@@ -229,7 +273,7 @@ impl Session {
         Ok(false)
     }
 
-    fn shed(&mut self, task: &Task, refusal: &Refusal) -> bool {
+    pub(super) fn shed(&mut self, task: &Task, refusal: &Refusal) -> bool {
         self.orders.metrics.of(task.class).note_shed(refusal.reason);
         self.show();
         self.decline(task.first, &refuse::shed(refusal));
@@ -266,16 +310,15 @@ impl Session {
     }
 
     /// Sends the unit and brings its reply to the client.
-    async fn exchange(&mut self, task: Task) -> Result<(), End> {
+    async fn exchange(&mut self, task: Task) -> Result<Carriage, End> {
         let sent = self.now;
         let deadline = self.deadline(&task, sent);
+        let since = self.transaction.since().or(Some(sent));
+        let work = Work { is_ending: is_plain_end(&task.shape), ..self.work(since) };
+        let call = Call { card: &self.entry.card, work };
+        let mut unit = Unit::new(self.hold());
         let Some(lease) = self.lease.as_mut() else { return Err(End::UpstreamLost) };
         self.statements.undo.clear();
-        let since = self.transaction.since().or(Some(sent));
-        let backend = lease.backend().id;
-        let work = Work { backend, since, is_ending: is_plain_end(&task.shape) };
-        let call = Call { card: &self.entry.card, work };
-        let mut unit = Unit::default();
         let mut relay = Relay {
             client: Some(&mut self.client),
             connection: lease,
@@ -289,6 +332,7 @@ impl Session {
             text: task.text.clone(),
             substitute: None,
             write_timeout: self.door.write_timeout,
+            replica: self.away.as_ref().map(|away| &*away.replica),
             is_ending: false,
         };
         let (until, card) = (deadline.map(|deadline| deadline.at), call.card);
@@ -300,16 +344,24 @@ impl Session {
                 stop => break stop,
             }
         };
+        if let Some(failing) = self.take_up_again(&mut unit, &stop) {
+            return Ok(Carriage::Failed { again: task, failing });
+        }
+        unit.let_go(Some(&mut self.client));
+        if unit.may_write && self.away.is_none() {
+            self.written.note();
+        }
         match stop {
-            Stop::End => self.conclude(&task, &unit, sent).await,
-            Stop::Lost(lost) => self.lose_unit(&task, &unit, &lost).await,
+            Stop::End => self.conclude(&task, &unit, sent).await?,
+            Stop::Lost(lost) => self.lose_unit(&task, &unit, &lost).await?,
             Stop::Refused(error) => {
                 self.reclaim_lease();
-                Err(End::Told(Some(error)))
+                return Err(End::Told(Some(error)));
             }
             // Boxed: it is large and rare.
-            stop => Box::pin(self.cancel(task, Open { unit, deadline, sent }, stop)).await,
+            stop => Box::pin(self.cancel(task, Open { unit, deadline, sent }, stop)).await?,
         }
+        Ok(Carriage::Over)
     }
 
     /// When this unit must be over: its class's limit, or what is left of its transaction's.
@@ -388,7 +440,7 @@ fn values_of(kind: Kind, mut body: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether it ends a transaction and does nothing else.
-fn is_plain_end(shape: &Shape) -> bool {
+pub(super) fn is_plain_end(shape: &Shape) -> bool {
     matches!(shape.kind, StatementKind::Commit | StatementKind::Rollback)
         && !shape.effects.intersects(Effects::CHAINS | Effects::MULTI)
 }

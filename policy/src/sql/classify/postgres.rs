@@ -82,10 +82,13 @@ impl Reader<'_> {
         if self.cursor.at_end() {
             return Some(Begin::Plain);
         }
+        let (mut modes, mut reads_only) = (0, false);
         while !self.cursor.at_end() {
+            modes += 1;
             let known = if self.cursor.take(&[Isolation]) {
                 self.cursor.take(&[Level]) && self.isolation_level()
             } else if self.cursor.take(&[Read]) {
+                reads_only = self.cursor.at(&[Only]);
                 self.cursor.take(&[Only, Write])
             } else {
                 self.cursor.take(&[Not]);
@@ -101,7 +104,7 @@ impl Reader<'_> {
                 }
             }
         }
-        Some(Begin::Modes)
+        Some(if reads_only && modes == 1 { Begin::ReadOnly } else { Begin::Modes })
     }
 
     fn isolation_level(&mut self) -> bool {

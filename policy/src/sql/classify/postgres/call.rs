@@ -33,6 +33,16 @@ impl Reader<'_> {
             "nextval" | "setval" => Effects::DRAWS,
             "pg_backend_pid" => Effects::CONNECTION_ID,
             "set_config" => self.set_config(),
+            "pg_advisory_xact_lock"
+            | "pg_advisory_xact_lock_shared"
+            | "pg_try_advisory_xact_lock"
+            | "pg_try_advisory_xact_lock_shared"
+            | "pg_notify"
+            | "txid_current"
+            | "pg_cancel_backend"
+            | "pg_blocking_pids"
+            | "pg_is_in_recovery"
+            | "pg_last_wal_replay_lsn" => Effects::OF_THE_SERVER,
             _ => {
                 self.seen.calls |= self.is_of_user(token, &name);
                 Effects::NONE

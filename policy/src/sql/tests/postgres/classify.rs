@@ -201,7 +201,9 @@ fn effects() {
         ("SELECT pg_catalog.pg_try_advisory_lock(1, 2)", E::GET_LOCK),
         ("SELECT pg_advisory_lock_shared(1)", E::GET_LOCK),
         ("SELECT \"pg_try_advisory_lock_shared\"(1)", E::GET_LOCK),
-        ("SELECT pg_advisory_xact_lock(1), pg_try_advisory_xact_lock(2)", E::NONE),
+        ("SELECT pg_advisory_xact_lock(1), pg_try_advisory_xact_lock(2)", E::OF_THE_SERVER),
+        ("SELECT pg_notify('a', 'b'), txid_current()", E::OF_THE_SERVER),
+        ("SELECT pg_is_in_recovery()", E::OF_THE_SERVER),
         ("SELECT PG_ADVISORY_UNLOCK(1)", E::RELEASE_LOCK),
         ("SELECT pg_advisory_unlock_shared(1)", E::RELEASE_LOCK),
         ("SELECT pg_advisory_unlock_all()", E::RELEASE_ALL_LOCKS),
@@ -277,7 +279,10 @@ fn a_begin_with_modes_is_carried_out_as_it_is_written() {
         ("begin work;", Some(Begin::Plain)),
         ("/* job:a */ START TRANSACTION -- go", Some(Begin::Plain)),
         ("BEGIN ISOLATION LEVEL SERIALIZABLE", Some(Begin::Modes)),
-        ("BEGIN TRANSACTION READ ONLY", Some(Begin::Modes)),
+        ("BEGIN TRANSACTION READ ONLY", Some(Begin::ReadOnly)),
+        ("START TRANSACTION READ ONLY;", Some(Begin::ReadOnly)),
+        ("BEGIN READ WRITE", Some(Begin::Modes)),
+        ("BEGIN READ ONLY READ WRITE", Some(Begin::Modes)),
         (
             "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE NOT DEFERRABLE;",
             Some(Begin::Modes),
@@ -294,6 +299,52 @@ fn a_begin_with_modes_is_carried_out_as_it_is_written() {
     ] {
         assert_eq!(judge(sql).begin, expect, "{sql}");
     }
+}
+
+#[test]
+fn a_plain_read_is_answered_alike_by_every_server_with_the_same_data() {
+    for sql in [
+        "SELECT a FROM t WHERE id = $1",
+        "WITH c AS (SELECT a FROM t) SELECT count(*), now() FROM c JOIN s.u USING (a)",
+        "(SELECT a FROM t) UNION ALL TABLE u",
+    ] {
+        assert!(judge(sql).is_plain_read(), "{sql}: {:?}", judge(sql));
+        assert!(!judge(sql).reads_the_catalog(), "{sql}");
+    }
+    for sql in [
+        "SELECT 1",
+        "VALUES (1)",
+        "SELECT a FROM t FOR UPDATE",
+        "SELECT a FROM t FOR KEY SHARE",
+        "SELECT a INTO u FROM t",
+        "WITH c AS (DELETE FROM t RETURNING a) SELECT a FROM c",
+        "SELECT of_our_own(a) FROM t",
+        "SELECT nextval('s'), a FROM t",
+        "SELECT currval('s'), a FROM t",
+        "SELECT set_config('a.b', 'c', false) FROM t",
+        "SELECT pg_advisory_lock(1) FROM t",
+        "SELECT pg_try_advisory_xact_lock(a) FROM t",
+        "SELECT pg_notify('a', b) FROM t",
+        "SELECT txid_current(), a FROM t",
+        "SELECT pg_backend_pid(), a FROM t",
+        "SELECT pg_is_in_recovery(), a FROM t",
+        "SELECT pg_export_snapshot(), a FROM t",
+        "SELECT a FROM t; SELECT a FROM u",
+        "COPY t TO STDOUT",
+        "DECLARE c CURSOR FOR SELECT a FROM t",
+        "EXECUTE s",
+        "SHOW work_mem",
+    ] {
+        assert!(!judge(sql).is_plain_read(), "{sql}: {:?}", judge(sql));
+    }
+    for sql in [
+        "SELECT * FROM pg_stat_activity",
+        "SELECT * FROM pg_catalog.pg_locks",
+        "SELECT * FROM t, information_schema.tables",
+    ] {
+        assert!(judge(sql).reads_the_catalog(), "{sql}");
+    }
+    assert!(!judge("SELECT * FROM app.pg_own").reads_the_catalog());
 }
 
 #[test]
