@@ -39,7 +39,7 @@ impl Holder {
     /// Whether an item may go now as far as it is checked.
     pub(super) fn may_go(&self, item: u32) -> bool {
         let is_good = |until: &Instant| Instant::now() < *until;
-        self.run.check().is_none() || self.looked.good.get(&item).is_some_and(is_good)
+        self.run.goes_unchecked() || self.looked.good.get(&item).is_some_and(is_good)
     }
 
     /// Takes an answer that has come, and asks for what is about to go and was not asked for.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tracing::error;
 
 use super::clock::between;
 use super::pace::Pace;
@@ -16,8 +17,8 @@ use crate::source::check::Check;
 #[derive(Debug)]
 pub(super) struct Run {
     batch: Batch,
-    /// What is asked before its items go.
-    check: Option<Check>,
+    /// What is asked before its items go; an error where its policy cannot be read.
+    check: Result<Option<Check>, String>,
     shared: Mutex<Shared>,
 }
 
@@ -48,6 +49,10 @@ impl Run {
         let pace = Pace::new(now, time, steered);
         let (state, due) = (batch.state, BTreeMap::new());
         let check = Check::of(&batch.terms.policy);
+        if let Err(why) = &check {
+            let batch = &*batch.terms.name;
+            error!(batch, %why, "its policy cannot be read: nothing of it is sent");
+        }
         Self { batch, check, shared: Mutex::new(Shared { state, pace, observed: None, due }) }
     }
 
@@ -55,8 +60,14 @@ impl Run {
         &self.batch
     }
 
-    pub(super) const fn check(&self) -> Option<&Check> {
-        self.check.as_ref()
+    /// What is asked before its items go.
+    pub(super) fn check(&self) -> Option<&Check> {
+        self.check.as_ref().ok()?.as_ref()
+    }
+
+    /// Whether its items may go without being asked about.
+    pub(super) const fn goes_unchecked(&self) -> bool {
+        matches!(self.check, Ok(None))
     }
 
     pub(super) fn set_state(&self, state: BatchState) {

@@ -60,9 +60,15 @@ impl Check {
     }
 
     /// That of a batch, by its policy, if it has one.
-    #[must_use]
-    pub fn of(policy: &str) -> Option<Self> {
-        serde_json::from_str::<Policy>(policy).ok()?.check
+    ///
+    /// # Errors
+    /// Why the policy cannot be read. It may ask for a check, so nothing of that batch may go.
+    pub fn of(policy: &str) -> Result<Option<Self>, String> {
+        if policy.is_empty() {
+            return Ok(None);
+        }
+        let policy = serde_json::from_str::<Policy>(policy).map_err(|error| error.to_string())?;
+        Ok(policy.check)
     }
 
     /// The `[source.NAME]` that is asked.
@@ -265,7 +271,12 @@ mod tests {
     fn a_check_travels_with_its_batch() {
         let check = Check::new("app".into(), "SELECT id FROM a WHERE id IN (:ids)", None).unwrap();
         let policy = serde_json::json!({ "family": "a", "check": check }).to_string();
-        assert_eq!(Check::of(&policy), Some(check));
-        assert_eq!(Check::of("{\"family\": \"a\"}"), None);
+        assert_eq!(Check::of(&policy), Ok(Some(check)));
+        for none in ["", "{}", "{\"family\": \"a\"}"] {
+            assert_eq!(Check::of(none), Ok(None));
+        }
+        for unreadable in ["{\"check\": {\"source\": 1}}", "{\"check\"", "a"] {
+            assert!(Check::of(unreadable).is_err(), "{unreadable} may ask for one");
+        }
     }
 }
