@@ -31,9 +31,12 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use policy::{
     class::{Mode, Policy},
-    hot::{Begin, Config, Counts, Full, HotKeys, Key, Passage, Place, Ticket, Usage, Wanted},
-    sql::Digest,
+    hot::{
+        Begin, Config, Counts, Full, HotKeys, Key, Passage, Place, Ticket, Turned, Usage, Wanted,
+    },
+    sql::{Digest, Shape},
 };
+use tracing::{info, warn};
 
 pub use self::learn::learn;
 
@@ -112,9 +115,12 @@ impl Hot {
     /// soon.
     pub fn observe(&self, now: Instant, is_tense: bool, waits: impl IntoIterator<Item = Wanted>) {
         let mut core = self.core.lock();
-        core.keys.observe(now, waits);
+        let turned = core.keys.observe(now, waits);
         let is_on = core.keys.mode() != Mode::Off;
         self.is_watching.store(is_on && (is_tense || !core.keys.is_empty()), Ordering::Relaxed);
+        let mode = core.keys.mode();
+        drop(core);
+        turned.iter().for_each(|turned| tell(mode, turned));
     }
 
     /// A transaction begins that holds no locks.
@@ -172,6 +178,34 @@ impl Hot {
 }
 
 /// The milder of its own mode and the guard's holds.
+/// Enough of a hash to tell the few rows apart that are hot at a time.
+pub fn short(key: Key) -> String {
+    format!("{:08x}", key.0 >> 32)
+}
+
+/// The table that a statement is about first, with its schema where it is named.
+pub fn table(shape: &Shape) -> String {
+    let Some(table) = shape.tables.first() else { return String::new() };
+    let schema = table.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+    schema + &table.name
+}
+
+/// Says in the log that a row has a gate now, or none any more.
+fn tell(mode: Mode, turned: &Turned) {
+    let shape = turned.shape.as_deref();
+    let row = shape.map(table).unwrap_or_default() + "#" + &short(turned.key);
+    let statement = shape.map_or("", |shape| &shape.text);
+    match (&turned.closed, mode) {
+        (None, Mode::Enforce) => {
+            warn!(row, statement, "many wait for one row: who wants it waits in the guard now");
+        }
+        (None, _) => info!(row, statement, "many wait for one row"),
+        (Some(Counts { parked, refused, .. }), _) => {
+            info!(row, statement, parked, refused, "nobody waits for that row any more");
+        }
+    }
+}
+
 fn config(policy: &Policy) -> Config {
     Config { mode: policy.hot.mode.min(policy.mode), ..policy.hot }
 }

@@ -142,6 +142,17 @@ struct Watched {
     gate: Option<Gate>,
 }
 
+/// A key got a gate, or lost it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turned {
+    /// Which.
+    pub key: Key,
+    /// A statement that was seen to wait for it.
+    pub shape: Option<Arc<Shape>>,
+    /// What its gate has done, which is closed; `None` where it was opened.
+    pub closed: Option<Counts>,
+}
+
 /// What one key is doing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Usage {
@@ -208,10 +219,16 @@ impl HotKeys {
         entered
     }
 
-    /// Learns from what waits now: each statement that does.
-    pub fn observe(&mut self, now: Instant, waits: impl IntoIterator<Item = Wanted>) {
+    /// Learns from what waits now: each statement that does. Returns the gates that were opened and closed by
+    /// it.
+    pub fn observe(
+        &mut self,
+        now: Instant,
+        waits: impl IntoIterator<Item = Wanted>,
+    ) -> Vec<Turned> {
+        let mut turned = Vec::new();
         if self.config.mode == Mode::Off {
-            return;
+            return turned;
         }
         let passed = self.seen.map_or(Duration::ZERO, |seen| now.saturating_duration_since(seen));
         self.seen = Some(now);
@@ -238,16 +255,22 @@ impl HotKeys {
         let mut waiting: Vec<_> = waiting.into_iter().collect();
         waiting.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then(a.0.cmp(&b.0)));
         for (key, (waiters, shape)) in waiting.into_iter().take(KEYS_MAX) {
-            self.watch(now, key, waiters, shape);
+            if self.watch(now, key, waiters, shape) {
+                let shape = self.keys.get(&key).and_then(|watched| watched.shape.clone());
+                turned.push(Turned { key, shape, closed: None });
+            }
         }
-        self.keys.retain(|_, watched| match &watched.gate {
+        self.keys.retain(|key, watched| match &watched.gate {
             None => watched.waits >= 0.5,
             Some(gate) if gate.is_unwanted(now, CLOSE_AFTER) => {
                 self.closed.add(gate.counts);
+                let (shape, closed) = (watched.shape.take(), Some(gate.counts));
+                turned.push(Turned { key: *key, shape, closed });
                 false
             }
             Some(_) => true,
         });
+        turned
     }
 
     /// A transaction begins that holds no locks. It is for the key that its first statement is about,
@@ -374,13 +397,14 @@ impl HotKeys {
         usage
     }
 
-    fn watch(&mut self, now: Instant, key: Key, waiters: f64, shape: Option<Arc<Shape>>) {
+    /// Returns whether a gate was opened.
+    fn watch(&mut self, now: Instant, key: Key, waiters: f64, shape: Option<Arc<Shape>>) -> bool {
         let mut inherited = 0.0;
         if !self.keys.contains_key(&key) && self.keys.len() >= KEYS_MAX {
             let ungated = self.keys.iter().filter(|(_, watched)| watched.gate.is_none());
             let least = ungated.min_by(|a, b| a.1.waits.total_cmp(&b.1.waits).then(a.0.cmp(b.0)));
             let Some((least, waits)) = least.map(|(key, watched)| (*key, watched.waits)) else {
-                return;
+                return false;
             };
             // Not the present number of waiters but a mere chance to be kept.
             inherited = waits.min(waiters);
@@ -393,9 +417,11 @@ impl HotKeys {
         let leads = watched
             .leads_since
             .is_some_and(|since| now.saturating_duration_since(since) >= OPEN_AFTER);
-        if (leads || waiters >= OPEN_WAITERS) && watched.gate.is_none() {
+        let opens = (leads || waiters >= OPEN_WAITERS) && watched.gate.is_none();
+        if opens {
             self.last_id += 1;
             watched.gate = Some(Gate::new(self.last_id, now));
         }
+        opens
     }
 }

@@ -1,13 +1,10 @@
 //! Rows that everybody wants, as the API tells them.
 
-use policy::{
-    hot::{Counts, Key, Usage},
-    sql::Shape,
-};
+use policy::hot::{Counts, Usage};
 use serde::{Deserialize, Serialize};
 
 use super::{DdlStatus, mode_name};
-use crate::hot::Report;
+use crate::hot::{Report, short, table};
 
 /// Rows that are fought for, and what is done about it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -92,15 +89,4 @@ impl From<Counts> for HotCounts {
         let Counts { entered, parked, refused, would_park } = counts;
         Self { entered, parked, refused, would_park }
     }
-}
-
-/// Enough of a hash to tell the few rows apart that are hot at a time.
-fn short(key: Key) -> String {
-    format!("{:08x}", key.0 >> 32)
-}
-
-fn table(shape: &Shape) -> String {
-    let Some(table) = shape.tables.first() else { return String::new() };
-    let schema = table.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
-    schema + &table.name
 }

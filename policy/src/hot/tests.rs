@@ -138,10 +138,14 @@ fn the_part_that_is_refused_is_told() {
 #[test]
 fn a_gate_that_nobody_waits_at_closes_and_one_in_use_does_not() {
     let (mut keys, mut now) = (enforced(), start());
-    keys.observe(now, waiting(&[(1, 9), (2, 9)]));
+    let opened = |key| Turned { key: Key(key), shape: None, closed: None };
+    let turned = keys.observe(now, waiting(&[(1, 9), (2, 9)]));
+    assert_eq!(turned, [opened(1), opened(2)]);
+    assert_eq!(keys.observe(now, waiting(&[(1, 9)])), [], "it is open");
     let place = entered(arrive(&mut keys, now, 2));
     now += CLOSE_AFTER;
-    keys.observe(now, []);
+    let closed = Turned { closed: Some(Counts::default()), ..opened(1) };
+    assert_eq!(keys.observe(now, []), [closed]);
     assert!(!keys.is_gated(Key(1)) && keys.is_gated(Key(2)));
     assert_eq!(keys.leave(place), None);
     keys.observe(now, []);
@@ -298,7 +302,7 @@ proptest! {
                     keys.abandon(ticket);
                 }
                 Act::Leave(_) | Act::Abandon(_) => {}
-                Act::Observe(key, waiters) => keys.observe(now, waiting(&[(key, waiters)])),
+                Act::Observe(key, waiters) => _ = keys.observe(now, waiting(&[(key, waiters)])),
                 Act::Wait(seconds) => now += Duration::from_secs(seconds),
                 Act::Reconfigure(width, is_on) => {
                     let mode = if is_on { Mode::Enforce } else { Mode::Off };
