@@ -1,4 +1,4 @@
-//! `[[schedule]]`: a batch that comes again, as the file has it. What it means is in [`ready`].
+//! `[[schedule]]`: a batch that comes again, as the file has it. What it means is in `schedule/ready.rs`.
 
 mod ready;
 
