@@ -19,7 +19,7 @@ const CHANGED: f64 = 0.5;
 const USUAL: u32 = 10;
 /// Where mixes come and go, each that has stayed for less than so many times as long as the one
 /// before had to makes the next have to stay for twice as long.
-const SHORT: u32 = 4;
+const SHORT: u32 = 2;
 /// But no longer than for so many samples, half a minute: together they are one mix then.
 const USUAL_MAX: u32 = 100;
 
