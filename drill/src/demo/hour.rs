@@ -41,9 +41,9 @@ use crate::load::reminders::{self, Page};
 use crate::load::{Crowd, Target, Timeline};
 use crate::scheduler::{Audit, Lateness};
 use crate::screen::Screen;
+use crate::server::Server;
 use crate::server::engine::Engine;
 use crate::server::replicated::Replicated;
-use crate::server::{Server, Settings};
 use crate::watch::{Sample, Watch};
 
 /// How often the primary is looked at.
@@ -116,6 +116,13 @@ impl Tally {
     }
 }
 
+/// Where users and reminders read and write.
+#[derive(Debug)]
+struct Servers {
+    primary: Server,
+    replica: Server,
+}
+
 /// What was seen of one way.
 #[derive(Debug)]
 struct Played {
@@ -137,26 +144,24 @@ pub async fn run(engine: Engine, scene: &Scene, screen: &Screen) -> Result<Repor
     show.wall();
     let direct = direct(&servers, scene, &show).await?;
     reminders::clear(&servers.primary).await?;
-    show.spread(!servers.replicas.is_empty());
+    show.spread();
     let (tidegate, audit, lateness) = spread(&servers, scene, &show).await?;
     Ok(Report { engine, reminders: scene.reminders, direct, tidegate, audit, lateness })
 }
 
-async fn prepare(engine: Engine, scene: &Scene, show: &Show<'_>) -> Result<Replicated, Error> {
-    let servers = if engine.is_postgres() {
-        show.step(&format!("starting a private {engine} and loading it"));
-        let primary = Server::start(Settings::usual(engine)).await?;
-        Replicated { primary, replicas: Vec::new() }
-    } else {
-        show.step(&format!("starting a private {engine} with a replica, and loading it"));
-        Replicated::start(engine, 1).await?
+async fn prepare(engine: Engine, scene: &Scene, show: &Show<'_>) -> Result<Servers, Error> {
+    show.step(&format!("starting a private {engine} with a replica, and loading it"));
+    let mut servers = match engine.is_postgres() {
+        true => Replicated::streaming(engine, 1, &[]).await?,
+        false => Replicated::start(engine, 1).await?,
     };
+    let servers = Servers { replica: servers.replicas.remove(0), primary: servers.primary };
     reminders::load(&servers.primary, scene.reminders).await?;
     Ok(servers)
 }
 
 /// All reminders at once.
-async fn direct(servers: &Replicated, scene: &Scene, show: &Show<'_>) -> Result<Outcome, Error> {
+async fn direct(servers: &Servers, scene: &Scene, show: &Show<'_>) -> Result<Outcome, Error> {
     let (target, tally) = (Target::of(&servers.primary), Arc::new(Tally::default()));
     let work = wall::rush(target, scene, &tally);
     let played = play(scene, servers, (target, None), &tally, work, show).await?;
@@ -166,7 +171,7 @@ async fn direct(servers: &Replicated, scene: &Scene, show: &Show<'_>) -> Result<
 
 /// The reminders through scheduler and guard.
 async fn spread(
-    servers: &Replicated,
+    servers: &Servers,
     scene: &Scene,
     show: &Show<'_>,
 ) -> Result<(Outcome, Audit, Lateness), Error> {
@@ -186,7 +191,7 @@ async fn spread(
 /// Lets users look at their pages while `work` is done, from the hour on, and records what comes of it.
 async fn play(
     scene: &Scene,
-    servers: &Replicated,
+    servers: &Servers,
     (target, guard): (Target, Option<&Guard>),
     tally: &Arc<Tally>,
     work: impl Future<Output = ()>,

@@ -12,7 +12,7 @@ use crate::error::Error;
 pub struct Work {
     /// Statements of clients (`Questions`); of a PostgreSQL, which does not count them, transactions.
     pub done: u64,
-    /// Of these, SELECT (`Com_select`); a PostgreSQL does not tell.
+    /// Of these, SELECT (`Com_select`). A PostgreSQL does not tell; of a standby, all are.
     pub reads: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ const MARIADB: &str = "SELECT UPPER(VARIABLE_NAME), CAST(VARIABLE_VALUE AS UNSIG
     FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME IN ('QUESTIONS', 'COM_SELECT')";
 const MYSQL: &str = "SELECT UPPER(VARIABLE_NAME), CAST(VARIABLE_VALUE AS UNSIGNED) \
     FROM performance_schema.global_status WHERE VARIABLE_NAME IN ('Questions', 'Com_select')";
-const POSTGRES: &str = "SELECT xact_commit + xact_rollback FROM pg_stat_database \
+const POSTGRES: &str = "SELECT xact_commit + xact_rollback, pg_is_in_recovery() FROM pg_stat_database \
     WHERE datname = current_database()";
 
 impl Meter {
@@ -71,8 +71,9 @@ impl Meter {
                 Ok(Work { done, reads: value("COM_SELECT") })
             }
             Kind::Postgres(client) => {
-                let done: i64 = client.query_one(POSTGRES, &[]).await?.get(0);
-                Ok(Work { done: u64::try_from(done).unwrap_or(0), reads: None })
+                let row = client.query_one(POSTGRES, &[]).await?;
+                let done = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
+                Ok(Work { done, reads: row.get::<_, bool>(1).then_some(done) })
             }
         }
     }

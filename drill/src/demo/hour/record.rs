@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Second, Tally};
+use super::{Second, Servers, Tally};
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::load::{Timeline, told_ms};
-use crate::server::replicated::Replicated;
 use crate::server::work::{Meter, Work};
 use crate::watch::Watch;
 
@@ -30,7 +29,7 @@ pub(super) struct Eyes<'a> {
 #[derive(Debug)]
 pub(super) struct Recorder {
     primary: Meter,
-    replica: Option<Meter>,
+    replica: Meter,
     last: Look,
     curve: Vec<Second>,
 }
@@ -49,12 +48,9 @@ impl Recorder {
     ///
     /// # Errors
     /// When a server cannot be asked.
-    pub(super) async fn new(servers: &Replicated) -> Result<Self, Error> {
+    pub(super) async fn new(servers: &Servers) -> Result<Self, Error> {
         let mut primary = Meter::of(&servers.primary).await?;
-        let mut replica = match servers.replicas.first() {
-            Some(server) => Some(Meter::of(server).await?),
-            None => None,
-        };
+        let mut replica = Meter::of(&servers.replica).await?;
         let last = look(&mut primary, &mut replica, 0).await?;
         Ok(Self { primary, replica, last, curve: Vec::new() })
     }
@@ -101,7 +97,7 @@ impl Recorder {
             load_per_second: primary.done as f64 / passed,
             reminders_per_second: now.sent.saturating_sub(before.sent) as f64 / passed,
             primary_reads: primary.reads,
-            replica_reads: replica.reads.filter(|_| self.replica.is_some()),
+            replica_reads: replica.reads,
             good: users.good,
             p99_ms: told_ms(&mut users.latencies, 0.99),
             hung_up: users.timed_out,
@@ -112,12 +108,7 @@ impl Recorder {
     }
 }
 
-async fn look(primary: &mut Meter, replica: &mut Option<Meter>, sent: u64) -> Result<Look, Error> {
+async fn look(primary: &mut Meter, replica: &mut Meter, sent: u64) -> Result<Look, Error> {
     let at = Instant::now();
-    let primary = primary.read().await?;
-    let replica = match replica {
-        Some(meter) => meter.read().await?,
-        None => Work::default(),
-    };
-    Ok(Look { at, sent, primary, replica })
+    Ok(Look { at, sent, primary: primary.read().await?, replica: replica.read().await? })
 }

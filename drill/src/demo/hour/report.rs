@@ -26,7 +26,7 @@ pub struct Second {
     pub reminders_per_second: f64,
     /// Reads that the primary answered; none where it does not count them.
     pub primary_reads: Option<u64>,
-    /// Reads that the replica answered, if there is one.
+    /// Reads that the replica answered.
     pub replica_reads: Option<u64>,
     /// Pages that came within the deadline.
     pub good: u64,

@@ -40,15 +40,12 @@ impl<'a> Show<'a> {
         self.head();
     }
 
-    pub(super) fn spread(&self, has_replica: bool) {
+    pub(super) fn spread(&self) {
         let Scene { reminders, window, .. } = &self.scene;
         self.screen.title("the same hour, spread and guarded");
-        let reads = match has_replica {
-            true => "what they read comes from a replica",
-            false => "there is no replica: what they read comes from the primary, too",
-        };
         self.screen.line(&format!(
-            "A scheduler spreads the {reminders} reminders over {window:?}, through the guard; {reads}."
+            "A scheduler spreads the {reminders} reminders over {window:?}, through the guard; what they read comes \
+             from a replica."
         ));
         self.head();
     }

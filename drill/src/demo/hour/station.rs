@@ -8,13 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
 use super::desk::Desk;
-use super::{Scene, Tally};
+use super::{Scene, Servers, Tally};
 use crate::error::Error;
 use crate::guard::{Guard, Setup};
 use crate::load::Target;
 use crate::scheduler::{Audit, Lateness, Scheduler};
 use crate::server::Server;
-use crate::server::replicated::Replicated;
 
 /// The batch's name.
 const BATCH: &str = "reminders@13:00";
@@ -57,16 +56,13 @@ queue_time = "5s"
 sheddable = true
 "#;
 
-/// What the guard is configured with: what reminders read comes from the replica, if there is one.
-fn sections(replica: Option<&Server>) -> String {
-    let reads = replica.map(|replica| {
-        format!(
-            "reads = \"replica\"\n\n[routing]\nslow_start = \"0s\"\n\n\
-             [replica.r1]\naddress = \"{}\"\nconnections = {CONNECTIONS}\n",
-            replica.addr()
-        )
-    });
-    format!("{LIMITS}{}", reads.unwrap_or_default())
+/// What the guard is configured with: what reminders read comes from the replica.
+fn sections(replica: &Server) -> String {
+    format!(
+        "{LIMITS}reads = \"replica\"\n\n[routing]\nslow_start = \"0s\"\n\n\
+         [replica.r1]\naddress = \"{}\"\nconnections = {CONNECTIONS}\n",
+        replica.addr()
+    )
 }
 
 /// All of it. Dropping it ends it.
@@ -84,11 +80,11 @@ impl Station {
     /// # Errors
     /// When something does not start.
     pub(super) async fn open(
-        servers: &Replicated,
+        servers: &Servers,
         scene: &Scene,
         tally: &Arc<Tally>,
     ) -> Result<Self, Error> {
-        let sections = sections(servers.replicas.first());
+        let sections = sections(&servers.replica);
         let setup = Setup { connections: CONNECTIONS, ..Setup::with(sections) };
         let guard = Guard::start(&servers.primary, &setup).await?;
         let target = Target::behind(&guard, servers.primary.engine());
@@ -105,7 +101,7 @@ impl Station {
         );
         let scheduler = Scheduler::start(&sections).await?;
         let station = Self { scheduler, _desk: desk, guard };
-        station.is_fit(!servers.replicas.is_empty()).await?;
+        station.is_fit().await?;
         Ok(station)
     }
 
@@ -154,13 +150,13 @@ impl Station {
         Ok((audit, self.scheduler.lateness(BATCH).await?))
     }
 
-    /// Waits until the guard reads from the replica, if there is one, and is not pressed: the replica has what
+    /// Waits until the guard reads from the replica and is not pressed: the replica has what
     /// was written before.
-    async fn is_fit(&self, has_replica: bool) -> Result<(), Error> {
+    async fn is_fit(&self) -> Result<(), Error> {
         let until = Instant::now() + FIT;
         loop {
             let status = self.guard.json("/api/v1/status").await?;
-            let is_read_from = !has_replica || status["replicas"][0]["state"] == "fit";
+            let is_read_from = status["replicas"][0]["state"] == "fit";
             let pressure = self.guard.json("/api/v1/pressure").await?["pressure"].as_f64();
             if is_read_from && pressure.is_some_and(|pressure| pressure < 0.5) {
                 return Ok(());
