@@ -21,26 +21,24 @@ async fn played(engine: Engine) -> Report {
     hour::run(engine, &scene, &Screen::quiet()).await.unwrap()
 }
 
-fn each_once(report: &Report) {
+fn each_once(report: &Report, reads_min: u64) {
     assert!(report.is_each_sent_once(), "{report:?}");
     assert_eq!((report.direct.sent, report.direct.doubled), (2_000, 0));
     assert_eq!((report.audit.sent, report.audit.open), (2_000, 0));
     let spread = |report: &Report| report.tidegate.curve.iter().any(|second| second.good > 0);
     assert!(spread(report), "users were served meanwhile: {report:?}");
+    let reads = report.tidegate.replica_reads.unwrap();
+    assert!(reads >= reads_min, "what reminders read comes from the replica: {reads}");
+    assert!(hour::table(report).contains("they close"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hour_is_played_on_a_primary_with_a_replica() {
-    let report = played(Engine::MariaDb).await;
-    each_once(&report);
-    let reads = report.tidegate.replica_reads.unwrap();
-    assert!(reads >= 1_900, "what reminders read comes from the replica: {reads}");
-    assert!(hour::table(&report).contains("they close"));
+    each_once(&played(Engine::MariaDb).await, 1_900);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_hour_is_played_on_a_postgresql() {
-    let report = played(Engine::Postgres).await;
-    each_once(&report);
-    assert_eq!(report.tidegate.replica_reads, None);
+async fn the_hour_is_played_on_a_postgresql_with_a_standby() {
+    // It tells what it has done up to a second late, so the last second may be missing.
+    each_once(&played(Engine::Postgres).await, 1_000);
 }
