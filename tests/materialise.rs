@@ -16,7 +16,6 @@ use std::time::Duration;
 use harness::*;
 use scheduler::ledger::Ledger;
 use serde_json::Value;
-use servers::Servers;
 use station::{Running, SQLITE, Station, WITHIN, url};
 
 macro_rules! on_each {
@@ -49,7 +48,7 @@ on_each! {
 
 /// A primary with reminders, its replicas, and what has become of the items: a table at the primary.
 struct Scene {
-    servers: Servers,
+    servers: Replicated,
     station: Station,
     primary: String,
 }
@@ -60,7 +59,7 @@ impl Scene {
     /// With so many reminders, a source of these replicas and more keys, a schedule that is due every second,
     /// and more keys of its recipients.
     async fn new(engine: Engine, replicas: u32, rows: u32) -> Self {
-        let servers = Servers::start(engine, replicas).await.unwrap();
+        let servers = Replicated::start(engine, replicas).await.unwrap();
         let primary = url(&servers.primary);
         let time = if engine.is_postgres() { "timestamptz(6)" } else { "timestamp(6)" };
         for sql in [
@@ -164,13 +163,13 @@ const EACH_SECOND: &str = "cron = \"* * * * * *\"\nspread = \"1s\"";
 async fn recipients_are_read_from_a_replica_that_has_what_the_primary_had(engine: Engine) {
     let mut scene = Scene::new(engine, 1, 3_000).await;
     scene.configure("wait = \"500ms\"", EACH_SECOND, DUE, "");
-    scene.servers.hold(0).await.unwrap();
+    servers::hold(&scene.servers.replicas[0]).await.unwrap();
     // The replica has none of these, and would tell a batch of 3,000.
     arm(&scene.primary, 3_000, 3_500).await;
     let scheduler = scene.station.start().await.unwrap();
     until_log(&scheduler, "recipients are read when a replica is fit").await;
     assert_eq!(read(&scheduler).await, [0.0; 3]);
-    scene.servers.let_go(0).await.unwrap();
+    servers::let_go(&scene.servers.replicas[0]).await.unwrap();
     let name = until_batch(&scene.station).await;
     pause(&scheduler).await;
     let audit = scene.station.audited(&name).await;
@@ -223,11 +222,11 @@ async fn one_that_is_killed_amid_reading_is_followed_by_another(engine: Engine) 
     };
     scene.configure("", EACH_SECOND, &format!("{DUE} AND {slow}"), "");
     // The first is read from, as the other has nothing of these yet.
-    scene.servers.hold(1).await.unwrap();
+    servers::hold(&scene.servers.replicas[1]).await.unwrap();
     arm(&scene.primary, 3_000, 3_100).await;
     let scheduler = scene.station.start().await.unwrap();
     eventually("rows", WITHIN, async || (read(&scheduler).await[0] >= 500.0).then_some(())).await;
-    scene.servers.let_go(1).await.unwrap();
+    servers::let_go(&scene.servers.replicas[1]).await.unwrap();
     scene.servers.replicas[0].crash();
     let name = until_batch(&scene.station).await;
     pause(&scheduler).await;
@@ -296,13 +295,13 @@ async fn nothing_goes_that_cannot_be_checked(engine: Engine) {
     scene.configure("wait = \"200ms\"", &schedule, DUE, CHECK);
     let scheduler = scene.station.start().await.unwrap();
     let name = until_batch(&scene.station).await;
-    scene.servers.hold(0).await.unwrap();
+    servers::hold(&scene.servers.replicas[0]).await.unwrap();
     // The replica does not know of it.
     sink::run(&scene.primary, "UPDATE reminder SET state = 'off' WHERE id < 20").await.unwrap();
     until_log(&scheduler, "whether items still hold cannot be asked; they wait").await;
     assert!(scheduler.metric("scheduler_check_failures_total").await >= Some(1.0));
     assert_eq!(scene.count("sent").await, 0);
-    scene.servers.let_go(0).await.unwrap();
+    servers::let_go(&scene.servers.replicas[0]).await.unwrap();
     let audit = scene.station.audited(&name).await;
     assert_eq!((&audit["sent"], &audit["dropped"]), (&480.into(), &20.into()), "{audit}");
     until_log(&scheduler, "whether items still hold can be asked again").await;

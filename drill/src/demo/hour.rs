@@ -151,10 +151,7 @@ pub async fn run(engine: Engine, scene: &Scene, screen: &Screen) -> Result<Repor
 
 async fn prepare(engine: Engine, scene: &Scene, show: &Show<'_>) -> Result<Servers, Error> {
     show.step(&format!("starting a private {engine} with a replica, and loading it"));
-    let mut servers = match engine.is_postgres() {
-        true => Replicated::streaming(engine, 1, &[]).await?,
-        false => Replicated::start(engine, 1).await?,
-    };
+    let mut servers = Replicated::start(engine, 1).await?;
     let servers = Servers { replica: servers.replicas.remove(0), primary: servers.primary };
     reminders::load(&servers.primary, scene.reminders).await?;
     Ok(servers)

@@ -46,11 +46,14 @@ impl Replicated {
         Ok(Self { primary, replicas: all })
     }
 
-    /// Starts them all: MariaDB or MySQL.
+    /// Starts them all.
     ///
     /// # Errors
     /// As [`Server::start`], and when a replica cannot be told to follow.
     pub async fn start(engine: Engine, replicas: u32) -> Result<Self, Error> {
+        if engine.is_postgres() {
+            return Self::streaming(engine, replicas, &[]).await;
+        }
         let primary = Server::start(settings(engine, 1)).await?;
         let mut all = Vec::new();
         for number in 0..replicas {
