@@ -58,15 +58,24 @@ pub struct Audit {
     pub ambiguous: u64,
 }
 
-/// How long after their moments of the plan items went, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How long after their moments of the plan items of a batch went, as `batch report` tells it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lateness {
+    /// Until they were done.
+    pub after_moment_ms: Quantiles,
+    /// Until they set out: of those that nothing but the scheduler held up.
+    pub pacing_error_ms: Quantiles,
+}
+
+/// In milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quantiles {
     /// Half of them, at most.
-    pub p50: u64,
+    pub p50: f64,
     /// 99 of 100.
-    pub p99: u64,
+    pub p99: f64,
     /// The latest.
-    pub max: u64,
+    pub max: f64,
 }
 
 impl Scheduler {
@@ -126,12 +135,7 @@ impl Scheduler {
     /// # Errors
     /// When the ledger does not tell.
     pub async fn lateness(&self, name: &str) -> Result<Lateness, Error> {
-        #[derive(Deserialize)]
-        struct Report {
-            after_moment_ms: Lateness,
-        }
-        let report: Report = self.batch(&["report", name]).await?;
-        Ok(report.after_moment_ms)
+        self.batch(&["report", name]).await
     }
 
     /// The sum over all series of a metric; 0 when there is none.

@@ -12,8 +12,11 @@ use crate::ledger::{Claim, Effect, LedgerError, Parameter};
 use crate::sink::sql::{Statement, Value, is_about_values, words};
 use crate::sink::{Fate, Item, Reason};
 
-/// What is due is committed so often: a transaction is not made for each item.
-const EVERY: Duration = Duration::from_millis(50);
+/// From the beginning of one commit to the next, within these: a transaction is not made for each item, and none
+/// goes much later than its moment.
+const EVERY: (Duration, Duration) = (Duration::from_millis(15), Duration::from_millis(50));
+/// So many times as long as a commit took: the database has the rest of the time for others.
+const APART: u32 = 5;
 
 impl Holder {
     /// Commits what is due. What the database refuses because of an item is halved until that is found.
@@ -40,7 +43,8 @@ impl Holder {
                 parts.push(part);
             }
         }
-        tokio::time::sleep(EVERY.saturating_sub(began.elapsed())).await;
+        let took = began.elapsed();
+        tokio::time::sleep((APART * took).clamp(EVERY.0, EVERY.1).saturating_sub(took)).await;
         Ok(())
     }
 

@@ -99,11 +99,11 @@ pub fn table(report: &Report) -> String {
         audit.ambiguous,
         if audit.closes { "close" } else { "DO NOT CLOSE" },
     );
-    let late = &report.lateness;
+    let (gone, done) = (&report.lateness.pacing_error_ms, &report.lateness.after_moment_ms);
     let _infallible = writeln!(
         text,
-        "after their planned moments: p50 {} ms, p99 {} ms, the last {} ms",
-        late.p50, late.p99, late.max
+        "after their planned moments: gone p50 {:.1} ms, p99 {:.1} ms; done p50 {} ms, p99 {} ms, the last {} ms",
+        gone.p50, gone.p99, done.p50, done.p99, done.max
     );
     for (holds, what) in report.verdicts() {
         let _infallible = writeln!(text, "{} {what}", if holds { "yes:" } else { "NO: " });

@@ -47,7 +47,7 @@ fn report() -> Report {
         direct,
         tidegate: spread,
         audit,
-        lateness: Lateness { p50: 3, p99: 12, max: 40 },
+        lateness: Lateness::default(),
     }
 }
 
