@@ -3,23 +3,24 @@
 mod herd;
 mod holder;
 mod hotrow;
+mod list;
 mod mixshift;
+mod output;
 mod tipping;
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use drill::server::engine::Engine;
-use drill::zombie::{self, Report, Scene, Show};
-use serde::Serialize;
+use drill::zombie::{self, Scene, Show};
 
 use self::herd::Herd;
 use self::holder::Holder;
 use self::hotrow::HotRow;
+use self::list::List;
 use self::mixshift::MixShift;
+use self::output::Output;
 use self::tipping::Tipping;
 use crate::demo::asked_to_stop;
 use crate::exit::Failure;
@@ -36,6 +37,7 @@ enum Name {
     Herd(Herd),
     Holder(Holder),
     Hotrow(HotRow),
+    List(List),
     Mixshift(MixShift),
     Tipping(Tipping),
     Zombie(Zombie),
@@ -93,9 +95,8 @@ struct Zombie {
     /// Clients that want it.
     #[arg(long, default_value_t = Scene::default().clients)]
     clients: usize,
-    /// Print the result as JSON, and nothing else.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Drill {
@@ -104,6 +105,7 @@ impl Drill {
             Name::Herd(herd) => herd.run(),
             Name::Holder(holder) => holder.run(),
             Name::Hotrow(hotrow) => hotrow.run(),
+            Name::List(list) => list.run(),
             Name::Mixshift(mixshift) => mixshift.run(),
             Name::Tipping(tipping) => tipping.run(),
             Name::Zombie(zombie) => zombie.run(),
@@ -113,12 +115,6 @@ impl Drill {
 
 impl Zombie {
     fn run(self) -> Result<(), Failure> {
-        let report = self.play().map_err(Failure::Failed)?;
-        print(&report, self.json, zombie::table)?;
-        verdict(report.guard_keeps_its_word(), "the guard did not keep its word")
-    }
-
-    fn play(&self) -> anyhow::Result<Report> {
         let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
         scene.clients = self.clients;
         scene.hold = self.hold.map_or(scene.hold, Duration::from_secs);
@@ -126,8 +122,8 @@ impl Zombie {
             Generation::Postgres => Engine::Postgres,
             Generation::Postgres18 => Engine::Postgres18,
         };
-        let mut show = if self.json { Show::quiet() } else { Show::new() };
-        until_asked_to_stop(async { Ok(zombie::run(&scene, &mut show).await?) })
+        let mut show = if self.output.is_quiet() { Show::quiet() } else { Show::new() };
+        self.output.of(zombie::run(&scene, &mut show))
     }
 }
 
@@ -143,32 +139,4 @@ fn until_asked_to_stop<R>(drill: impl Future<Output = anyhow::Result<R>>) -> any
             }
         }
     })
-}
-
-/// Prints what came of a drill, as a table or as JSON and nothing else.
-fn print<R: Serialize>(report: &R, as_json: bool, table: fn(&R) -> String) -> Result<(), Failure> {
-    if as_json {
-        println!("{}", serde_json::to_string_pretty(report).map_err(anyhow::Error::from)?);
-    } else {
-        println!("\n{}", table(report));
-    }
-    Ok(())
-}
-
-/// Prints what came of a drill as a table, and writes all that was measured to `file`, if there is one.
-fn tell<R: Serialize>(
-    report: &R,
-    file: Option<&Path>,
-    table: fn(&R) -> String,
-) -> Result<(), Failure> {
-    print(report, false, table)?;
-    let Some(file) = file else { return Ok(()) };
-    let json = serde_json::to_string_pretty(report).map_err(anyhow::Error::from)?;
-    let written = fs::write(file, json + "\n").with_context(|| file.display().to_string());
-    written.map_err(Failure::Failed)
-}
-
-/// The exit code: whether the guard did what the drill is there to show.
-fn verdict(is_shown: bool, otherwise: &'static str) -> Result<(), Failure> {
-    if is_shown { Ok(()) } else { Err(Failure::Failed(anyhow!(otherwise))) }
 }

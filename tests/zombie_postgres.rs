@@ -322,7 +322,7 @@ async fn pgbouncer_leaves_zombies_where_the_guard_leaves_none() {
     }
     let scene = zombie::Scene::quick();
     let report = zombie::run(&scene, &mut zombie::Show::quiet()).await.unwrap();
-    eprintln!("{}", zombie::table(&report));
+    eprintln!("{}", drill::sheet::Report::sheet(&report).text());
     assert!(report.pgbouncer.lock_queue_max > POOL, "{report:?}");
     assert!(report.pgbouncer.failed_applied > 0, "{report:?}");
     assert!(report.guard.failures_told > 0, "{report:?}");

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::show::table;
 use crate::error::Error;
 use crate::screen::Screen;
 use crate::server::engine::Engine;
@@ -90,7 +89,7 @@ impl Trigger {
 }
 
 /// What came of one way. Rates are commits within the deadline, a second.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// Which way.
     pub way: Way,
@@ -100,7 +99,9 @@ pub struct Outcome {
     pub before_per_second: f64,
     /// In the last three seconds.
     pub after_per_second: f64,
-    /// From the loss until the server answered.
+    /// When they were, from the first client on.
+    pub lost_ms: u64,
+    /// From then until the server answered.
     pub down_ms: u64,
     /// From then until the begin of the first second with nine tenths of the goodput of before; none
     /// when that did not come.
@@ -119,6 +120,8 @@ pub struct Outcome {
     pub hung_up: u64,
     /// Attempts whose connection broke off, or was not accepted.
     pub lost: u64,
+    /// Commits within the deadline in each second, from the first client on.
+    pub good_by_second: Vec<u64>,
 }
 
 /// All of it.

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::show::table;
 use crate::error::Error;
 use crate::screen::Screen;
 use crate::server::engine::Engine;
@@ -98,7 +97,7 @@ impl Way {
 }
 
 /// What came of one way. Rates are commits within the deadline, a second.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// Which way.
     pub way: Way,
@@ -110,7 +109,9 @@ pub struct Outcome {
     pub during_per_second: f64,
     /// In the last three seconds.
     pub after_per_second: f64,
-    /// How long the row was kept.
+    /// When it was taken, from the first client on.
+    pub taken_ms: u64,
+    /// How long it was kept.
     pub kept_ms: u64,
     /// From then until the begin of the first second with nine tenths of the goodput of before; none
     /// when that did not come.
@@ -127,6 +128,8 @@ pub struct Outcome {
     pub transactions_max: u32,
     /// Most of them seen waiting for a lock.
     pub lock_waiters_max: u32,
+    /// Commits within the deadline in each second, from the first client on.
+    pub good_by_second: Vec<u64>,
 }
 
 /// All of it.
@@ -176,6 +179,7 @@ pub async fn run(engine: Engine, scene: &Scene, screen: &Screen) -> Result<Repor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sheet::Report as _;
 
     fn outcome(way: Way, kills: u64, back_after_ms: Option<u64>) -> Outcome {
         Outcome {
@@ -184,6 +188,7 @@ mod tests {
             before_per_second: 200.0,
             during_per_second: 20.0,
             after_per_second: 190.0,
+            taken_ms: 4_000,
             kept_ms: 12_000,
             back_after_ms,
             kills,
@@ -192,6 +197,7 @@ mod tests {
             connects: 300,
             transactions_max: 200,
             lock_waiters_max: 199,
+            good_by_second: vec![200; 22],
         }
     }
 
@@ -211,9 +217,11 @@ mod tests {
     #[test]
     fn a_table_has_a_column_for_each_way() {
         let ways = Way::ALL.map(|way| outcome(way, 1, None));
-        let table = table(&Report { engine: Engine::MariaDb, outcomes: ways.into() });
+        let sheet = Report { engine: Engine::MariaDb, outcomes: ways.into() }.sheet();
+        let table = sheet.text();
         let line = |name| table.lines().find(|line| line.contains(name)).unwrap();
-        assert!(line("rolled back").ends_with("           1           1           1"), "{table}");
-        assert!(line("back after").ends_with("       never       never       never"), "{table}");
+        assert!(line("rolled back").ends_with("         1           1           1"), "{table}");
+        assert!(line("back after").ends_with("     never       never       never"), "{table}");
+        assert_eq!((sheet.plots.len(), sheet.plots[0].series.len()), (1, 3));
     }
 }

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::report::{Report, Side};
-pub use self::show::table;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::load::accounts::Accounts;

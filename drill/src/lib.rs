@@ -36,6 +36,8 @@ pub mod mixshift;
 
 pub mod zombie;
 
+pub mod sheet;
+
 pub mod screen;
 
 pub mod process;

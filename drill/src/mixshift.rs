@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use self::measure::Bench;
 pub use self::report::{Mix, Phase, Report, Run, Try, Way};
-pub use self::show::table;
 use crate::error::Error;
 use crate::load::accounts::Accounts;
 use crate::load::rows::Rows;

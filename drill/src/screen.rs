@@ -1,7 +1,6 @@
 //! Where a drill tells what happens: line by line on the error output, since the result alone goes
-//! to the output. Colours only on a terminal. And how it prints a table that has a column for each way.
+//! to the output. Colours only on a terminal.
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
 
 /// A way to emphasise text.
@@ -77,29 +76,4 @@ impl Default for Screen {
 pub(crate) fn bar(value: u64, full: u64, columns: u64) -> String {
     let filled = (value.saturating_mul(columns)).div_ceil(full.max(1)).min(columns);
     (0..columns).map(|column| if column < filled { '█' } else { ' ' }).collect()
-}
-
-/// A line of [`columns`]: what it tells, and how it is read off an outcome.
-pub(crate) type Row<'a, O> = (&'a str, fn(&O) -> String);
-
-/// A table of plain text with a column for each of `outcomes`, which come with their names; `title`
-/// stands above the names of the lines, which are `width` wide.
-pub(crate) fn columns<O>(
-    (title, width): (&str, usize),
-    outcomes: &[(&str, &O)],
-    rows: &[Row<'_, O>],
-) -> String {
-    let mut text = format!("{title:<width$}");
-    for (name, _) in outcomes {
-        let _infallible = write!(text, "{name:>12}");
-    }
-    text.push('\n');
-    for (what, value) in rows {
-        let _infallible = write!(text, "{what:<width$}");
-        for (_, outcome) in outcomes {
-            let _infallible = write!(text, "{:>12}", value(outcome));
-        }
-        text.push('\n');
-    }
-    text
 }

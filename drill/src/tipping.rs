@@ -21,7 +21,6 @@ use std::time::Duration;
 
 use self::measure::{Bench, Slice};
 pub use self::report::{Point, Recovery, Report, Try, Way};
-pub use self::show::table;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::load::Target;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::sheet::Tone;
+
 /// Which way the clients went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -25,6 +27,14 @@ impl Way {
             Self::Direct => "direct",
             Self::Pool => "pool",
             Self::Guarded => "guarded",
+        }
+    }
+
+    pub(crate) const fn tone(self) -> Tone {
+        match self {
+            Self::Direct => Tone::Direct,
+            Self::Pool => Tone::Usual,
+            Self::Guarded => Tone::Guarded,
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
 use self::show::Seen;
-pub use self::show::{Show, table};
+pub use self::show::Show;
 use self::storm::{Storm, connect};
 use crate::error::Error;
 use crate::guard::{self, Guard};
@@ -79,12 +79,14 @@ pub enum Way {
 }
 
 /// What came of one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     /// What stood in between.
     pub way: Way,
     /// Most backends seen in the queue for the lock.
     pub lock_queue_max: u32,
+    /// Backends in that queue, each second.
+    pub lock_queue: Vec<u64>,
     /// Most backends seen of the clients' account.
     pub backends_max: u32,
     /// Updates whose clients were told that they had failed.
@@ -97,7 +99,7 @@ pub struct Outcome {
 }
 
 /// Both runs.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// How many connections each might open.
     pub pool: u32,
@@ -201,7 +203,7 @@ async fn play(
     let holder = connect(&server.postgres_config(&ROOT)).await?;
     holder.batch_execute("BEGIN; SELECT FROM hot WHERE id = 1 FOR UPDATE").await?;
     let storm = Storm::start(target, scene.clients);
-    let mut most = Seen::default();
+    let mut most = Most::default();
     watch(scene.hold, &probe, &storm, &mut most, show).await?;
     holder.batch_execute("ROLLBACK").await?;
     let freed = Instant::now();
@@ -214,12 +216,22 @@ async fn play(
         rows.iter().filter(|row| told.failed.contains(&row.get::<_, i64>(0))).count();
     Ok(Outcome {
         way,
-        lock_queue_max: most.lock_queue,
-        backends_max: most.backends,
+        lock_queue_max: most.seen.lock_queue,
+        lock_queue: most.lock_queue,
+        backends_max: most.seen.backends,
         failures_told: told.failed.len(),
         failed_applied,
         back_after_ms: back_after.map(whole_ms),
     })
+}
+
+/// What was seen of the server.
+#[derive(Debug, Default)]
+struct Most {
+    /// The most of each.
+    seen: Seen,
+    /// The queue for the lock, each second.
+    lock_queue: Vec<u64>,
 }
 
 /// Looks at the server for a while, and tells what it sees every second.
@@ -227,7 +239,7 @@ async fn watch(
     duration: Duration,
     probe: &Client,
     storm: &Arc<Storm>,
-    most: &mut Seen,
+    most: &mut Most,
     show: &mut Show,
 ) -> Result<(), Error> {
     let began = Instant::now();
@@ -235,10 +247,11 @@ async fn watch(
     while began.elapsed() < duration {
         sleep(LOOK).await;
         let seen = look(probe).await?;
-        most.lock_queue = most.lock_queue.max(seen.lock_queue);
-        most.backends = most.backends.max(seen.backends);
+        most.seen.lock_queue = most.seen.lock_queue.max(seen.lock_queue);
+        most.seen.backends = most.seen.backends.max(seen.backends);
         if told.elapsed() >= Duration::from_secs(1) {
             told += Duration::from_secs(1);
+            most.lock_queue.push(seen.lock_queue.into());
             show.second(seen, storm.failures(), storm.successes());
         }
     }
@@ -278,6 +291,7 @@ mod tests {
         Outcome {
             way,
             lock_queue_max,
+            lock_queue: vec![8; 12],
             backends_max: 8,
             failures_told: 100,
             failed_applied,
@@ -300,9 +314,9 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_for_each_figure() {
-        let table = table(&report(8, 0));
+        let table = crate::sheet::Report::sheet(&report(8, 0)).text();
         let line = |name| table.lines().find(|line| line.contains(name)).unwrap();
-        assert!(line("of these, committed").ends_with("         64           0"), "{table}");
-        assert!(line("first success").ends_with("       none        none"), "{table}");
+        assert!(line("of these, committed").ends_with("          64           0"), "{table}");
+        assert!(line("first success").ends_with("        none        none"), "{table}");
     }
 }

@@ -1,12 +1,9 @@
 //! `tidegate drill herd`.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
-use drill::Screen;
-use drill::herd::{self, Report, Scene, Trigger};
+use drill::herd::{self, Scene, Trigger};
 
-use super::{Flavour, tell, until_asked_to_stop, verdict};
+use super::{Flavour, Output};
 use crate::exit::Failure;
 
 /// How connections are lost.
@@ -40,19 +37,12 @@ pub(super) struct Herd {
     /// Only one way of losing connections.
     #[arg(long, value_enum)]
     trigger: Option<Loss>,
-    /// Write all that was measured to a file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Herd {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let report = self.play().map_err(Failure::Failed)?;
-        tell(&report, self.json.as_deref(), herd::table)?;
-        verdict(report.guard_keeps_its_word(), "the guard did not keep its word")
-    }
-
-    fn play(&self) -> anyhow::Result<Report> {
         let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
         scene.clients = self.clients.map_or(scene.clients, usize::from);
         scene.per_second = self.rate.unwrap_or(scene.per_second);
@@ -62,6 +52,7 @@ impl Herd {
             None => {}
         }
         let engine = self.engine.engine();
-        until_asked_to_stop(async { Ok(herd::run(engine, &scene, &Screen::new()).await?) })
+        let screen = self.output.screen();
+        self.output.of(herd::run(engine, &scene, &screen))
     }
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use drill::Screen;
-use drill::holder::{self, Report, Scene};
+use drill::holder::{self, Scene};
 
-use super::{Flavour, print, until_asked_to_stop, verdict};
+use super::{Flavour, Output};
 use crate::exit::Failure;
 
 /// Who keeps the row.
@@ -40,19 +39,12 @@ pub(super) struct Holder {
     /// Transactions that clients begin, a second.
     #[arg(long, value_name = "N", default_value_t = Scene::default().per_second)]
     rate: f64,
-    /// Print the result as JSON, and nothing else.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Holder {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let report = self.play().map_err(Failure::Failed)?;
-        print(&report, self.json, holder::table)?;
-        verdict(report.guard_keeps_its_word(), "the guard did not keep its word")
-    }
-
-    fn play(&self) -> anyhow::Result<Report> {
         let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
         scene.per_second = self.rate;
         scene.hold = self.hold.map_or(scene.hold, Duration::from_secs);
@@ -61,7 +53,7 @@ impl Holder {
             Some(Keeper::Slow) => scene.holders = vec![holder::Holder::Slow],
             None => {}
         }
-        let screen = if self.json { Screen::quiet() } else { Screen::new() };
-        until_asked_to_stop(async { Ok(holder::run(self.engine.engine(), &scene, &screen).await?) })
+        let screen = self.output.screen();
+        self.output.of(holder::run(self.engine.engine(), &scene, &screen))
     }
 }

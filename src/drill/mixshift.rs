@@ -1,12 +1,9 @@
 //! `tidegate drill mixshift`.
 
-use std::path::PathBuf;
-
 use clap::Args;
-use drill::Screen;
-use drill::mixshift::{self, Report, Scene};
+use drill::mixshift::{self, Scene};
 
-use super::{Flavour, tell, until_asked_to_stop, verdict};
+use super::{Flavour, Output};
 use crate::exit::Failure;
 
 /// What clients ask for changes from pages that are read to rows that deadlock, and back: directly, behind
@@ -28,25 +25,19 @@ pub(super) struct MixShift {
     /// Fixed limits that are tried.
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     limits: Vec<u32>,
-    /// Write all that was measured to a file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl MixShift {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let report = self.play().map_err(Failure::Failed)?;
-        tell(&report, self.json.as_deref(), mixshift::table)?;
-        verdict(report.limit_follows(), "the limit did not follow")
-    }
-
-    fn play(&self) -> anyhow::Result<Report> {
         let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
         scene.clients = self.clients.map_or(scene.clients, usize::from);
         if !self.limits.is_empty() {
             scene.limits.clone_from(&self.limits);
         }
         let engine = self.engine.engine();
-        until_asked_to_stop(async { Ok(mixshift::run(engine, &scene, &Screen::new()).await?) })
+        let screen = self.output.screen();
+        self.output.of(mixshift::run(engine, &scene, &screen))
     }
 }

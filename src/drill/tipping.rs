@@ -1,12 +1,9 @@
 //! `tidegate drill tipping`.
 
-use std::path::PathBuf;
-
 use clap::Args;
-use drill::Screen;
-use drill::tipping::{self, Report, Scene};
+use drill::tipping::{self, Scene};
 
-use super::{Flavour, tell, until_asked_to_stop, verdict};
+use super::{Flavour, Output};
 use crate::exit::Failure;
 
 /// Ever more clients that deadlock: directly, behind the best fixed limit, and behind one that
@@ -31,19 +28,12 @@ pub(super) struct Tipping {
     /// Turns of both guards with each number of clients.
     #[arg(long)]
     turns: Option<u32>,
-    /// Write all that was measured to a file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Tipping {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let report = self.play().map_err(Failure::Failed)?;
-        tell(&report, self.json.as_deref(), tipping::table)?;
-        verdict(report.guard_is_better(), "the guard was not better than none")
-    }
-
-    fn play(&self) -> anyhow::Result<Report> {
         let engine = self.engine.engine();
         let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
         if !self.clients.is_empty() {
@@ -53,7 +43,7 @@ impl Tipping {
             scene.limits.clone_from(&self.limits);
         }
         scene.turns = self.turns.unwrap_or(scene.turns).max(1);
-        let screen = Screen::new();
-        until_asked_to_stop(async { Ok(tipping::run(engine, &scene, &screen).await?) })
+        let screen = self.output.screen();
+        self.output.of(tipping::run(engine, &scene, &screen))
     }
 }

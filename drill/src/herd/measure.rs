@@ -167,6 +167,7 @@ fn measured(timeline: &Timeline, lost: Duration, answered: Duration, end: Durati
         trigger: Trigger::Cut,
         before_per_second: before,
         after_per_second: rate(&served, end.saturating_sub(LAST), end),
+        lost_ms: whole_ms(lost),
         down_ms: whole_ms(answered.saturating_sub(lost)),
         back_after_ms: back(&served, answered, end, BACK * before).map(whole_ms),
         logins: since.connects,
@@ -176,6 +177,7 @@ fn measured(timeline: &Timeline, lost: Duration, answered: Duration, end: Durati
         refused: since.refused,
         hung_up: since.timed_out,
         lost: since.lost,
+        good_by_second: timeline.good_by_second(end),
     }
 }
 

@@ -1,8 +1,10 @@
-//! What the drill prints: a line for each way while it runs, then a table for each trigger.
+//! What the drill tells: a line for each way while it runs, then a table for each trigger.
 
 use super::{Outcome, Report, Scene, Trigger};
-use crate::screen::{Row, Screen, columns};
+use crate::screen::Screen;
 use crate::server::engine::Engine;
+use crate::sheet::table::Row;
+use crate::sheet::{self, Plot, Series, Sheet, Table, seconds};
 
 pub(super) fn begin(screen: &Screen, trigger: Trigger, engine: Engine, scene: &Scene) {
     screen.title(match trigger {
@@ -32,15 +34,44 @@ pub(super) fn outcome(one: &Outcome) -> String {
     )
 }
 
-/// The report as tables of plain text.
-#[must_use]
-pub fn table(report: &Report) -> String {
-    let tables = [Trigger::Restart, Trigger::Cut].into_iter().filter_map(|trigger| {
-        let of_it = report.outcomes.iter().filter(|one| one.trigger == trigger);
-        let outcomes: Vec<_> = of_it.map(|one| (one.way.name(), one)).collect();
-        (!outcomes.is_empty()).then(|| columns((trigger.name(), 38), &outcomes, &ROWS))
-    });
-    tables.collect::<Vec<_>>().join("\n")
+impl sheet::Report for Report {
+    fn sheet(&self) -> Sheet {
+        let played = || {
+            [Trigger::Restart, Trigger::Cut].into_iter().filter_map(|trigger| {
+                let of_it = self.outcomes.iter().filter(|one| one.trigger == trigger);
+                let outcomes: Vec<_> = of_it.map(|one| (one.way.name(), one)).collect();
+                (!outcomes.is_empty()).then_some((trigger.name(), outcomes))
+            })
+        };
+        Sheet {
+            drill: "herd",
+            about: "All clients lose their connections at once and come back at once: the server is restarted, or \
+                    something in between goes.",
+            scene: format!("{} clients, on a private {}.", self.clients, self.engine),
+            promise: "service is back within two seconds of the server's answering, over no more connections than \
+                      its pool has and those that are reserved",
+            is_kept: self.guard_keeps_its_word(),
+            tables: played().map(|(name, outcomes)| Table::of(name, &outcomes, &ROWS)).collect(),
+            notes: Vec::new(),
+            plots: played().map(|(name, outcomes)| plot(name, &outcomes)).collect(),
+        }
+    }
+}
+
+fn plot(name: &str, outcomes: &[(&str, &Outcome)]) -> Plot {
+    let lost =
+        outcomes.first().map(|(_, one)| (one.lost_ms as f64 / 1000.0, "connections are lost"));
+    let series = outcomes
+        .iter()
+        .map(|(way, one)| Series::by_second(way, one.way.tone(), &one.good_by_second));
+    Plot {
+        title: format!("{name}: commits in time"),
+        x: "second",
+        y: "commits in time, a second",
+        marks: lost.into_iter().collect(),
+        series: series.collect(),
+        ..Plot::default()
+    }
 }
 
 const ROWS: [Row<'_, Outcome>; 11] = [
@@ -56,7 +87,3 @@ const ROWS: [Row<'_, Outcome>; 11] = [
     ("clients that hung up", |it| it.hung_up.to_string()),
     ("connections that broke off", |it| it.lost.to_string()),
 ];
-
-fn seconds(ms: Option<u64>) -> String {
-    ms.map_or("never".to_owned(), |ms| format!("{:.1}", ms as f64 / 1000.0))
-}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sheet::Report as _;
 
 fn outcome(way: Way, connections_max: u32, back_after_ms: Option<u64>) -> Outcome {
     Outcome {
@@ -6,6 +7,7 @@ fn outcome(way: Way, connections_max: u32, back_after_ms: Option<u64>) -> Outcom
         trigger: Trigger::Restart,
         before_per_second: 200.0,
         after_per_second: 190.0,
+        lost_ms: 4000,
         down_ms: 800,
         back_after_ms,
         logins: 5000,
@@ -15,6 +17,7 @@ fn outcome(way: Way, connections_max: u32, back_after_ms: Option<u64>) -> Outcom
         refused: 0,
         hung_up: 12,
         lost: 3000,
+        good_by_second: vec![200; 12],
     }
 }
 
@@ -36,10 +39,10 @@ fn the_guard_keeps_its_word_when_service_is_soon_back_over_few_connections() {
 
 #[test]
 fn a_table_has_a_column_for_each_way_and_stands_for_one_trigger() {
-    let table = table(&report(Way::ALL.map(|way| outcome(way, 7, None)).into()));
+    let table = report(Way::ALL.map(|way| outcome(way, 7, None)).into()).sheet().text();
     let line = |name| table.lines().find(|line| line.contains(name)).unwrap();
-    assert!(line("connections on").ends_with("           7           7           7"), "{table}");
-    assert!(line("was back").ends_with("       never       never       never"), "{table}");
+    assert!(line("connections on").ends_with("         7           7           7"), "{table}");
+    assert!(line("was back").ends_with("     never       never       never"), "{table}");
     assert!(table.starts_with("restart") && !table.contains("cut"), "{table}");
 }
 

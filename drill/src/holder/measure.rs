@@ -136,6 +136,7 @@ fn measured(scene: &Scene, timeline: &Timeline, times: Times) -> Outcome {
         before_per_second: before,
         during_per_second: rate(&served, taken, taken + scene.hold),
         after_per_second: rate(&served, end.saturating_sub(LAST), end),
+        taken_ms: whole_ms(taken),
         kept_ms: whole_ms(released.saturating_sub(taken)),
         back_after_ms: back.map(whole_ms),
         kills: 0,
@@ -144,5 +145,6 @@ fn measured(scene: &Scene, timeline: &Timeline, times: Times) -> Outcome {
         connects: timeline.sum(since..usize::MAX).connects,
         transactions_max: 0,
         lock_waiters_max: 0,
+        good_by_second: timeline.good_by_second(end),
     }
 }

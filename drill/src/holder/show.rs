@@ -1,8 +1,10 @@
-//! What the drill prints: a line for each way while it runs, then a table for each holder.
+//! What the drill tells: a line for each way while it runs, then a table for each holder.
 
 use super::{Holder, Outcome, Report, Scene, Way};
-use crate::screen::{Row, Screen, columns};
+use crate::screen::Screen;
 use crate::server::engine::Engine;
+use crate::sheet::table::Row;
+use crate::sheet::{self, Plot, Series, Sheet, Table, Tone, seconds};
 
 pub(super) fn begin(screen: &Screen, holder: Holder, engine: Engine, scene: &Scene) {
     let what = match holder {
@@ -42,38 +44,64 @@ impl Way {
             Self::Melting => "melting",
         }
     }
+
+    const fn tone(self) -> Tone {
+        match self {
+            Self::Direct => Tone::Direct,
+            Self::Fixed => Tone::Usual,
+            Self::Melting => Tone::Guarded,
+        }
+    }
 }
 
-/// The report as tables of plain text.
-#[must_use]
-pub fn table(report: &Report) -> String {
-    let holders = [(Holder::Idle, "idle holder"), (Holder::Slow, "slow holder")];
-    let tables = holders.into_iter().filter_map(|(holder, name)| {
-        let outcomes: Vec<&Outcome> =
-            report.outcomes.iter().filter(|one| one.holder == holder).collect();
-        (!outcomes.is_empty()).then(|| of(name, &outcomes))
-    });
-    tables.collect::<Vec<_>>().join("\n")
+impl sheet::Report for Report {
+    fn sheet(&self) -> Sheet {
+        let holders = [(Holder::Idle, "idle holder"), (Holder::Slow, "slow holder")];
+        let of = |holder| {
+            let outcomes = self.outcomes.iter().filter(move |one| one.holder == holder);
+            outcomes.map(|one| (one.way.name(), one)).collect::<Vec<_>>()
+        };
+        let each = || holders.map(|(holder, name)| (name, of(holder))).into_iter();
+        let played = || each().filter(|(_, outcomes)| !outcomes.is_empty());
+        Sheet {
+            drill: "holder",
+            about: "One transaction keeps a row that a quarter of all others want, and does not end: its client says \
+                    nothing more (idle), or works on slowly (slow).",
+            scene: format!("On a private {}.", self.engine),
+            promise: "service is back within two seconds of the row's being free, with one or two transactions rolled back",
+            is_kept: self.guard_keeps_its_word(),
+            tables: played().map(|(name, outcomes)| Table::of(name, &outcomes, &ROWS)).collect(),
+            notes: Vec::new(),
+            plots: played().map(|(name, outcomes)| plot(name, &outcomes)).collect(),
+        }
+    }
 }
 
-fn of(name: &str, outcomes: &[&Outcome]) -> String {
-    let rows: [Row<'_, Outcome>; 11] = [
-        ("good/s before", |it| format!("{:.0}", it.before_per_second)),
-        ("good/s while it was to be kept", |it| format!("{:.0}", it.during_per_second)),
-        ("good/s in the last three seconds", |it| format!("{:.0}", it.after_per_second)),
-        ("the row was kept (s)", |it| seconds(Some(it.kept_ms))),
-        ("service was back after (s)", |it| seconds(it.back_after_ms)),
-        ("rolled back by the guard", |it| it.kills.to_string()),
-        ("clients that hung up", |it| it.hung_up.to_string()),
-        ("refused", |it| it.refused.to_string()),
-        ("connections opened by clients since", |it| it.connects.to_string()),
-        ("transactions on the server, at most", |it| it.transactions_max.to_string()),
-        ("  of these, waiting for a lock", |it| it.lock_waiters_max.to_string()),
-    ];
-    let outcomes: Vec<_> = outcomes.iter().map(|one| (one.way.name(), *one)).collect();
-    columns((name, 38), &outcomes, &rows)
-}
+const ROWS: [Row<'_, Outcome>; 11] = [
+    ("good/s before", |it| format!("{:.0}", it.before_per_second)),
+    ("good/s while it was to be kept", |it| format!("{:.0}", it.during_per_second)),
+    ("good/s in the last three seconds", |it| format!("{:.0}", it.after_per_second)),
+    ("the row was kept (s)", |it| seconds(Some(it.kept_ms))),
+    ("service was back after (s)", |it| seconds(it.back_after_ms)),
+    ("rolled back by the guard", |it| it.kills.to_string()),
+    ("clients that hung up", |it| it.hung_up.to_string()),
+    ("refused", |it| it.refused.to_string()),
+    ("connections opened by clients since", |it| it.connects.to_string()),
+    ("transactions on the server, at most", |it| it.transactions_max.to_string()),
+    ("  of these, waiting for a lock", |it| it.lock_waiters_max.to_string()),
+];
 
-fn seconds(ms: Option<u64>) -> String {
-    ms.map_or("never".to_owned(), |ms| format!("{:.1}", ms as f64 / 1000.0))
+fn plot(name: &str, outcomes: &[(&str, &Outcome)]) -> Plot {
+    let taken = outcomes.first().map(|(_, one)| (one.taken_ms as f64 / 1000.0, "the row is taken"));
+    let series = outcomes
+        .iter()
+        .map(|(way, one)| Series::by_second(way, one.way.tone(), &one.good_by_second));
+    Plot {
+        title: format!("{name}: commits in time"),
+        x: "second",
+        y: "commits in time, a second",
+        marks: taken.into_iter().collect(),
+        series: series.collect(),
+        ..Plot::default()
+    }
 }

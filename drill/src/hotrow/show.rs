@@ -1,9 +1,8 @@
 //! Each crowd as it comes, then a table.
 
-use std::fmt::Write as _;
-
 use super::{Report, Side, Way};
 use crate::load::Rates;
+use crate::sheet::{self, Plot, Series, Sheet, Table, figure};
 
 pub(super) fn side(way: Way, side: &Side) -> String {
     let hot = side.hot.map_or("the others alone".to_owned(), |hot| {
@@ -17,48 +16,68 @@ pub(super) fn side(way: Way, side: &Side) -> String {
     )
 }
 
-/// The report as a table of plain text.
-#[must_use]
-pub fn table(report: &Report) -> String {
-    let mut text = format!(
-        "offered: {:.0}/s on the one row, {:.0}/s on others\n\n\
-         way      rows         good/s   p50 ms   p99 ms refused/s hung up/s lock waiters\n",
-        report.hot_offered_per_second, report.others_offered_per_second,
-    );
-    for (way, side) in &report.turns {
-        match &side.hot {
-            None => line(&mut text, *way, "others alone", &side.others, side),
+const HEAD: [&str; 8] =
+    ["way", "rows", "good/s", "p50 ms", "p99 ms", "refused/s", "hung up/s", "lock waiters"];
+
+impl sheet::Report for Report {
+    fn sheet(&self) -> Sheet {
+        let lines = self.turns.iter().flat_map(|(way, side)| match &side.hot {
+            None => vec![line(*way, "others alone", &side.others, side)],
             Some(hot) => {
-                line(&mut text, *way, "others", &side.others, side);
-                line(&mut text, *way, "the one", hot, side);
+                vec![line(*way, "others", &side.others, side), line(*way, "the one", hot, side)]
             }
-        }
-    }
-    text.push('\n');
-    for way in Way::ALL {
-        if let (Some(kept), Some(hot)) = (report.others_kept(way), report.hot_good(way)) {
+        });
+        let notes = Way::ALL.into_iter().filter_map(|way| {
+            let (kept, hot) = (self.others_kept(way)?, self.hot_good(way)?);
             let name = format!("{}:", way.name());
-            let _infallible = writeln!(
-                text,
+            Some(format!(
                 "{name:<9} the others kept {:.0} % of their goodput; {hot:.0}/s on the one row",
                 kept * 100.0
-            );
+            ))
+        });
+        Sheet {
+            drill: "hotrow",
+            about: "One row that everybody wants, and what that costs those who want others.",
+            scene: format!(
+                "Offered: {:.0}/s on the one row, {:.0}/s on others; on a private {}.",
+                self.hot_offered_per_second, self.others_offered_per_second, self.engine
+            ),
+            promise: "those who want other rows keep more of their goodput behind the guard than behind the pool",
+            is_kept: self.guard_is_better(),
+            tables: vec![Table::listing(2, &HEAD, lines.collect())],
+            notes: notes.collect(),
+            plots: vec![self.plot()],
         }
     }
-    text
 }
 
-fn line(text: &mut String, way: Way, rows: &str, figures: &Rates, side: &Side) {
-    let ms = |value: Option<f64>| value.map_or("-".to_owned(), |ms| format!("{ms:.0}"));
-    let _infallible = writeln!(
-        text,
-        "{:<8} {rows:<12} {:>6.0} {:>8} {:>8} {:>9.0} {:>9.0} {:>12}",
-        way.name(),
-        figures.good_per_second,
-        ms(figures.p50_ms),
-        ms(figures.p99_ms),
-        figures.refused_per_second,
-        figures.timed_out_per_second,
-        side.lock_waiters_max,
-    );
+impl Report {
+    fn plot(&self) -> Plot {
+        let series = Way::ALL.into_iter().map(|way| {
+            let turns = self.turns.iter().filter(|(of, side)| *of == way && side.hot.is_some());
+            let goods: Vec<u64> =
+                turns.map(|(_, side)| side.others.good_per_second.round() as u64).collect();
+            Series::by_second(way.name(), way.tone(), &goods)
+        });
+        Plot {
+            title: "those who want other rows, beside those who want the one".into(),
+            x: "turn",
+            y: "commits in time, a second",
+            series: series.collect(),
+            ..Plot::default()
+        }
+    }
+}
+
+fn line(way: Way, rows: &str, figures: &Rates, side: &Side) -> Vec<String> {
+    vec![
+        way.name().to_owned(),
+        rows.to_owned(),
+        format!("{:.0}", figures.good_per_second),
+        figure(figures.p50_ms),
+        figure(figures.p99_ms),
+        format!("{:.0}", figures.refused_per_second),
+        format!("{:.0}", figures.timed_out_per_second),
+        side.lock_waiters_max.to_string(),
+    ]
 }

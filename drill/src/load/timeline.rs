@@ -195,6 +195,14 @@ impl Timeline {
         self.seconds.lock().get(second).cloned().unwrap_or_default()
     }
 
+    /// Commits within the deadline in each whole second until `end`.
+    #[must_use]
+    pub fn good_by_second(&self, end: Duration) -> Vec<u64> {
+        (0..usize::try_from(end.as_secs()).unwrap_or(0))
+            .map(|second| self.at(second).good)
+            .collect()
+    }
+
     /// The counts of several seconds together.
     #[must_use]
     pub fn sum(&self, seconds: std::ops::Range<usize>) -> Counts {

@@ -55,7 +55,9 @@ impl Bench {
             let rates = Rates::of(&timeline, stretch.half(), stretch.end);
             stretch.measured(rates, &served, &limits)
         });
-        Ok(Run { way, phases: phases.collect(), limits })
+        let phases: Vec<Phase> = phases.collect();
+        let good_by_second = timeline.good_by_second(phase * Mix::ORDER.len() as u32);
+        Ok(Run { way, phases, limits, good_by_second })
     }
 
     async fn guard(&self, way: Way) -> Result<Option<Guard>, Error> {

@@ -86,6 +86,8 @@ pub struct Run {
     pub phases: Vec<Phase>,
     /// The limit over time, where it moves.
     pub limits: Vec<Moment>,
+    /// Commits within the deadline in each second, from the first client on.
+    pub good_by_second: Vec<u64>,
 }
 
 /// All of it.

@@ -1,8 +1,7 @@
-//! What the drill prints: a line for each crowd while it runs, then a table.
-
-use std::fmt::Write as _;
+//! What the drill tells: a line for each crowd while it runs, then a table.
 
 use super::{Point, Recovery, Report, Try, Way};
+use crate::sheet::{self, Plot, Series, Sheet, Table, Tone, figure};
 
 pub(super) fn point(point: &Point) -> String {
     format!(
@@ -40,67 +39,112 @@ impl Way {
             Self::Adaptive => "adaptive",
         }
     }
+
+    const fn tone(self) -> Tone {
+        match self {
+            Self::Direct => Tone::Direct,
+            Self::Fixed => Tone::Usual,
+            Self::Adaptive => Tone::Guarded,
+        }
+    }
 }
 
-/// The report as a table of plain text.
-#[must_use]
-pub fn table(report: &Report) -> String {
-    let mut text = String::from(
-        "way       clients   load  good/s   p50 ms   p99 ms refused/s deadlocks/s hung up/s lock waiters limit\n",
-    );
-    let number = |value: Option<f64>| value.map_or("-".to_owned(), figure);
-    for point in &report.points {
+const HEAD: [&str; 11] = [
+    "way",
+    "clients",
+    "load",
+    "good/s",
+    "p50 ms",
+    "p99 ms",
+    "refused/s",
+    "deadlocks/s",
+    "hung up/s",
+    "lock waiters",
+    "limit",
+];
+
+impl sheet::Report for Report {
+    fn sheet(&self) -> Sheet {
+        let ways = [Way::Direct, Way::Fixed, Way::Adaptive];
+        let mut notes = vec![self.tried()];
+        notes.extend(ways.into_iter().filter_map(|way| self.sentence(way)));
+        notes.extend(self.recoveries.iter().map(sentence));
+        Sheet {
+            drill: "tipping",
+            about: "Ever more clients that update a few of the same rows in random order, and so deadlock.",
+            scene: format!("On a private {}.", self.engine),
+            promise: "with the most clients more is committed in time behind the guard than without it",
+            is_kept: self.guard_is_better(),
+            tables: vec![Table::listing(
+                1,
+                &HEAD,
+                self.points.iter().map(|point| self.line(point)).collect(),
+            )],
+            notes,
+            plots: vec![self.plot(&ways)],
+        }
+    }
+}
+
+impl Report {
+    fn line(&self, point: &Point) -> Vec<String> {
         let limit = match point.way {
-            Way::Fixed => Some(f64::from(report.best_limit)),
+            Way::Fixed => Some(f64::from(self.best_limit)),
             Way::Direct | Way::Adaptive => point.limit(),
         };
-        let load = format!("{}x", figure(point.load));
-        let _infallible = writeln!(
-            text,
-            "{:<9} {:>7} {load:>6} {:>7.0} {:>8} {:>8} {:>9.0} {:>11.0} {:>9.0} {:>12} {:>5}",
-            point.way.name(),
-            point.clients,
-            point.good_per_second,
-            number(point.p50_ms),
-            number(point.p99_ms),
-            point.refused_per_second,
-            point.deadlocks_per_second,
-            point.timed_out_per_second,
-            point.lock_waiters_max,
-            number(limit),
-        );
+        vec![
+            point.way.name().to_owned(),
+            point.clients.to_string(),
+            figure(Some(point.load)) + "x",
+            format!("{:.0}", point.good_per_second),
+            figure(point.p50_ms),
+            figure(point.p99_ms),
+            format!("{:.0}", point.refused_per_second),
+            format!("{:.0}", point.deadlocks_per_second),
+            format!("{:.0}", point.timed_out_per_second),
+            point.lock_waiters_max.to_string(),
+            figure(limit),
+        ]
     }
-    text + "\n" + &verdict(report)
-}
 
-/// A line for each way, and what fixed limits were tried.
-fn verdict(report: &Report) -> String {
-    let mut lines = Vec::new();
-    let tries: Vec<String> = report
-        .tries
-        .iter()
-        .map(|tried| format!("{}: {:.0}", tried.limit, tried.good_per_second))
-        .collect();
-    lines.push(format!("fixed limits tried, good/s: {}", tries.join(", ")));
-    for (way, name) in
-        [(Way::Direct, "direct:  "), (Way::Fixed, "fixed:   "), (Way::Adaptive, "adaptive:")]
-    {
-        let Some(kept) = report.kept(way) else { continue };
-        let mut line =
-            format!("{name} {:.0} % of its own best with the largest crowd", kept * 100.0);
-        if let (Way::Adaptive, Some(share)) = (way, report.share()) {
-            let each: Vec<String> = report
-                .shares()
-                .iter()
-                .map(|(clients, share)| format!("{clients} clients {:.0} %", share * 100.0))
-                .collect();
-            let each = each.join(", ");
-            line += &format!("; {:.0} % of the best fixed limit ({each})", share * 100.0);
-        }
-        lines.push(line);
+    fn tried(&self) -> String {
+        let tries = self.tries.iter();
+        let tries = tries.map(|tried| format!("{}: {:.0}", tried.limit, tried.good_per_second));
+        format!("fixed limits tried, good/s: {}", tries.collect::<Vec<_>>().join(", "))
     }
-    lines.extend(report.recoveries.iter().map(sentence));
-    lines.join("\n") + "\n"
+
+    /// What a way keeps with the largest crowd.
+    fn sentence(&self, way: Way) -> Option<String> {
+        let name = format!("{}:", way.name());
+        let kept = self.kept(way)? * 100.0;
+        let line = format!("{name:<9} {kept:.0} % of its own best with the largest crowd");
+        let Some(share) = self.share().filter(|_| way == Way::Adaptive) else { return Some(line) };
+        let each = self.shares().into_iter();
+        let each = each.map(|(clients, share)| format!("{clients} clients {:.0} %", share * 100.0));
+        let each = each.collect::<Vec<_>>().join(", ");
+        Some(format!("{line}; {:.0} % of the best fixed limit ({each})", share * 100.0))
+    }
+
+    fn plot(&self, ways: &[Way]) -> Plot {
+        let series = ways.iter().map(|way| {
+            // Of clients that keep no pace: each number once.
+            let mut points: Vec<(f64, f64)> = self
+                .of(*way)
+                .filter(|point| point.paced_per_second.is_none())
+                .map(|point| (point.load, point.good_per_second))
+                .collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Series { name: way.name().to_owned(), tone: way.tone(), points }
+        });
+        Plot {
+            title: "what is committed in time, by what is offered".into(),
+            x: "offered load, in parts of the most that the server does directly",
+            y: "commits in time, a second",
+            is_logarithmic: true,
+            series: series.collect(),
+            ..Plot::default()
+        }
+    }
 }
 
 pub(super) fn sentence(recovery: &Recovery) -> String {
@@ -114,9 +158,4 @@ pub(super) fn sentence(recovery: &Recovery) -> String {
         recovery.before_per_second,
         recovery.storm_per_second,
     )
-}
-
-/// As many digits as tell something.
-fn figure(value: f64) -> String {
-    if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }

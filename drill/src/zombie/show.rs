@@ -1,7 +1,9 @@
-//! What the drill prints: a line per second while it runs, then a table.
+//! What the drill tells: a line per second while it runs, then a table.
 
 use super::{Outcome, Report, Scene, Way};
-use crate::screen::{Paint, Row, Screen, columns};
+use crate::screen::{Paint, Screen};
+use crate::sheet::table::Row;
+use crate::sheet::{self, Plot, Series, Sheet, Table, Tone};
 
 /// One look at the server.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,17 +76,48 @@ impl Default for Show {
 /// The longest queue that has room in the bar; two backends are a column.
 const BAR: u32 = 66;
 
-/// The report as a table of plain text.
-#[must_use]
-pub fn table(report: &Report) -> String {
-    let rows: [Row<'_, Outcome>; 5] = [
-        ("lock queue on the server, at most", |it| cell(Some(it.lock_queue_max.into()))),
-        ("connections to the server, at most", |it| cell(Some(it.backends_max.into()))),
-        ("updates told as failed", |it| cell(u64::try_from(it.failures_told).ok())),
-        ("  of these, committed", |it| cell(u64::try_from(it.failed_applied).ok())),
-        ("first success behind the lock (ms)", |it| cell(it.back_after_ms)),
-    ];
-    columns(("", 48), &[("PgBouncer", &report.pgbouncer), ("guard", &report.guard)], &rows)
+impl sheet::Report for Report {
+    fn sheet(&self) -> Sheet {
+        let rows: [Row<'_, Outcome>; 5] = [
+            ("lock queue on the server, at most", |it| cell(Some(it.lock_queue_max.into()))),
+            ("connections to the server, at most", |it| cell(Some(it.backends_max.into()))),
+            ("updates told as failed", |it| cell(u64::try_from(it.failures_told).ok())),
+            ("  of these, committed", |it| cell(u64::try_from(it.failed_applied).ok())),
+            ("first success behind the lock (ms)", |it| cell(it.back_after_ms)),
+        ];
+        let outcomes = [("PgBouncer", &self.pgbouncer), ("guard", &self.guard)];
+        Sheet {
+            drill: "zombie",
+            about: "A row is locked, clients retry for ever, and each update has a time limit: PgBouncer's, which closes \
+                    the client's socket, and the guard's, which cancels.",
+            scene: format!(
+                "{} connections to a private PostgreSQL for each of the two.",
+                self.pool
+            ),
+            promise: "never more backends wait for the lock than its pool has connections, and nothing is committed whose \
+                      client was told that it had failed",
+            is_kept: self.guard_keeps_its_word(),
+            tables: vec![Table::of("", &outcomes, &rows)],
+            notes: Vec::new(),
+            plots: vec![self.plot()],
+        }
+    }
+}
+
+impl Report {
+    fn plot(&self) -> Plot {
+        let ways =
+            [("PgBouncer", Tone::Usual, &self.pgbouncer), ("guard", Tone::Guarded, &self.guard)];
+        Plot {
+            title: "backends that wait for the lock".into(),
+            x: "second",
+            y: "backends",
+            series: ways
+                .map(|(name, tone, one)| Series::by_second(name, tone, &one.lock_queue))
+                .into(),
+            ..Plot::default()
+        }
+    }
 }
 
 fn cell(value: Option<u64>) -> String {

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{Outcome, Report, Scene, Second};
-use crate::screen::{Paint, Row, Screen, bar, columns};
+use crate::screen::{Paint, Screen, bar};
 use crate::server::engine::Engine;
+use crate::sheet::Table;
+use crate::sheet::table::Row;
 
 /// How wide the bar of a second may be, in columns.
 const BAR: u64 = 24;
@@ -84,7 +86,7 @@ pub fn table(report: &Report) -> String {
     let mut text = picture(report);
     text.push('\n');
     let ways = [("direct", &report.direct), ("tidegate", &report.tidegate)];
-    text += &columns(("", 50), &ways, &rows(report.engine));
+    text += &Table::of("", &ways, &rows(report.engine)).text();
     let audit = &report.audit;
     let _infallible = writeln!(
         text,

@@ -2,9 +2,11 @@
 
 use super::{Outcome, Report, Scene, Way};
 use crate::load::Second;
-use crate::screen::{Paint, Row, Screen, bar, columns};
+use crate::screen::{Paint, Screen, bar};
 use crate::server::engine::Engine;
 use crate::server::probe::Gauges;
+use crate::sheet::Table;
+use crate::sheet::table::Row;
 
 /// How wide the bar of a second may be, in columns.
 const BAR: u64 = 32;
@@ -83,7 +85,7 @@ pub fn table(report: &Report) -> String {
         (&connected, |it| cell(Some(it.threads_connected_max.into()))),
         ("  most transactions waiting for a lock", |it| cell(Some(it.lock_waiters_max.into()))),
     ];
-    columns(("", 48), &[("direct", &report.direct), ("guard", &report.guard)], &rows)
+    Table::of("", &[("direct", &report.direct), ("guard", &report.guard)], &rows).text()
 }
 
 fn cell(value: Option<f64>) -> String {
