@@ -7,7 +7,7 @@
 # MariaDB, or with `make demo engine=postgres` PostgreSQL.
 engine = mysql
 demo: servers
-	cargo run --release --quiet -- demo $(engine)
+	cargo run --release --quiet -- demo $(engine) --html $${CARGO_TARGET_DIR:-target}/demo.html
 
 # Everything, against real servers and all clients.
 test: servers clients

@@ -1,5 +1,7 @@
 //! `tidegate demo`: what Tidegate is for, on private servers, first without it and then with it.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use drill::Screen;
@@ -7,6 +9,7 @@ use drill::demo::{self, Report, Scenes};
 use drill::server::engine::Engine;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::drill::output::Page;
 use crate::exit::Failure;
 
 /// Which database the demo runs on.
@@ -48,16 +51,24 @@ pub(crate) struct Demo {
     /// Print the result as JSON, and nothing else.
     #[arg(long)]
     json: bool,
+    /// Write a page with tables and plots, which needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 impl Demo {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        let page = Page::open(self.html.as_deref())?;
         let report = self.play().map_err(Failure::Failed)?;
         if self.json {
             let json = serde_json::to_string_pretty(&report).map_err(anyhow::Error::from);
             println!("{}", json.map_err(Failure::Failed)?);
         } else {
             println!("\n{}", demo::table(&report));
+        }
+        page.write("Without Tidegate, and with it", "tidegate demo", &report.sheets())?;
+        if let Some(path) = self.html.filter(|_| !self.json) {
+            println!("\nThe same as a page, with plots: {}", path.display());
         }
         match report.failures() {
             failures if failures.is_empty() => Ok(()),

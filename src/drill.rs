@@ -5,7 +5,7 @@ mod holder;
 mod hotrow;
 mod list;
 mod mixshift;
-mod output;
+pub(crate) mod output;
 mod tipping;
 
 use std::time::Duration;

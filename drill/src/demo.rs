@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::screen::Screen;
 use crate::server::engine::Engine;
+use crate::sheet::{self, Sheet};
 
 /// Which acts are played, and how. Default: both.
 #[derive(Debug, Clone)]
@@ -41,6 +42,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// What is told of each act.
+    #[must_use]
+    pub fn sheets(&self) -> Vec<Sheet> {
+        let pileup = self.pileup.as_ref().map(sheet::Report::sheet);
+        pileup.into_iter().chain(self.hour.as_ref().map(sheet::Report::sheet)).collect()
+    }
+
     /// What did not come out as it should, in words; nothing when all did.
     #[must_use]
     pub fn failures(&self) -> Vec<&'static str> {

@@ -13,8 +13,8 @@ pub use self::table::Table;
 /// All that is told of a drill.
 #[derive(Debug, Clone)]
 pub struct Sheet {
-    /// Its name, as in `tidegate drill NAME`.
-    pub drill: &'static str,
+    /// What was played: a drill, as in `tidegate drill NAME`, or an act of the demo.
+    pub name: &'static str,
     /// What happens in it, in a sentence or two.
     pub about: &'static str,
     /// On which server, and how many clients.

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use drill::sheet::{Report, html};
+use drill::sheet::{Report, Sheet, html};
 use drill::{Error, Screen};
 
 use super::until_asked_to_stop;
@@ -40,10 +40,7 @@ impl Output {
         drill: impl Future<Output = Result<R, Error>>,
     ) -> Result<(), Failure> {
         // Opened before: after minutes of a drill it is too late to learn that it cannot be written.
-        let page = self.html.as_ref().map(|path| {
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))
-        });
-        let page = page.transpose()?;
+        let page = Page::open(self.html.as_deref())?;
         let report = until_asked_to_stop(async { Ok(drill.await?) })?;
         let sheet = report.sheet();
         if self.json {
@@ -51,12 +48,30 @@ impl Output {
         } else {
             println!("\n{}", sheet.text());
         }
-        if let Some(mut page) = page {
-            page.write_all(html::page(&sheet).as_bytes()).context("cannot write the page")?;
-        }
-        if sheet.is_kept {
-            return Ok(());
-        }
-        Err(Failure::Failed(anyhow!("this was not so: {}", sheet.promise)))
+        let (is_kept, promise) = (sheet.is_kept, sheet.promise);
+        let command = format!("tidegate drill {}", sheet.name);
+        page.write(&format!("Drill: {}", sheet.name), &command, &[sheet])?;
+        if is_kept { Ok(()) } else { Err(Failure::Failed(anyhow!("this was not so: {promise}"))) }
+    }
+}
+
+/// A page that is to be written.
+#[derive(Debug)]
+pub(crate) struct Page(Option<File>);
+
+impl Page {
+    /// Where there is a path.
+    pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let open = |path: &Path| {
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))
+        };
+        Ok(Self(path.map(open).transpose()?))
+    }
+
+    /// Writes it, if it is wanted.
+    pub(crate) fn write(self, title: &str, command: &str, sheets: &[Sheet]) -> anyhow::Result<()> {
+        let Some(mut file) = self.0 else { return Ok(()) };
+        let page = html::page(title, command, sheets);
+        file.write_all(page.as_bytes()).context("cannot write the page")
     }
 }

@@ -95,7 +95,7 @@ pub enum Way {
 }
 
 /// What one run of the scene came to. Rates are per second, latencies in milliseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// Which way the clients went.
     pub way: Way,
@@ -122,10 +122,14 @@ pub struct Outcome {
     pub threads_connected_max: u32,
     /// Most transactions seen waiting for a lock on the server.
     pub lock_waiters_max: u32,
+    /// Commits within the deadline in each second.
+    pub good_by_second: Vec<u64>,
+    /// What was seen of the server.
+    pub samples: Vec<Sample>,
 }
 
 /// Both runs.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// On which server.
     pub engine: Engine,
@@ -240,6 +244,8 @@ fn outcome(scene: &Scene, way: Way, timeline: &Timeline, samples: &[Sample]) -> 
         threads_running_max: most.threads_running,
         threads_connected_max: most.threads_connected,
         lock_waiters_max: most.lock_waiters,
+        good_by_second: timeline.good_by_second(scene.calm + scene.storm),
+        samples: samples.to_vec(),
     }
 }
 

@@ -44,7 +44,7 @@ impl sheet::Report for Report {
             })
         };
         Sheet {
-            drill: "herd",
+            name: "herd",
             about: "All clients lose their connections at once and come back at once: the server is restarted, or \
                     something in between goes.",
             scene: format!("{} clients, on a private {}.", self.clients, self.engine),

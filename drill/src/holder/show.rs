@@ -64,7 +64,7 @@ impl sheet::Report for Report {
         let each = || holders.map(|(holder, name)| (name, of(holder))).into_iter();
         let played = || each().filter(|(_, outcomes)| !outcomes.is_empty());
         Sheet {
-            drill: "holder",
+            name: "holder",
             about: "One transaction keeps a row that a quarter of all others want, and does not end: its client says \
                     nothing more (idle), or works on slowly (slow).",
             scene: format!("On a private {}.", self.engine),

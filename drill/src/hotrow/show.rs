@@ -36,7 +36,7 @@ impl sheet::Report for Report {
             ))
         });
         Sheet {
-            drill: "hotrow",
+            name: "hotrow",
             about: "One row that everybody wants, and what that costs those who want others.",
             scene: format!(
                 "Offered: {:.0}/s on the one row, {:.0}/s on others; on a private {}.",

@@ -50,7 +50,7 @@ impl sheet::Report for Report {
             phases.map(|(phase, share)| line(run.way, phase, share))
         });
         Sheet {
-            drill: "mixshift",
+            name: "mixshift",
             about: "What clients ask for changes from pages that are read to rows that deadlock, and back.",
             scene: format!(
                 "{} clients, who begin anew as soon as they are done, on a private {}.",

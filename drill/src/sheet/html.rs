@@ -1,4 +1,4 @@
-//! A sheet as a page that needs nothing else: to be sent to those who were not there.
+//! Sheets as a page that needs nothing else: to be sent to those who were not there.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -8,15 +8,9 @@ use super::{Sheet, Table};
 /// Light and dark, and the colours of plots.
 const STYLE: &str = include_str!("page.css");
 
-/// The page.
+/// A page of these sheets. `command` is what measured them.
 #[must_use]
-pub fn page(sheet: &Sheet) -> String {
-    let title = format!("Drill: {}", sheet.drill);
-    let verdict = if sheet.is_kept {
-        "The guard did what it is there for"
-    } else {
-        "The guard did not do what it is there for"
-    };
+pub fn page(title: &str, command: &str, sheets: &[Sheet]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -29,18 +23,14 @@ pub fn page(sheet: &Sheet) -> String {
             body {
                 main {
                     h1 { (title) }
-                    p { (sheet.about) }
-                    p.scene { (sheet.scene) }
-                    p.verdict.kept[sheet.is_kept].broken[!sheet.is_kept] {
-                        strong { (verdict) ": " } (sheet.promise) "."
-                    }
-                    @for plot in &sheet.plots { (draw(plot)) }
-                    @for one in &sheet.tables { (table(one)) }
-                    @if !sheet.notes.is_empty() {
-                        ul { @for note in &sheet.notes { li { (note) } } }
+                    @for one in sheets {
+                        section {
+                            @if sheets.len() > 1 { h2 { (one.name) } }
+                            (sheet(one))
+                        }
                     }
                     footer {
-                        "Measured by " code { "tidegate drill " (sheet.drill) } " of Tidegate " (env!("CARGO_PKG_VERSION"))
+                        "Measured by " code { (command) } " of Tidegate " (env!("CARGO_PKG_VERSION"))
                         ". One run on one machine, which servers, guard and clients shared."
                     }
                 }
@@ -48,6 +38,25 @@ pub fn page(sheet: &Sheet) -> String {
         }
     };
     page.into_string()
+}
+
+fn sheet(sheet: &Sheet) -> Markup {
+    let verdict = match sheet.is_kept {
+        true => "The guard did what it is there for",
+        false => "The guard did not do what it is there for",
+    };
+    html! {
+        p { (sheet.about) }
+        p.scene { (sheet.scene) }
+        p.verdict.kept[sheet.is_kept].broken[!sheet.is_kept] {
+            strong { (verdict) ": " } (sheet.promise) "."
+        }
+        @for plot in &sheet.plots { (draw(plot)) }
+        @for one in &sheet.tables { (table(one)) }
+        @if !sheet.notes.is_empty() {
+            ul { @for note in &sheet.notes { li { (note) } } }
+        }
+    }
 }
 
 fn table(table: &Table) -> Markup {
@@ -75,7 +84,7 @@ mod tests {
     #[test]
     fn a_page_has_all_of_a_sheet_and_needs_nothing_from_elsewhere() {
         let sheet = Sheet {
-            drill: "herd",
+            name: "herd",
             about: "All come back at once.",
             scene: "400 clients on <MariaDB>".into(),
             promise: "service is back",
@@ -92,7 +101,7 @@ mod tests {
                 ..Plot::default()
             }],
         };
-        let page = page(&sheet);
+        let page = page("Drill: herd", "tidegate drill herd", &[sheet]);
         for part in
             ["&lt;MariaDB&gt;", "did not do", "a note", "<polyline class=\"direct\"", "<td>7</td>"]
         {

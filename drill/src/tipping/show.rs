@@ -70,7 +70,7 @@ impl sheet::Report for Report {
         notes.extend(ways.into_iter().filter_map(|way| self.sentence(way)));
         notes.extend(self.recoveries.iter().map(sentence));
         Sheet {
-            drill: "tipping",
+            name: "tipping",
             about: "Ever more clients that update a few of the same rows in random order, and so deadlock.",
             scene: format!("On a private {}.", self.engine),
             promise: "with the most clients more is committed in time behind the guard than without it",

@@ -87,7 +87,7 @@ impl sheet::Report for Report {
         ];
         let outcomes = [("PgBouncer", &self.pgbouncer), ("guard", &self.guard)];
         Sheet {
-            drill: "zombie",
+            name: "zombie",
             about: "A row is locked, clients retry for ever, and each update has a time limit: PgBouncer's, which closes \
                     the client's socket, and the guard's, which cancels.",
             scene: format!(

@@ -1,12 +1,10 @@
 //! What the second act prints: a line per second while it runs, then both curves beside each other, and a table.
 
-use std::fmt::Write as _;
-
 use super::{Outcome, Report, Scene, Second};
 use crate::screen::{Paint, Screen, bar};
 use crate::server::engine::Engine;
-use crate::sheet::Table;
 use crate::sheet::table::Row;
+use crate::sheet::{self, Plot, Series, Sheet, Table, Tone};
 
 /// How wide the bar of a second may be, in columns.
 const BAR: u64 = 24;
@@ -87,9 +85,17 @@ pub fn table(report: &Report) -> String {
     text.push('\n');
     let ways = [("direct", &report.direct), ("tidegate", &report.tidegate)];
     text += &Table::of("", &ways, &rows(report.engine)).text();
+    for sentence in sentences(report) {
+        text += &sentence;
+        text.push('\n');
+    }
+    text
+}
+
+/// What the ledger's books say, and what it comes down to.
+fn sentences(report: &Report) -> Vec<String> {
     let audit = &report.audit;
-    let _infallible = writeln!(
-        text,
+    let books = format!(
         "the ledger's books: {} items = {} sent + {} dead + {} held + {} cancelled + {} open, {} ambiguous; \
          they {}",
         audit.items,
@@ -102,15 +108,66 @@ pub fn table(report: &Report) -> String {
         if audit.closes { "close" } else { "DO NOT CLOSE" },
     );
     let (gone, done) = (&report.lateness.pacing_error_ms, &report.lateness.after_moment_ms);
-    let _infallible = writeln!(
-        text,
+    let late = format!(
         "after their planned moments: gone p50 {:.1} ms, p99 {:.1} ms; done p50 {} ms, p99 {} ms, the last {} ms",
         gone.p50, gone.p99, done.p50, done.p99, done.max
     );
-    for (holds, what) in report.verdicts() {
-        let _infallible = writeln!(text, "{} {what}", if holds { "yes:" } else { "NO: " });
+    let verdicts = report.verdicts().into_iter();
+    let verdicts =
+        verdicts.map(|(holds, what)| format!("{} {what}", if holds { "yes:" } else { "NO: " }));
+    [books, late].into_iter().chain(verdicts).collect()
+}
+
+impl sheet::Report for Report {
+    fn sheet(&self) -> Sheet {
+        let ways = [("direct", &self.direct), ("tidegate", &self.tidegate)];
+        let load =
+            if self.engine.is_postgres() { "transactions a second" } else { "statements a second" };
+        Sheet {
+            name: "The top of the hour",
+            about: "Users look at pages all the time, and at 13:00:00 reminders are due: taken at once by as many workers \
+                    as there are; then spread by the scheduler, through the guard, with what they read from a replica.",
+            scene: format!(
+                "{} reminders, on a private {} with a replica.",
+                self.reminders, self.engine
+            ),
+            promise: "each reminder is sent once, and users are better off than beside the wall",
+            is_kept: self.failures().is_empty(),
+            tables: vec![Table::of("", &ways, &rows(self.engine))],
+            notes: sentences(self),
+            plots: vec![
+                self.plot("what the primary was asked to do", load, |second| {
+                    Some(second.load_per_second)
+                }),
+                self.plot("reminders that were sent", "a second", |second| {
+                    Some(second.reminders_per_second)
+                }),
+                self.plot("what 99 of 100 pages of users took", "milliseconds", |second| {
+                    second.p99_ms
+                }),
+            ],
+        }
     }
-    text
+}
+
+impl Report {
+    fn plot(&self, title: &str, y: &'static str, value: fn(&Second) -> Option<f64>) -> Plot {
+        let ways =
+            [("direct", Tone::Direct, &self.direct), ("tidegate", Tone::Guarded, &self.tidegate)];
+        let series = ways.map(|(name, tone, outcome)| {
+            let points =
+                outcome.curve.iter().filter_map(|second| Some((second.at as f64, value(second)?)));
+            Series { name: name.to_owned(), tone, points: points.collect() }
+        });
+        Plot {
+            title: title.to_owned(),
+            x: "second; 0 is 13:00:00",
+            y,
+            marks: vec![(0.0, "13:00:00")],
+            series: series.into(),
+            ..Plot::default()
+        }
+    }
 }
 
 /// Both curves, second by second.

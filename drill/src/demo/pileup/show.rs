@@ -5,8 +5,9 @@ use crate::load::Second;
 use crate::screen::{Paint, Screen, bar};
 use crate::server::engine::Engine;
 use crate::server::probe::Gauges;
-use crate::sheet::Table;
 use crate::sheet::table::Row;
+use crate::sheet::{self, Plot, Series, Sheet, Table, Tone};
+use crate::watch::Sample;
 
 /// How wide the bar of a second may be, in columns.
 const BAR: u64 = 32;
@@ -69,6 +70,10 @@ impl<'a> Show<'a> {
 /// The report as a table of plain text.
 #[must_use]
 pub fn table(report: &Report) -> String {
+    figures(report).text()
+}
+
+fn figures(report: &Report) -> Table {
     let worker = report.engine.worker();
     let running = format!("on the server: most {worker} running");
     let connected = format!("  most {worker} connected");
@@ -85,7 +90,43 @@ pub fn table(report: &Report) -> String {
         (&connected, |it| cell(Some(it.threads_connected_max.into()))),
         ("  most transactions waiting for a lock", |it| cell(Some(it.lock_waiters_max.into()))),
     ];
-    Table::of("", &[("direct", &report.direct), ("guard", &report.guard)], &rows).text()
+    Table::of("", &[("direct", &report.direct), ("guard", &report.guard)], &rows)
+}
+
+impl sheet::Report for Report {
+    fn sheet(&self) -> Sheet {
+        let ways = [("direct", Tone::Direct, &self.direct), ("guard", Tone::Guarded, &self.guard)];
+        let goods =
+            ways.map(|(name, tone, one)| Series::by_second(name, tone, &one.good_by_second));
+        let point =
+            |sample: &Sample| (sample.at.as_secs_f64(), f64::from(sample.gauges.lock_waiters));
+        let waiters = ways.map(|(name, tone, one)| Series {
+            name: name.to_owned(),
+            tone,
+            points: one.samples.iter().map(point).collect(),
+        });
+        let plot = |title: &str, y, series: [Series; 2]| Plot {
+            title: title.to_owned(),
+            x: "second",
+            y,
+            series: series.into(),
+            ..Plot::default()
+        };
+        Sheet {
+            name: "A pile-up",
+            about: "One row that everybody updates, a client that keeps it for two seconds, and hundreds that wait for one, \
+                    drop their sockets, reconnect and try again.",
+            scene: format!("On a private {}.", self.engine),
+            promise: "more is committed in time through the guard, and fewer wait for locks on the server",
+            is_kept: self.guard_is_better(),
+            tables: vec![figures(self)],
+            notes: Vec::new(),
+            plots: vec![
+                plot("commits in time", "a second", goods),
+                plot("transactions that wait for a lock on the server", "transactions", waiters),
+            ],
+        }
+    }
 }
 
 fn cell(value: Option<f64>) -> String {
