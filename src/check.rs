@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use guard::config::{Config, read_part};
+use guard::run::{Trial, trial};
 use jiff::Timestamp;
 use scheduler::config::{self, File, TABLES};
 use serde::de::IgnoredAny;
@@ -25,6 +27,10 @@ pub(crate) struct Check {
     /// Exit with 1 when there are warnings.
     #[arg(long)]
     strict: bool,
+    /// Also connect to the servers that it names, as the guard would: can the control account log in, see locks, and are
+    /// the replicas fit. Takes up to five seconds.
+    #[arg(long)]
+    connect: bool,
     /// Show errors, warnings and the configuration in force as JSON. Secrets are masked.
     #[arg(long)]
     json: bool,
@@ -62,7 +68,9 @@ impl Check {
             }
             Err(errors) => return Err(errors.into()),
         };
-        let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let trial = self.connect.then(|| connect(&loaded.config)).transpose()?;
+        warnings.extend(trial.iter().flat_map(|trial| trial.warnings.clone()));
         if self.json {
             let all = json!({ "errors": [], "warnings": warnings, "config": loaded.config });
             print(&format!(
@@ -74,6 +82,12 @@ impl Check {
                 print(&format!("warning: {warning}\n"))?;
             }
             print(&format!("{}\n", summary(&self.config, &loaded.config)))?;
+            if let Some(Trial { server, control, .. }) = trial {
+                let server = server.unwrap_or_else(|| "the server".to_owned());
+                print(&format!(
+                    "{server} lets the control account in, over {control} connections\n"
+                ))?;
+            }
         }
         match self.strict && !warnings.is_empty() {
             true => {
@@ -107,6 +121,13 @@ impl Check {
         }
         told
     }
+}
+
+/// Tries it with its servers.
+fn connect(config: &Config) -> Result<Trial, Failure> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let tried = runtime.block_on(trial(config.clone()));
+    Ok(tried.context("a guard would not start with this configuration")?)
 }
 
 fn summary(file: &std::path::Path, config: &Config) -> String {

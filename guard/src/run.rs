@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `mysql`, `postgres` | what each engine brings |
 //! | `assembly` | what every guard is made of; serving, and draining |
+//! | `trial` | whether a configuration works with its servers |
 
 mod assembly;
 mod mysql;
 mod postgres;
+mod trial;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,6 +17,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 
 use self::assembly::Assembly;
+pub use self::trial::{Trial, trial};
 use crate::{
     config::{
         self, Address, Config, Engine, Listener as ListenerConfig, ListenerTls, TlsNegotiation,
