@@ -5,6 +5,7 @@ mod check;
 mod classes;
 mod client;
 mod completions;
+mod config;
 mod demo;
 mod docs;
 mod drill;
@@ -43,6 +44,7 @@ enum Command {
     Guard(guard::Guard),
     Scheduler(scheduler::Scheduler),
     Check(check::Check),
+    Config(config::Config),
     Import(import::Import),
     Batch(batch::Batch),
     Schedule(schedule::Schedule),
@@ -73,6 +75,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Guard(guard) => guard.run(),
         Command::Scheduler(scheduler) => scheduler.run(),
         Command::Check(check) => check.run(),
+        Command::Config(config) => config.run(),
         Command::Import(import) => import.run(),
         Command::Batch(batch) => batch.run(),
         Command::Schedule(schedule) => schedule.run(),
