@@ -35,6 +35,8 @@ enum Page {
     Schema,
     /// Every metric, as Markdown.
     Metrics,
+    /// Every alert and what to do about it, as Markdown.
+    Alerts,
     /// The OpenAPI document of the scheduler's HTTP side, as JSON.
     Openapi,
 }
@@ -45,6 +47,7 @@ impl Docs {
             Page::Configuration => manual::page(&schema(), &SECTIONS),
             Page::Schema => format!("{:#}\n", schema()),
             Page::Metrics => metrics(),
+            Page::Alerts => dashboards::runbook(),
             Page::Openapi => format!("{:#}\n", openapi::document()),
         };
         Ok(print(&page)?)
