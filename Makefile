@@ -44,3 +44,4 @@ clients: servers
 	@scripts/install-mysql.sh
 	@scripts/install-pgbouncer.sh
 	@scripts/install-postgresql.sh
+	@scripts/install-prometheus.sh

@@ -2,9 +2,10 @@
 
 use clap::{Args, ValueEnum};
 use guard::config::{Config, manual};
-use guard::metrics::table;
+use guard::metrics::table as of_guard;
 use scheduler::admin::openapi;
 use scheduler::config::File;
+use scheduler::metrics::table as of_scheduler;
 use serde_json::Value;
 
 use crate::exit::Failure;
@@ -34,6 +35,8 @@ enum Page {
     Schema,
     /// Every metric, as Markdown.
     Metrics,
+    /// Every alert and what to do about it, as Markdown.
+    Alerts,
     /// The OpenAPI document of the scheduler's HTTP side, as JSON.
     Openapi,
 }
@@ -43,11 +46,17 @@ impl Docs {
         let page = match self.page {
             Page::Configuration => manual::page(&schema(), &SECTIONS),
             Page::Schema => format!("{:#}\n", schema()),
-            Page::Metrics => table::page(),
+            Page::Metrics => metrics(),
+            Page::Alerts => dashboards::runbook(),
             Page::Openapi => format!("{:#}\n", openapi::document()),
         };
         Ok(print(&page)?)
     }
+}
+
+/// Of both programs.
+fn metrics() -> String {
+    format!("{}\n{}", of_guard::page(), of_scheduler::page())
 }
 
 /// Of the whole file.
@@ -74,6 +83,7 @@ mod tests {
     fn the_schema_and_the_manual_are_up_to_date() {
         check("schema/tidegate.schema.json", &format!("{:#}\n", schema()));
         check("docs/configuration.md", &manual::page(&schema(), &SECTIONS));
+        check("docs/metrics.md", &metrics());
         check("schema/scheduler.openapi.json", &format!("{:#}\n", openapi::document()));
     }
 }

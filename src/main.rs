@@ -6,6 +6,7 @@ mod classes;
 mod client;
 mod completions;
 mod config;
+mod dashboards;
 mod demo;
 mod docs;
 mod drill;
@@ -60,6 +61,7 @@ enum Command {
     Demo(demo::Demo),
     Drill(drill::Drill),
     Docs(docs::Docs),
+    Dashboards(dashboards::Dashboards),
     Completions(completions::Completions),
 }
 
@@ -91,6 +93,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(demo) => demo.run(),
         Command::Drill(drill) => drill.run(),
         Command::Docs(docs) => docs.run(),
+        Command::Dashboards(dashboards) => dashboards.run(),
         Command::Completions(completions) => completions.run(),
     }
 }

@@ -14,6 +14,8 @@ mod http;
 
 pub mod pgbouncer;
 
+pub mod prometheus;
+
 pub mod client;
 
 pub mod load;

@@ -108,6 +108,12 @@ impl Scheduler {
         }
     }
 
+    /// Where its admin side answers.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Submits a batch of these items, lines of JSON with a `recipient` each; `words` are more of the command
     /// line: `--sink`, `--at`, `--spread`.
     ///

@@ -16,6 +16,7 @@ pub mod label;
 mod limit;
 mod melt;
 mod pressure;
+mod process;
 mod replica;
 mod shard;
 pub mod table;
@@ -127,7 +128,9 @@ struct ClassLevels {
     connections: Gauge,
     pinned: Gauge,
     queued: Gauge,
+    queued_limit: Gauge,
     queue_oldest: Gauge,
+    queue_oldest_limit: Gauge,
     would_wait: Counter,
     would_shed: Counter,
 }
@@ -297,7 +300,9 @@ impl Metrics {
             levels.connections.set(now.connections);
             levels.pinned.set(now.pinned);
             levels.queued.set(now.queued);
+            levels.queued_limit.set(now.limits.queue_length);
             levels.queue_oldest.set(now.oldest_wait);
+            levels.queue_oldest_limit.set(now.limits.queue_time);
             levels.would_wait.absolute(now.counts.would_wait);
             levels.would_shed.absolute(now.counts.would_shed);
         }
@@ -325,6 +330,7 @@ impl Metrics {
         }
         self.hot.put(&mut page);
         self.replicas.put(&mut page);
+        process::put(&mut page);
         page
     }
 
@@ -420,7 +426,9 @@ impl ClassMetrics {
                 connections: make.gauge("guard_class_connections", &[]),
                 pinned: make.gauge("guard_pinned_connections", &[]),
                 queued: make.gauge("guard_queued", &[]),
+                queued_limit: make.gauge("guard_queued_limit", &[]),
                 queue_oldest: make.gauge("guard_queue_oldest_seconds", &[]),
+                queue_oldest_limit: make.gauge("guard_queue_oldest_limit_seconds", &[]),
                 would_wait: make.counter("guard_would_wait_total", &[]),
                 would_shed: make.counter("guard_would_shed_total", &[]),
             },

@@ -1,7 +1,10 @@
 //! Every metric of the scheduler.
 //!
-//! Labels are the names of configured sinks, at most 100, and schedules, at most 500; never a batch or a recipient. Handles are made
+//! [`table`] lists them: name, type, unit, labels and meaning; a part of `docs/metrics.md` is made of it. Labels are the
+//! names of configured sinks, at most 100, and schedules, at most 500; never a batch or a recipient. Handles are made
 //! once. There is no global recorder, so two schedulers in one process do not meet.
+
+pub mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,102 +18,7 @@ use crate::ledger::Cost;
 use crate::schedule::decide::Passed;
 use crate::source::reader::Whom;
 
-/// What there is: name, type and meaning.
-pub const METRICS: [(&str, Kind, &str); 30] = [
-    ("scheduler_sent_total", Kind::Counter, "Items that were sent, by sink"),
-    ("scheduler_retries_total", Kind::Counter, "Attempts that failed and are made again, by sink"),
-    (
-        "scheduler_postponed_total",
-        Kind::Counter,
-        "Items not sent for a reason that is the sink's, by sink",
-    ),
-    ("scheduler_dead_total", Kind::Counter, "Items given up, by sink"),
-    (
-        "scheduler_dropped_total",
-        Kind::Counter,
-        "Items not sent because they no longer held when they were checked, by sink",
-    ),
-    (
-        "scheduler_check_failures_total",
-        Kind::Counter,
-        "Times that a check could not be asked, and items that were due had to wait, by sink",
-    ),
-    (
-        "scheduler_ambiguous_total",
-        Kind::Counter,
-        "Items sent with an outcome that nobody knows, also by a scheduler that is gone, by sink",
-    ),
-    ("scheduler_claims_total", Kind::Counter, "Chunks claimed, by sink"),
-    ("scheduler_flushes_total", Kind::Counter, "Writes of progress, by sink"),
-    (
-        "scheduler_fenced_total",
-        Kind::Counter,
-        "Chunks that were another's when written to, by sink",
-    ),
-    ("scheduler_takeovers_total", Kind::Counter, "Chunks taken over from one that was gone"),
-    ("scheduler_ledger_statements_total", Kind::Counter, "Statements on the ledger"),
-    ("scheduler_ledger_commits_total", Kind::Counter, "Durable changes of the ledger"),
-    ("scheduler_ledger_failures_total", Kind::Counter, "Times that the ledger did not do its part"),
-    ("scheduler_held_chunks", Kind::Gauge, "Chunks being worked on"),
-    ("scheduler_running_batches", Kind::Gauge, "Batches of which a chunk is held"),
-    ("scheduler_due_unsent_items", Kind::Gauge, "First attempts of held chunks past their moment"),
-    (
-        "scheduler_behind_seconds",
-        Kind::Gauge,
-        "How far the slowest batch's plan is behind the time",
-    ),
-    ("scheduler_multiplier", Kind::Gauge, "The least that a planned rate is multiplied with"),
-    ("scheduler_pressure", Kind::Gauge, "The guard's pressure as last told; -1 without a signal"),
-    ("scheduler_ready", Kind::Gauge, "1 while the ledger answers"),
-    (
-        "scheduler_offset_seconds",
-        Kind::Histogram,
-        "From a batch's time to an item's moment, by sink",
-    ),
-    (
-        "scheduler_pacing_error_seconds",
-        Kind::Histogram,
-        "From an item's moment to its being sent, while its batch is not held up by pressure or a backlog, by sink",
-    ),
-    ("scheduler_lateness_seconds", Kind::Histogram, "From a batch's deadline to sending, by sink"),
-    ("scheduler_fired_total", Kind::Counter, "Batches submitted by this process, by schedule"),
-    (
-        "scheduler_passed_over_total",
-        Kind::Counter,
-        "Runs not submitted, by schedule and reason: missed, overlap, paused or replica",
-    ),
-    (
-        "scheduler_read_rows_total",
-        Kind::Counter,
-        "Rows of recipients that were read, by schedule and whom from: source, replica or primary",
-    ),
-    (
-        "scheduler_fire_failures_total",
-        Kind::Counter,
-        "Times that a batch could not be submitted and is tried again, by schedule",
-    ),
-    (
-        "scheduler_overdue_seconds",
-        Kind::Gauge,
-        "For how long a schedule should have fired and has not; 0 within its grace, by schedule",
-    ),
-    (
-        "scheduler_fire_late_seconds",
-        Kind::Histogram,
-        "From when a batch was due to its being submitted, by schedule",
-    ),
-];
-
-/// The type of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Counts by upper bound.
-    Histogram,
-}
+use self::table::{Kind, Metric};
 
 /// Upper bounds of histograms, in seconds.
 const BOUNDS: [f64; 14] =
@@ -205,17 +113,20 @@ impl Metrics {
             })
             .unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
-        for (name, kind, help) in METRICS {
+        for Metric { name, kind, help, .. } in table::METRICS {
             let name = KeyName::from_const_str(name);
             match kind {
-                Kind::Counter => recorder.describe_counter(name, None, help.into()),
-                Kind::Gauge => recorder.describe_gauge(name, None, help.into()),
-                Kind::Histogram => recorder.describe_histogram(name, None, help.into()),
+                Kind::Counter => recorder.describe_counter(name, None, (*help).into()),
+                Kind::Gauge => recorder.describe_gauge(name, None, (*help).into()),
+                Kind::Histogram => recorder.describe_histogram(name, None, (*help).into()),
             }
         }
         let about = Metadata::new("scheduler", Level::INFO, None);
         let counter = |name| recorder.register_counter(&Key::from_static_name(name), &about);
         let gauge = |name| recorder.register_gauge(&Key::from_static_name(name), &about);
+        let version = Label::new("version", env!("CARGO_PKG_VERSION"));
+        let build = Key::from_parts("scheduler_build_info", vec![version]);
+        recorder.register_gauge(&build, &about).set(1.0);
         let of_sink = |sink: &String| {
             let key = |name| {
                 Key::from_parts(

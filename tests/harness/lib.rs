@@ -26,6 +26,8 @@ pub use drill::home::{Scratch, free_port, state};
 pub use drill::load::{Counts, Crowd, Fault, Peer, Target, Timeline, Transaction};
 pub use drill::pgbouncer::{self, PgBouncer};
 pub use drill::process::Process;
+pub use drill::prometheus::{self, Alertmanager, Prometheus};
+pub use drill::scheduler::Scheduler;
 pub use drill::server::account::{APP, Account, CONTROL, ED25519, MD5, OPEN, OTHER, ROOT, TLS};
 pub use drill::server::engine::Engine;
 pub use drill::server::mysql::probe::Probe;

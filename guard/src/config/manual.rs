@@ -149,16 +149,3 @@ fn text(description: &Value) -> String {
 pub(crate) fn root() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
-
-/// Fails when a checked-in file is not what the code makes of it. With `TIDEGATE_BLESS=1` in the
-/// environment the file is written instead.
-#[cfg(test)]
-#[track_caller]
-pub(crate) fn check(file: &str, made: &str) {
-    let path = root().join(file);
-    if std::env::var_os("TIDEGATE_BLESS").is_some() {
-        std::fs::write(&path, made).expect("the repository can be written");
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == made, "{file} is stale; run the tests once with TIDEGATE_BLESS=1");
-}

