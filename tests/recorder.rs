@@ -103,15 +103,17 @@ async fn a_pile_up_is_recorded_with_its_holder_before_anything_was_done(engine: 
 
     // The holder, and all behind it, in a look that was before the act.
     let incident = &recording["incidents"][0];
-    let begun = incident["began_unix_ms"].as_i64().unwrap() - head["triggered_unix_ms"].as_i64().unwrap();
+    let begun =
+        incident["began_unix_ms"].as_i64().unwrap() - head["triggered_unix_ms"].as_i64().unwrap();
     let acted = begun + incident["acts"][0]["at_ms"].as_i64().unwrap();
     let text = |id: &Value| recording["texts"][id.to_string()].as_str().unwrap_or_default();
     let looks = recording["looks"].as_array().unwrap();
     let before = looks.iter().filter(|look| look["at_ms"].as_i64().unwrap() <= acted + 1);
-    let root = before.filter_map(|look| look["transactions"].get(0)).find(|root| {
-        root["behind"].as_u64() == Some(WAITERS as u64)
-    });
-    let root = root.unwrap_or_else(|| panic!("nobody held up {WAITERS} before {acted}: {looks:#?}"));
+    let root = before
+        .filter_map(|look| look["transactions"].get(0))
+        .find(|root| root["behind"].as_u64() == Some(WAITERS as u64));
+    let root =
+        root.unwrap_or_else(|| panic!("nobody held up {WAITERS} before {acted}: {looks:#?}"));
     assert_eq!(text(&root["activity"]), "idle", "{root:#}");
     assert_eq!(text(&root["class"]), "default", "{root:#}");
     assert!(text(&root["statement"]).to_lowercase().starts_with("update account set n = n + ?"));
@@ -126,7 +128,8 @@ async fn a_pile_up_is_recorded_with_its_holder_before_anything_was_done(engine: 
     let doing = recording["seconds"].as_array().unwrap().iter();
     let doing = doing.flat_map(|second| second["doing"].as_array().unwrap());
     let waits = doing.map(|doing| (text(&doing["statement"]).to_lowercase(), &doing["sessions"]));
-    let waits = waits.filter(|(statement, _)| statement.starts_with("update account set n = ? + n"));
+    let waits =
+        waits.filter(|(statement, _)| statement.starts_with("update account set n = ? + n"));
     assert!(waits.map(|(_, sessions)| sessions.as_u64().unwrap()).max() > Some(4), "{recording:#}");
 
     let bytes = guard.metric("guard_recorder_bytes", &[]).await.unwrap();
@@ -197,7 +200,10 @@ async fn what_an_operator_asked_for_outlives_the_guard() {
     let second = guard(&server, folder.path()).await;
     let heads = second.json("/api/v1/recordings").await.unwrap();
     assert_eq!(heads.as_array().unwrap().len(), 1, "{heads:#}");
-    assert_eq!((&heads[0]["note"], &heads[0]["is_over"]), (&"before the deploy".into(), &true.into()));
+    assert_eq!(
+        (&heads[0]["note"], &heads[0]["is_over"]),
+        (&"before the deploy".into(), &true.into())
+    );
     let shown = told(&incidents(&second, &["show", "last"]));
     assert!(shown.contains("asked for: before the deploy"), "{shown}");
     assert!(shown.contains("switch class default: down to 50 in 100"), "{shown}");

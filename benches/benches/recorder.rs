@@ -75,8 +75,14 @@ fn full(classes: usize) -> (Reel, Instant, u64) {
         unix_ms += 100;
         turn(&mut reel, now, unix_ms, classes);
         if tenth % 10 == 0 {
-            let one = LockTransaction { backend: 88, behind: 12, age_ms: 4200, ..LockTransaction::default() };
-            let look = LockLook { blocked: 12, transactions: [one; 40].into(), ..LockLook::default() };
+            let one = LockTransaction {
+                backend: 88,
+                behind: 12,
+                age_ms: 4200,
+                ..LockTransaction::default()
+            };
+            let look =
+                LockLook { blocked: 12, transactions: [one; 40].into(), ..LockLook::default() };
             reel.tape.look(now, look);
             let second = Second { doing: [Doing::default(); 24].into(), ..Second::default() };
             reel.tape.second(now, second);

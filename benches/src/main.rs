@@ -119,7 +119,9 @@ fn main() -> Result<()> {
         Bench::Sinks(options) => return sinks::run(&shared, &options),
         Bench::Receive { listen } => return sinks::receive(listen),
         Bench::Allocations => return cargo_bench("allocations"),
-        Bench::Micro => return ["policy", "recorder", "wire"].into_iter().try_for_each(cargo_bench),
+        Bench::Micro => {
+            return ["policy", "recorder", "wire"].into_iter().try_for_each(cargo_bench);
+        }
         _ => {}
     }
 

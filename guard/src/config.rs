@@ -124,7 +124,8 @@ pub struct Config {
     /// What tools that write in bulk are told of how pressed the database is.
     #[serde(default)]
     pub pressure: Pressure,
-    /// What the guard records of itself, to be looked at after an incident.
+    /// The flight recorder. The guard always records what it does and sees, in memory, and keeps the time before and after a
+    /// pile-up, lasting pressure, a collapse of the limit, the loss of the database, or when somebody asks (`tidegate incidents`).
     #[serde(default)]
     pub recorder: Recorder,
     /// The HTTP side: metrics, health and the API that `tidegate status` and its kin use; and who may

@@ -125,7 +125,10 @@ impl Recorder {
         let cards = shared.sessions.all().into_iter();
         let served: HashMap<u32, _> =
             cards.filter_map(|card| Some((card.backend()?, card))).collect();
-        let client = |backend: u32| Some(LockClient::of(served.get(&backend)?, &policy));
+        let client = |backend: u32| {
+            let card = served.get(&backend)?;
+            Some((LockClient::of(card, &policy), card.statement()))
+        };
         let redact = Redact { statements: &shared.statements, server, client, keys: &self.keys };
         let told = redact.tell(locks);
         let tape = &mut self.reel.lock().tape;
@@ -164,7 +167,11 @@ impl Recorder {
     /// When there is none of this id, or its file cannot be read.
     pub fn find(&self, id: &str) -> Result<Bytes, Declined> {
         let now = Instant::now();
-        let so_far = self.reel.lock().so_far(now).filter(|recording| recording.head.id == id);
+        let so_far = {
+            let reel = self.reel.lock();
+            let is_going = reel.going(now).is_some_and(|head| head.id == id);
+            is_going.then(|| reel.so_far(now)).flatten()
+        };
         if let Some(recording) = so_far {
             let json = serde_json::to_vec(&self.dress(recording));
             return json.map(Bytes::from).map_err(|error| Declined(error.to_string()));

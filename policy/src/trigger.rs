@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 /// A cause that has been gone for so long may be told again.
 pub const QUIET: Duration = Duration::from_secs(30);
-/// Above this the database is pressed: a quarter more than is just borne. At 1 it is only full.
-pub const PRESSURE_HIGH: f64 = 1.25;
-/// It has to be pressed for so long.
-pub const PRESSURE_FOR: Duration = Duration::from_secs(5);
+/// Above this the database is pressed: half as much again as is just borne. At 1 it is only full.
+pub const PRESSURE_HIGH: f64 = 1.5;
+/// It has to be pressed for so long: a burst that is over by then was borne.
+pub const PRESSURE_FOR: Duration = Duration::from_secs(10);
 /// The database has to be lost for so long: a control connection that is opened anew takes less.
 pub const LOST_FOR: Duration = Duration::from_secs(1);
 /// The limit has collapsed where it is this part of what it was, ...
@@ -190,11 +190,11 @@ mod tests {
     #[test]
     fn pressure_has_to_last() {
         let pressed = |high: fn(u32) -> bool| {
-            move |tenth| Signs { pressure: if high(tenth) { 1.3 } else { 1.0 }, ..Signs::default() }
+            move |tenth| Signs { pressure: if high(tenth) { 1.6 } else { 1.0 }, ..Signs::default() }
         };
         assert_eq!(told(600, pressed(|_| false)), [], "a full database is no cause");
-        assert_eq!(told(600, pressed(|tenth| tenth % 40 < 30)), [], "for three seconds at a time");
-        assert_eq!(told(600, pressed(|tenth| tenth > 9)), [(60, Cause::Pressure)]);
+        assert_eq!(told(600, pressed(|tenth| tenth % 100 < 90)), [], "for nine seconds at a time");
+        assert_eq!(told(600, pressed(|tenth| tenth > 9)), [(110, Cause::Pressure)]);
     }
 
     #[test]
@@ -202,7 +202,10 @@ mod tests {
         let limited = |limit: fn(u32) -> u32| {
             move |tenth| Signs { limit: Some(limit(tenth)), ..Signs::default() }
         };
-        assert_eq!(told(200, limited(|tenth| if tenth < 80 { 40 } else { 20 })), [(80, Cause::Limit)]);
+        assert_eq!(
+            told(200, limited(|tenth| if tenth < 80 { 40 } else { 20 })),
+            [(80, Cause::Limit)]
+        );
         assert_eq!(told(600, limited(|tenth| 60 - tenth / 20)), [], "slowly");
         assert_eq!(told(200, limited(|tenth| if tenth < 80 { 4 } else { 2 })), [], "it was low");
         let off = |tenth| Signs { limit: (tenth < 80).then_some(40), ..Signs::default() };

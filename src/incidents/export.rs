@@ -73,12 +73,14 @@ fn markdown(blocks: &[Block]) -> String {
                 let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
                 let head = row(head.iter().map(|name| (*name).into()).collect())
                     + &row(head.iter().map(|_| "---".into()).collect());
-                let rows = rows.iter().map(|cells| row(cells.iter().map(|cell| safe(cell)).collect()));
+                let rows =
+                    rows.iter().map(|cells| row(cells.iter().map(|cell| safe(cell)).collect()));
                 writeln!(text, "{head}{}", rows.collect::<String>())
             }
             Block::Plot(plot) => {
                 let line = |curve| spark::line(curve, plot.span.0, plot.span.1);
-                let lines = plot.curves.iter().map(|curve| format!("{:<20}{}\n", curve.name, line(curve)));
+                let lines =
+                    plot.curves.iter().map(|curve| format!("{:<20}{}\n", curve.name, line(curve)));
                 writeln!(text, "```text\n{}```\n", lines.collect::<String>())
             }
         };
@@ -128,7 +130,8 @@ mod tests {
     fn html_is_one_whole_page_that_loads_nothing() {
         let page = html::page(&report(&recording()));
         assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
-        for name in ["table", "tr", "td", "th", "ul", "li", "svg", "h1", "h2", "p", "text", "main"] {
+        for name in ["table", "tr", "td", "th", "ul", "li", "svg", "h1", "h2", "p", "text", "main"]
+        {
             let opened = page.matches(&format!("<{name}>")).count()
                 + page.matches(&format!("<{name} ")).count();
             assert_eq!(opened, page.matches(&format!("</{name}>")).count(), "{name}");
@@ -145,8 +148,11 @@ mod tests {
     #[test]
     fn a_recording_of_which_little_is_known_is_told_all_the_same() {
         let empty = Recording::default();
-        for text in [markdown(&report(&empty)), html::page(&report(&empty)), super::super::show::show(&empty)]
-        {
+        for text in [
+            markdown(&report(&empty)),
+            html::page(&report(&empty)),
+            super::super::show::show(&empty),
+        ] {
             assert!(!text.contains("NaN"), "{text}");
         }
     }

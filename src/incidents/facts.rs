@@ -53,7 +53,8 @@ impl Curve {
             true => usual >= self.least && value < usual / 2.0,
             false => value >= self.least && value > usual * 2.0,
         };
-        let run = self.points.windows(3).find(|three| three.iter().all(|(_, value)| is_off(*value)));
+        let run =
+            self.points.windows(3).find(|three| three.iter().all(|(_, value)| is_off(*value)));
         run.map(|three| three[0])
     }
 }
@@ -67,7 +68,9 @@ pub(super) fn curves(recording: &Recording) -> Vec<Curve> {
     let by_second = |of: &dyn Fn(&Second) -> f64| -> Vec<(i64, f64)> {
         recording.seconds.iter().map(|second| (second.at_ms, of(second))).collect()
     };
+    // As long as nobody waits there are no looks.
     let looks = recording.looks.iter().map(|look| (look.at_ms, f64::from(look.blocked)));
+    let looks = std::iter::once((recording.head.from_ms, 0.0)).chain(looks);
     let curve = |name, unit, least, points| Curve { name, unit, points, least, falls: false };
     let finished = per_second(&column(&samples.finished));
     vec![
@@ -97,10 +100,7 @@ fn per_second(counts: &[(i64, f64)]) -> Vec<(i64, f64)> {
 }
 
 /// What something was counted by, all together from the trigger on, most first.
-pub(super) fn sums(
-    recording: &Recording,
-    of: fn(&Second) -> &[Counted],
-) -> Vec<(String, u64)> {
+pub(super) fn sums(recording: &Recording, of: fn(&Second) -> &[Counted]) -> Vec<(String, u64)> {
     let mut sums: BTreeMap<TextId, u64> = BTreeMap::new();
     for counted in recording.seconds.iter().filter(|one| one.at_ms >= 0).flat_map(of) {
         *sums.entry(counted.what).or_default() += u64::from(counted.count);

@@ -60,7 +60,9 @@ fn read(path: &Path) -> anyhow::Result<Recording> {
     let shown = path.display();
     let mut json = Vec::new();
     let file = File::open(path).with_context(|| format!("{shown} cannot be read"))?;
-    file.take(FILE_BYTES_MAX).read_to_end(&mut json).with_context(|| format!("{shown} cannot be read"))?;
+    file.take(FILE_BYTES_MAX)
+        .read_to_end(&mut json)
+        .with_context(|| format!("{shown} cannot be read"))?;
     let expected = "expected a file that `tidegate incidents export --format json` wrote";
     let recording: Recording = serde_json::from_slice(&json)
         .map_err(|error| anyhow!("{shown} is not a recording: {error}; {expected}"))?;
@@ -88,7 +90,10 @@ mod tests {
         for (text, expected) in [
             (String::new(), "is not a recording: EOF"),
             ("{}".into(), "expected a file that `tidegate incidents export --format json` wrote"),
-            (with("format", "har".into()), "its format is \"har\"; expected \"tidegate-recording\""),
+            (
+                with("format", "har".into()),
+                "its format is \"har\"; expected \"tidegate-recording\"",
+            ),
             (with("version", 99.into()), "its version is 99; expected 1 to 1: a newer tidegate"),
             (with("samples", serde_json::json!({ "at_ms": [1] })), "not equally long"),
         ] {

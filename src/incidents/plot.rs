@@ -21,10 +21,14 @@ const COLUMNS: usize = 420;
 pub(super) fn draw(plot: &Plot) -> String {
     let most = plot.curves.iter().map(|curve| curve.most().1).fold(0.0, f64::max).max(1e-9);
     let title = escape(&plot.title);
-    let told: Vec<_> = plot.curves.iter().map(|curve| {
-        let (at, value) = curve.most();
-        format!("{}: at most {} at {}", curve.name, amount(value, curve.unit), offset(at))
-    }).collect();
+    let told: Vec<_> = plot
+        .curves
+        .iter()
+        .map(|curve| {
+            let (at, value) = curve.most();
+            format!("{}: at most {} at {}", curve.name, amount(value, curve.unit), offset(at))
+        })
+        .collect();
     let told = escape(&told.join("; "));
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}. {told}\">\n\
@@ -68,7 +72,8 @@ pub(super) fn draw(plot: &Plot) -> String {
 fn columns(points: &[(i64, f64)], span: (i64, i64)) -> Vec<(i64, f64)> {
     let width = (span.1 - span.0).max(1);
     let mut columns: Vec<Option<(i64, f64)>> = vec![None; COLUMNS];
-    let inside = points.iter().filter(|(at, value)| (span.0..=span.1).contains(at) && value.is_finite());
+    let inside =
+        points.iter().filter(|(at, value)| (span.0..=span.1).contains(at) && value.is_finite());
     for (at, value) in inside {
         let share = (at - span.0) as f64 / width as f64;
         let column = &mut columns[((share * COLUMNS as f64) as usize).min(COLUMNS - 1)];

@@ -96,7 +96,7 @@ fn summary(recording: &Recording) -> String {
     if let Some((at, first)) = left.first() {
         let order: Vec<_> = left.iter().map(|(_, curve)| curve.name).collect();
         sentences.push(format!(
-            "The first that was not as usual was {:?}, at {}; in all, in this order: {}.",
+            "The first that was not as usual was the {}, at {}; in all, in this order: {}.",
             first.name,
             offset(*at),
             order.join(", ")
@@ -137,7 +137,11 @@ fn impact(recording: &Recording) -> Vec<String> {
         };
         if let Some((which, (at, value))) = worst {
             let value = amount(value, curve.unit);
-            lines.push(format!("{}: usually {usual}, {which} {value} at {}", curve.name, offset(at)));
+            lines.push(format!(
+                "{}: usually {usual}, {which} {value} at {}",
+                curve.name,
+                offset(at)
+            ));
         }
     }
     for (what, sums) in [
@@ -158,9 +162,8 @@ fn impact(recording: &Recording) -> Vec<String> {
 
 fn plots(recording: &Recording) -> Vec<Plot> {
     let span = (recording.head.from_ms, recording.head.to_ms);
-    let begun = |one: &Incident| {
-        millis(one.began_unix_ms) - millis(recording.head.triggered_unix_ms)
-    };
+    let begun =
+        |one: &Incident| millis(one.began_unix_ms) - millis(recording.head.triggered_unix_ms);
     let pile_ups: Vec<_> = recording
         .incidents
         .iter()
@@ -190,12 +193,17 @@ fn timeline(recording: &Recording) -> Block {
         let lines: Vec<_> = moment.what.lines().map(str::trim).collect();
         vec![offset(moment.at_ms), lines.join(" · ")]
     };
-    Block::Table { head: vec!["when", "what"], rows: tell(recording).into_iter().map(row).collect() }
+    Block::Table {
+        head: vec!["when", "what"],
+        rows: tell(recording).into_iter().map(row).collect(),
+    }
 }
 
 fn held(recording: &Recording) -> Vec<Block> {
     let Some(look) = worst_look(recording) else {
-        return vec![Block::Text("Nobody was seen to wait for a lock, or the server did not tell for whom.".into())];
+        return vec![Block::Text(
+            "Nobody was seen to wait for a lock, or the server did not tell for whom.".into(),
+        )];
     };
     let told = |id| recording.text(id).to_owned();
     let intro = format!(
@@ -206,9 +214,8 @@ fn held(recording: &Recording) -> Vec<Block> {
         time(look.oldest_wait_ms.into())
     );
     let all: Vec<_> = roots(look).collect();
-    let holders = all.iter().take(ROOTS_MAX).map(|root| {
-        vec![holder(recording, root), told(root.statement)]
-    });
+    let holders =
+        all.iter().take(ROOTS_MAX).map(|root| vec![holder(recording, root), told(root.statement)]);
     let holders = holders.collect();
     let mut waits: Vec<(String, String, u64, u32)> = Vec::new();
     for one in look.transactions.iter().filter(|one| one.waits_for != 0) {
@@ -255,7 +262,11 @@ fn done(recording: &Recording) -> Vec<String> {
         lines.push(format!(
             "pile-up {}: {ordered} transactions rolled back{}, {} held up at the gate, {} refused",
             one.id,
-            if would > 0 { format!(", {would} more would have been in mode enforce") } else { String::new() },
+            if would > 0 {
+                format!(", {would} more would have been in mode enforce")
+            } else {
+                String::new()
+            },
             one.held,
             one.shed
         ));
@@ -301,11 +312,14 @@ fn questions(recording: &Recording) -> Vec<String> {
         lines.push(format!("Where did more of this come from: {}?", first.statement));
     }
     if !sums(recording, |second| &second.sheds).is_empty() {
-        lines.push("Did those who were refused come again, and did anybody lose work by it?".into());
+        lines
+            .push("Did those who were refused come again, and did anybody lose work by it?".into());
     }
     let left_out: u64 = recording.left_out.iter().sum();
     if left_out > 0 {
-        lines.push(format!("{left_out} things were not recorded, for want of room or because there were too many."));
+        lines.push(format!(
+            "{left_out} things were not recorded, for want of room or because there were too many."
+        ));
     }
     lines.push("Who noticed first, and by what? What should have told somebody earlier?".into());
     lines.push("What was done by hand, when and by whom, that is not listed here?".into());

@@ -20,7 +20,8 @@ pub(super) fn show(recording: &Recording) -> String {
     let head = &recording.head;
     let mut text = String::new();
     let goes_on = if head.is_over { "" } else { " · goes on" };
-    let note = if head.note.is_empty() { String::new() } else { format!(": {}", plain(&head.note, 200)) };
+    let note =
+        if head.note.is_empty() { String::new() } else { format!(": {}", plain(&head.note, 200)) };
     let _infallible = writeln!(
         text,
         "recording {} · {}{note} · {}{goes_on}\n   {} before {} at {} with {} connections, mode {}",
@@ -58,7 +59,8 @@ fn put_curves(text: &mut String, recording: &Recording) {
     let (from, to) = (recording.head.from_ms, recording.head.to_ms);
     let zero = column(0, from, to);
     let end = offset(to);
-    let axis = format!("{:<zero$}|{:>rest$}", offset(from), end, rest = WIDTH.saturating_sub(zero + 1));
+    let axis =
+        format!("{:<zero$}|{:>rest$}", offset(from), end, rest = WIDTH.saturating_sub(zero + 1));
     let _infallible = writeln!(text, "\n{:<21}{axis}", "");
     for curve in curves(recording).iter().filter(|curve| curve.most().1 > 0.0) {
         let _infallible =

@@ -10,7 +10,8 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /// fall that counts. A part of which nothing is known is empty.
 pub(super) fn line(curve: &Curve, from: i64, to: i64) -> String {
     let mut parts: [Option<f64>; WIDTH] = [None; WIDTH];
-    for (at, value) in curve.points.iter().filter(|(at, value)| (from..=to).contains(at) && value.is_finite())
+    for (at, value) in
+        curve.points.iter().filter(|(at, value)| (from..=to).contains(at) && value.is_finite())
     {
         let part = &mut parts[column(*at, from, to)];
         let pick = if curve.falls { f64::min } else { f64::max };

@@ -20,7 +20,8 @@ const PAUSE_MS: i64 = 3000;
 /// All of it, in the order of time.
 pub(super) fn tell(recording: &Recording) -> Vec<Moment> {
     let mut moments: Vec<Moment> = curves(recording).iter().filter_map(left).collect();
-    let event = |event: &guard::control::Event| Moment { at_ms: event.at_ms, what: event.what.to_string() };
+    let event =
+        |event: &guard::control::Event| Moment { at_ms: event.at_ms, what: event.what.to_string() };
     moments.extend(recording.events.iter().map(event));
     for incident in &recording.incidents {
         let begun = millis(incident.began_unix_ms) - millis(recording.head.triggered_unix_ms);
@@ -40,7 +41,11 @@ pub(super) fn offset(at_ms: i64) -> String {
 
 /// A value with its unit, in few characters.
 pub(super) fn amount(value: f64, unit: &str) -> String {
-    let number = if value < 10.0 && value.fract() > 0.0 { format!("{value:.1}") } else { format!("{value:.0}") };
+    let number = if value < 10.0 && value.fract() > 0.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    };
     if unit.is_empty() { number } else { format!("{number} {unit}") }
 }
 

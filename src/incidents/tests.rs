@@ -1,6 +1,6 @@
 use guard::control::{
-    Act, Counted, Doing, Event, EventKind, FORMAT, LockClient, LockHolder, LockLook, LockTransaction,
-    Samples, Second, Sighting, Step, VERSION,
+    Act, Counted, Doing, Event, EventKind, FORMAT, LockClient, LockHolder, LockLook,
+    LockTransaction, Samples, Second, Sighting, Step, VERSION,
 };
 
 use super::*;
@@ -44,13 +44,17 @@ pub(super) fn recording() -> Recording {
         at_ms: second * 1000,
         p99_us: if second == 1 { 900_000 } else { 2500 },
         doing: [Doing {
-            statement: if second < 0 { 2 } else { 1 },
+            statement: if second < 0 { 1 } else { 2 },
             class: 7,
             state: 10,
             sessions: 4,
         }]
         .into(),
-        sheds: (1..4).contains(&second).then_some(Counted { what: 9, count: 20 }).into_iter().collect(),
+        sheds: (1..4)
+            .contains(&second)
+            .then_some(Counted { what: 9, count: 20 })
+            .into_iter()
+            .collect(),
         ..Second::default()
     });
     let one = |backend, waits_for, behind, activity| LockTransaction {
@@ -131,7 +135,12 @@ fn incident() -> Incident {
         blocked: 2,
         oldest_wait_ms: 2300,
         waited_ms: 31_000,
-        roots: vec![Sighting { at_ms: 400, holder, on: "row shop.account PRIMARY".into(), spared: None }],
+        roots: vec![Sighting {
+            at_ms: 400,
+            holder,
+            on: "row shop.account PRIMARY".into(),
+            spared: None,
+        }],
         acts: vec![Act {
             at_ms: 400,
             backend: 88,
@@ -177,7 +186,12 @@ fn a_recording_is_told_as_it_happened() {
 #[test]
 fn recordings_are_listed_with_what_made_them() {
     let heads = vec![
-        RecordingHead { note: "looks\u{1b} odd".into(), cause: "operator".into(), is_over: false, ..recording().head },
+        RecordingHead {
+            note: "looks\u{1b} odd".into(),
+            cause: "operator".into(),
+            is_over: false,
+            ..recording().head
+        },
         recording().head,
     ];
     assert_eq!(

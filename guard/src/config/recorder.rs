@@ -88,7 +88,10 @@ mod tests {
             ("before = \"4s\"", "recorder.before = \"4s\": out of range; expected 5s to 10m"),
             ("before = \"11m\"", "recorder.before"),
             ("after = \"0s\"", "recorder.after = \"0s\": out of range; expected 1s to 10m"),
-            ("memory = \"1MiB\"", "recorder.memory = \"1MiB\": out of range; expected 2MiB to 256MiB"),
+            (
+                "memory = \"1MiB\"",
+                "recorder.memory = \"1MiB\": out of range; expected 2MiB to 256MiB",
+            ),
             ("folder_max = \"1KiB\"", "recorder.folder_max"),
             ("folder = \"/no/such/folder\"", "recorder.folder = \"/no/such/folder\": not a folder"),
             ("keep = 3", "recorder.keep: unknown key; expected one of enabled, before"),

@@ -46,7 +46,8 @@ mod tests {
             assert_eq!(date_id(seconds), expected);
             assert!(is_date_id(expected));
         }
-        for wrong in ["", "7", "20220627", "20220627-13003", "20220627-13003x", "../../20220627-130030"]
+        for wrong in
+            ["", "7", "20220627", "20220627-13003", "20220627-13003x", "../../20220627-130030"]
         {
             assert!(!is_date_id(wrong), "{wrong}");
         }

@@ -314,7 +314,12 @@ impl Recording {
             ));
         }
         let moments = self.samples.at_ms.len();
-        if self.samples.columns().iter().any(|(name, column)| *name != "at_ms" && *column != moments) {
+        if self
+            .samples
+            .columns()
+            .iter()
+            .any(|(name, column)| *name != "at_ms" && *column != moments)
+        {
             return Err("damaged: its columns are not equally long".into());
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Instant};
 use foldhash::fast::RandomState;
 use policy::{
     locks::{Activity, Branch, Locks, Object, Transaction},
-    sql::Statements,
+    sql::{Digest, Statements},
 };
 
 use std::hash::BuildHasher as _;
@@ -24,7 +24,7 @@ pub(super) struct Redact<'a, F> {
     pub(super) statements: &'a Statements,
     /// Which server it is.
     pub(super) server: Option<Server>,
-    /// Whose a backend is.
+    /// Whose a backend is, and the statement that its session runs or ran last: of one that is idle InnoDB tells none.
     pub(super) client: F,
     /// What hashes the keys of rows. It is another one in each process, so that a key cannot be found by trying.
     pub(super) keys: &'a RandomState,
@@ -48,7 +48,7 @@ struct Texts {
     class: String,
 }
 
-impl<F: Fn(u32) -> Option<LockClient>> Redact<'_, F> {
+impl<F: Fn(u32) -> Option<(LockClient, Digest)>> Redact<'_, F> {
     /// What is recorded of these locks.
     pub(super) fn tell(&self, locks: &Locks) -> Told {
         let seen = locks.contention();
@@ -100,7 +100,7 @@ impl<F: Fn(u32) -> Option<LockClient>> Redact<'_, F> {
         backend: u32,
         holder: Option<u32>,
     ) -> (LockTransaction, Texts) {
-        let client = (self.client)(backend).unwrap_or_default();
+        let (client, last) = (self.client)(backend).unwrap_or_default();
         let wait = locks.waits.iter().find(|wait| wait.waiter == backend);
         let mut texts = Texts {
             // It began, or ended, between two questions.
@@ -110,14 +110,23 @@ impl<F: Fn(u32) -> Option<LockClient>> Redact<'_, F> {
             class: client.class,
             ..Texts::default()
         };
-        let mut told =
-            LockTransaction { backend, waits_for: holder.unwrap_or_default(), ..LockTransaction::default() };
+        let mut told = LockTransaction {
+            backend,
+            waits_for: holder.unwrap_or_default(),
+            ..LockTransaction::default()
+        };
         if let Some(one) = locks.transaction(backend) {
             texts.activity = one.activity.name();
             texts.user.clone_from(&one.user);
             // What is there of one that was prepared is its name, which may be anything.
             if one.activity != Activity::Prepared {
-                texts.statement = judge(self.statements, self.server, &one.statement).text.to_string();
+                texts.statement =
+                    judge(self.statements, self.server, &one.statement).text.to_string();
+            }
+            if texts.statement.is_empty()
+                && let Some(shape) = self.statements.find(last)
+            {
+                texts.statement = shape.text.to_string();
             }
             told.age_ms = short(whole_ms(one.age));
             told.for_ms = short(whole_ms(one.for_time));
@@ -202,8 +211,11 @@ mod tests {
     /// What is recorded of these, as JSON with its texts.
     fn told(locks: &Locks) -> (LockLook, String) {
         let statements = Statements::new(16);
+        let last = judge(&statements, None, "UPDATE card SET pin = 9876").digest;
         let client = |backend| {
-            (backend == 2).then(|| LockClient { session: 7, address: "10.0.0.7:1".into(), class: "api".into() })
+            let address = "10.0.0.7:1".into();
+            let client = LockClient { session: 7, address, class: "api".into() };
+            (backend == 2 || backend == 5).then_some((client, last))
         };
         let keys = RandomState::default();
         let redact = Redact { statements: &statements, server: None, client, keys: &keys };
@@ -218,20 +230,29 @@ mod tests {
         let update = "UPDATE card SET n = '4111-1111', pin = 9876 WHERE id = 31337";
         let locks = Locks {
             transactions: vec![
-                one(1, Activity::Idle, update),
+                one(1, Activity::Waits, update),
                 one(2, Activity::Waits, update),
                 one(3, Activity::Waits, update),
                 one(4, Activity::Prepared, "gid-31337"),
+                one(5, Activity::Idle, ""),
             ],
-            waits: vec![wait(3, 2), wait(2, 1)],
+            waits: vec![wait(3, 2), wait(2, 1), wait(1, 5)],
             has_waits: true,
             is_cut_short: false,
         };
         let (look, json) = told(&locks);
         let edges = look.transactions.iter().map(|it| (it.backend, it.waits_for, it.behind));
-        assert_eq!(edges.collect::<Vec<_>>(), [(1, 0, 2), (2, 1, 1), (3, 2, 0)]);
-        assert_eq!((look.open, look.blocked, look.left_out), (4, 2, 0));
-        for part in ["update card set n = ?", "row shop.card PRIMARY #", "10.0.0.7:1", "\"idle\""] {
+        assert_eq!(edges.collect::<Vec<_>>(), [(5, 0, 3), (1, 5, 2), (2, 1, 1), (3, 2, 0)]);
+        assert_eq!((look.open, look.blocked, look.left_out), (5, 3, 0));
+        // Of who is idle the server tells no statement, but its session does.
+        let told_of_idle = "update card set pin = ?";
+        for part in [
+            "update card set n = ?",
+            told_of_idle,
+            "row shop.card PRIMARY #",
+            "10.0.0.7:1",
+            "\"idle\"",
+        ] {
             let is_there = json.to_lowercase().contains(&part.to_lowercase());
             assert!(is_there, "{part} is missing: {json}");
         }

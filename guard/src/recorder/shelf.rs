@@ -70,7 +70,11 @@ impl Shelf {
             warn!(id, folder = %folder.path.display(), %error, "a recording is not on the disk");
         }
         if json.len() > self.bytes_max {
-            return warn!(id, bytes = json.len(), "a recording is larger than recorder.memory has room for");
+            return warn!(
+                id,
+                bytes = json.len(),
+                "a recording is larger than recorder.memory has room for"
+            );
         }
         let kept = &mut *self.kept.lock();
         while kept.bytes + json.len() > self.bytes_max {
@@ -178,7 +182,9 @@ impl Folder {
             file => file?,
         };
         if file.metadata()?.len() > FILE_BYTES_MAX {
-            return Err(io::Error::other(format!("the file is longer than {FILE_BYTES_MAX} bytes")));
+            return Err(io::Error::other(format!(
+                "the file is longer than {FILE_BYTES_MAX} bytes"
+            )));
         }
         let mut json = Vec::new();
         file.take(FILE_BYTES_MAX).read_to_end(&mut json)?;
@@ -298,7 +304,9 @@ mod tests {
     fn what_is_no_recording_is_not_listed() {
         let scratch = Scratch::new("damaged");
         let shelf = Shelf::new(100_000, Some((scratch.0.clone(), 100_000)));
-        for (second, text) in [(1, ""), (2, "{\"head\":"), (3, "{\"head\":{\"id\":\"x\"}}"), (4, "[]")] {
+        for (second, text) in
+            [(1, ""), (2, "{\"head\":"), (3, "{\"head\":{\"id\":\"x\"}}"), (4, "[]")]
+        {
             fs::write(scratch.0.join(format!("recording-{}.json", date_id(second))), text).unwrap();
         }
         assert_eq!(ids(&shelf), [""; 0]);

@@ -186,7 +186,9 @@ impl Tape {
         let looks = self.looks.iter().filter(|(at, _)| is_in(*at));
         let events = self.events.iter().filter(|(at, _)| is_in(*at));
         Recording {
-            samples: columns(&samples, zero, |class| texts.get(&class).cloned().unwrap_or_default()),
+            samples: columns(&samples, zero, |class| {
+                texts.get(&class).cloned().unwrap_or_default()
+            }),
             seconds: seconds.map(|(at, one)| Second { at_ms: at_ms(*at), ..one.clone() }).collect(),
             looks: looks.map(|(at, one)| LockLook { at_ms: at_ms(*at), ..one.clone() }).collect(),
             events: events.map(|(at, one)| Event { at_ms: at_ms(*at), ..one.clone() }).collect(),
@@ -203,11 +205,7 @@ impl Tape {
 }
 
 /// Rows as columns. A class that was not there at a moment has zeros then.
-fn columns(
-    rows: &[&(Instant, Sample)],
-    zero: Instant,
-    name: impl Fn(TextId) -> String,
-) -> Samples {
+fn columns(rows: &[&(Instant, Sample)], zero: Instant, name: impl Fn(TextId) -> String) -> Samples {
     let mut ids: Vec<TextId> = Vec::new();
     for class in rows.iter().flat_map(|(_, row)| &row.classes) {
         if !ids.contains(&class.class) {

@@ -169,7 +169,10 @@ mod tests {
         let (mut track, start) = (Track::new(BOUNDS), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         [1, 2, 3].into_iter().for_each(|second| track.leave_out(at(second)));
-        assert_eq!([track.left_out(at(0)), track.left_out(at(3)), track.left_out(at(4))], [3, 3, 0]);
+        assert_eq!(
+            [track.left_out(at(0)), track.left_out(at(3)), track.left_out(at(4))],
+            [3, 3, 0]
+        );
         track.leave_out(at(20));
         assert_eq!(track.left_out(at(0)), 1, "what was before is as old as the track");
     }

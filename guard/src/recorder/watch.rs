@@ -117,8 +117,7 @@ impl Watch {
         let since = totals.since(before);
         self.totals = Some((now, totals));
         let counters = shared.sight.seen().counters;
-        let fresh =
-            counters.filter(|(at, _)| now.saturating_duration_since(*at) <= COUNTERS_KEEP);
+        let fresh = counters.filter(|(at, _)| now.saturating_duration_since(*at) <= COUNTERS_KEEP);
         let database = fresh.map(|(_, counters)| DatabaseSecond {
             connected: short(counters.connected),
             running: short(counters.running),
@@ -227,8 +226,11 @@ impl SeenSecond {
 /// Those values of a label that were counted at all.
 fn counted<L: Label>(now: Instant, tape: &mut Tape, counts: &[u64]) -> Box<[Counted]> {
     let some = L::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
-    some.map(|(value, count)| Counted { what: tape.text(now, value.as_str()), count: short(*count) })
-        .collect()
+    some.map(|(value, count)| Counted {
+        what: tape.text(now, value.as_str()),
+        count: short(*count),
+    })
+    .collect()
 }
 
 fn less(now: u64, before: u64) -> u32 {

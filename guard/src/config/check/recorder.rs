@@ -15,7 +15,8 @@ const FOLDER: RangeInclusive<Bytes> = Bytes(1 << 20)..=Bytes(64 << 30);
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let recorder = &config.recorder;
     let key = |name: &str| Key::of("recorder").field(name);
-    for (name, value, range) in [("before", recorder.before, BEFORE), ("after", recorder.after, AFTER)]
+    for (name, value, range) in
+        [("before", recorder.before, BEFORE), ("after", recorder.after, AFTER)]
     {
         if !range.contains(&value) {
             let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));

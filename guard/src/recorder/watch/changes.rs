@@ -1,9 +1,6 @@
 //! What is not as it was: switches, the configuration, pauses, the limit, replicas, the database.
 
-use std::{
-    collections::BTreeMap,
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use observe::counters::{Change, Role};
 use policy::{limit::Report, switch::Switch};
@@ -62,7 +59,8 @@ impl Changes {
         if let (Some((from, cuts)), Some((to, cuts_now))) = (self.limit, now)
             && cuts_now > cuts
         {
-            let what = format!("the limit was cut from {from} to {to}, because of locks or failures");
+            let what =
+                format!("the limit was cut from {from} to {to}, because of locks or failures");
             events.push((EventKind::Limit, what));
         }
         self.limit = now;
@@ -139,9 +137,9 @@ fn describe(switch: &Switch) -> String {
         0.0 => "off".to_owned(),
         ratio => format!("down to {:.0} in 100", ratio * 100.0),
     };
-    let by = if switch.author.is_empty() { String::new() } else { format!(" by {}", switch.author) };
-    let why =
-        if switch.reason.is_empty() { String::new() } else { format!(": {}", switch.reason) };
+    let by =
+        if switch.author.is_empty() { String::new() } else { format!(" by {}", switch.author) };
+    let why = if switch.reason.is_empty() { String::new() } else { format!(": {}", switch.reason) };
     format!("{how}{by}{why}")
 }
 
@@ -163,13 +161,14 @@ mod tests {
             told(events)
         };
         assert_eq!(tell(&[("class a", "off")]), [""; 0], "from the start");
-        assert_eq!(tell(&[("class a", "off"), ("kind ddl", "off by ann: 7")]), [
-            "switch kind ddl: off by ann: 7"
-        ]);
-        assert_eq!(tell(&[("kind ddl", "down to 20 in 100")]), [
-            "switch kind ddl: down to 20 in 100",
-            "switch class a: on again"
-        ]);
+        assert_eq!(
+            tell(&[("class a", "off"), ("kind ddl", "off by ann: 7")]),
+            ["switch kind ddl: off by ann: 7"]
+        );
+        assert_eq!(
+            tell(&[("kind ddl", "down to 20 in 100")]),
+            ["switch kind ddl: down to 20 in 100", "switch class a: on again"]
+        );
     }
 
     #[test]
@@ -179,12 +178,15 @@ mod tests {
         for state in ["unknown", "fit", "fit", "slow", "silent", "fit"] {
             changes.replica("east".into(), state.into(), &mut events);
         }
-        assert_eq!(told(events), [
-            "replica east is read from again, after unknown",
-            "replica east leaves: slow",
-            "replica east: silent, no more slow",
-            "replica east is read from again, after silent",
-        ]);
+        assert_eq!(
+            told(events),
+            [
+                "replica east is read from again, after unknown",
+                "replica east leaves: slow",
+                "replica east: silent, no more slow",
+                "replica east is read from again, after silent",
+            ]
+        );
     }
 
     #[test]
@@ -195,9 +197,9 @@ mod tests {
             let role = Role { uptime: Some(uptime), is_read_only: Some(is_read_only) };
             changes.role(role, &mut events);
         }
-        assert_eq!(told(events), [
-            "the database takes writes now",
-            "the database was restarted, or is another one"
-        ]);
+        assert_eq!(
+            told(events),
+            ["the database takes writes now", "the database was restarted, or is another one"]
+        );
     }
 }
