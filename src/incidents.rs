@@ -52,8 +52,8 @@ impl Incidents {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let client = &self.client;
         match self.action {
-            None => client.print("GET", "/api/v1/incidents", None, pile_ups),
-            Some(Action::List) => client.print("GET", find::PATH, None, list),
+            None => client.print("GET", "/api/v1/incidents", None, |all: &Vec<_>| pile_ups(all)),
+            Some(Action::List) => client.print("GET", find::PATH, None, |all: &Vec<_>| list(all)),
             Some(Action::Show(which)) => {
                 let recording: Recording = which.find(client)?;
                 client.show(&recording, show::show)
@@ -70,16 +70,14 @@ impl Incidents {
     }
 }
 
-#[expect(clippy::ptr_arg, reason = "what is read is a Vec")]
-fn pile_ups(incidents: &Vec<Incident>) -> String {
+fn pile_ups(incidents: &[Incident]) -> String {
     if incidents.is_empty() {
         return "no pile-up was seen since the guard started, or melt.mode is off\n".into();
     }
     incidents.iter().map(pile_up::show).collect::<Vec<_>>().join("\n")
 }
 
-#[expect(clippy::ptr_arg, reason = "what is read is a Vec")]
-fn list(heads: &Vec<RecordingHead>) -> String {
+fn list(heads: &[RecordingHead]) -> String {
     let mut table = Table::new(&["id", "when", "why", ">pile-ups", ">before", ">after", "note"]);
     for head in heads {
         let length = |ms: i64| time(ms.unsigned_abs());

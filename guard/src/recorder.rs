@@ -110,7 +110,9 @@ impl Recorder {
                 self.tell(&head);
             }
             if let Some(recording) = turned.over {
-                self.keep(recording).await;
+                let this = Arc::clone(&self);
+                // A disk that is slow stops nothing.
+                tokio::spawn(async move { this.keep(recording).await });
             }
         }
     }

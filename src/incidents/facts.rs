@@ -7,6 +7,9 @@ use guard::control::{Counted, LockLook, LockTransaction, Recording, Second, Text
 /// What is usual is taken from before this, in milliseconds from the trigger: what leads to a trigger begins earlier.
 const USUAL_UNTIL_MS: i64 = -10_000;
 
+/// Without a look for longer than this nobody waited.
+const UNSEEN_MS: i64 = 2000;
+
 /// A number over time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Curve {
@@ -30,7 +33,8 @@ impl Curve {
         let calm = before(USUAL_UNTIL_MS);
         let mut values = if calm.is_empty() { before(0) } else { calm };
         values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
+        // Of two in the middle the calmer one.
+        values.get(values.len().saturating_sub(1) / 2).copied()
     }
 
     /// The greatest, and when.
@@ -68,9 +72,6 @@ pub(super) fn curves(recording: &Recording) -> Vec<Curve> {
     let by_second = |of: &dyn Fn(&Second) -> f64| -> Vec<(i64, f64)> {
         recording.seconds.iter().map(|second| (second.at_ms, of(second))).collect()
     };
-    // As long as nobody waits there are no looks.
-    let looks = recording.looks.iter().map(|look| (look.at_ms, f64::from(look.blocked)));
-    let looks = std::iter::once((recording.head.from_ms, 0.0)).chain(looks);
     let curve = |name, unit, least, points| Curve { name, unit, points, least, falls: false };
     let finished = per_second(&column(&samples.finished));
     vec![
@@ -78,7 +79,7 @@ pub(super) fn curves(recording: &Recording) -> Vec<Curve> {
         curve("in flight", "transactions", 4.0, column(&samples.in_flight)),
         curve("limit", "transactions", f64::INFINITY, column(&samples.limit)),
         curve("waiting for a turn", "transactions", 4.0, column(&samples.queued)),
-        curve("waiting for locks", "transactions", 3.0, looks.collect()),
+        curve("waiting for locks", "transactions", 3.0, blocked(recording)),
         curve("slowest of 100", "ms", 20.0, by_second(&|one| f64::from(one.p99_us) / 1000.0)),
         curve("refused", "transactions/s", 1.0, per_second(&column(&samples.shed))),
         curve("pressure", "", 1.0, {
@@ -86,6 +87,19 @@ pub(super) fn curves(recording: &Recording) -> Vec<Curve> {
             samples.at_ms.iter().copied().zip(pressure).collect()
         }),
     ]
+}
+
+/// How many waited for locks. As long as nobody waits there are no looks.
+fn blocked(recording: &Recording) -> Vec<(i64, f64)> {
+    let mut points = vec![(recording.head.from_ms, 0.0)];
+    for look in &recording.looks {
+        let before = points.last().map_or(look.at_ms, |(at, _)| *at);
+        if look.at_ms - before > UNSEEN_MS {
+            points.push((look.at_ms - 1, 0.0));
+        }
+        points.push((look.at_ms, f64::from(look.blocked)));
+    }
+    points
 }
 
 /// What was counted in each second, by the second in which it was.

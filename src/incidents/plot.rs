@@ -51,14 +51,15 @@ pub(super) fn draw(plot: &Plot) -> String {
             writeln!(svg, "<polyline class=\"curve-{number}\" points=\"{}\"/>", points.join(" "));
     }
     let (zero, base, end) = (x(0, plot.span), HEIGHT - BOTTOM, WIDTH - RIGHT);
+    let foot = HEIGHT - 4.0;
     let _infallible = writeln!(
         svg,
         "<path class=\"axis\" d=\"M{LEFT} {TOP}V{base}H{end}\"/>\n\
          <path class=\"trigger\" d=\"M{zero:.1} {TOP}V{base}\"/>\n\
          <text x=\"{}\" y=\"{}\" class=\"right\">{}</text>\n\
-         <text x=\"{LEFT}\" y=\"{HEIGHT}\">{}</text>\n\
-         <text x=\"{zero:.1}\" y=\"{HEIGHT}\" class=\"middle\">trigger</text>\n\
-         <text x=\"{end}\" y=\"{HEIGHT}\" class=\"right\">{}</text>\n</svg>",
+         <text x=\"{LEFT}\" y=\"{foot}\">{}</text>\n\
+         <text x=\"{zero:.1}\" y=\"{foot}\" class=\"middle\">trigger</text>\n\
+         <text x=\"{end}\" y=\"{foot}\" class=\"right\">{}</text>\n</svg>",
         LEFT - 6.0,
         TOP + 8.0,
         amount(most, ""),

@@ -93,16 +93,12 @@ fn summary(recording: &Recording) -> String {
     let mut left: Vec<_> =
         curves(recording).into_iter().filter_map(|curve| Some((curve.left()?.0, curve))).collect();
     left.sort_by_key(|(at, _)| *at);
-    if let Some((at, first)) = left.first() {
-        let order: Vec<_> = left.iter().map(|(_, curve)| curve.name).collect();
-        sentences.push(format!(
-            "The first that was not as usual was the {}, at {}; in all, in this order: {}.",
-            first.name,
-            offset(*at),
-            order.join(", ")
-        ));
-    } else {
+    if left.is_empty() {
         sentences.push("No curve left what was usual for three moments on end.".into());
+    } else {
+        let order = left.iter().map(|(at, curve)| format!("{} ({})", curve.name, offset(*at)));
+        let order = order.collect::<Vec<_>>().join(", ");
+        sentences.push(format!("Not as usual, in this order: {order}."));
     }
     for one in &recording.incidents {
         let lasted = one.lasted_ms.map_or("went on".into(), |ms| format!("lasted {}", time(ms)));

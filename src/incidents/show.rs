@@ -121,10 +121,10 @@ pub(super) fn holder(recording: &Recording, one: &guard::control::LockTransactio
         (user, "") => format!("{user}, not through this guard"),
         (user, client) => format!("{user} of {client} in class {}", told(one.class)),
     };
-    let rows = if one.rows_modified > 0 {
-        format!(", {} rows to undo", one.rows_modified)
-    } else {
-        String::new()
+    let rows = match one.rows_modified {
+        0 => String::new(),
+        1 => ", 1 row to undo".into(),
+        rows => format!(", {rows} rows to undo"),
     };
     format!(
         "{} held up {}: {} for {}, open {}{rows}, {whose}",

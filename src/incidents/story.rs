@@ -57,29 +57,35 @@ fn left(curve: &Curve) -> Option<Moment> {
 }
 
 /// Refusals or cancels that follow one another.
+struct Run {
+    from: i64,
+    to: i64,
+    sums: Vec<(String, u64)>,
+}
+
 fn runs(recording: &Recording, what: &str, of: fn(&Second) -> &[Counted]) -> Vec<Moment> {
-    let mut runs: Vec<(i64, i64, Vec<(String, u64)>)> = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     for second in recording.seconds.iter().filter(|second| !of(second).is_empty()) {
-        let goes_on = runs.last().is_some_and(|(_, last, _)| second.at_ms - last <= PAUSE_MS);
-        if !goes_on {
+        if runs.last().is_none_or(|run| second.at_ms - run.to > PAUSE_MS) {
             // What is counted in a second was before its end.
-            runs.push((second.at_ms - 1000, second.at_ms, Vec::new()));
+            runs.push(Run { from: second.at_ms - 1000, to: second.at_ms, sums: Vec::new() });
         }
-        let Some((_, last, sums)) = runs.last_mut() else { continue };
-        *last = second.at_ms;
+        let Some(run) = runs.last_mut() else { continue };
+        run.to = second.at_ms;
         for counted in of(second) {
             let name = recording.text(counted.what);
-            match sums.iter_mut().find(|(known, _)| known == name) {
+            match run.sums.iter_mut().find(|(known, _)| known == name) {
                 Some((_, sum)) => *sum += u64::from(counted.count),
-                None => sums.push((name.to_owned(), u64::from(counted.count))),
+                None => run.sums.push((name.to_owned(), u64::from(counted.count))),
             }
         }
     }
-    let tell = |(at_ms, last, mut sums): (i64, i64, Vec<(String, u64)>)| {
-        sums.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
-        let all: u64 = sums.iter().map(|(_, sum)| sum).sum();
-        let within = time((last - at_ms).unsigned_abs());
-        Moment { at_ms, what: format!("{all} {what} within {within}: {}", listed(&sums)) }
+    let tell = |mut run: Run| {
+        run.sums.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
+        let all: u64 = run.sums.iter().map(|(_, sum)| sum).sum();
+        let within = time((run.to - run.from).unsigned_abs());
+        let what = format!("{all} {what} within {within}: {}", listed(&run.sums));
+        Moment { at_ms: run.from, what }
     };
     runs.into_iter().map(tell).collect()
 }

@@ -200,5 +200,5 @@ fn recordings_are_listed_with_what_made_them() {
          20220627-130030  2022-06-27 13:00:30 UTC  asked for, goes on         1   20.0s  10.0s  looks  odd\n\
          20220627-130030  2022-06-27 13:00:30 UTC  pile-up                    1   20.0s  10.0s\n"
     );
-    assert!(list(&Vec::new()).starts_with("nothing was recorded"));
+    assert!(list(&[]).starts_with("nothing was recorded"));
 }

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_of_the_time_that_is_asked_for() {
-        let (mut track, start) = (Track::new(BOUNDS), Instant::now());
+        let (mut track, start) = (Track::<usize>::new(BOUNDS), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         [1, 2, 3].into_iter().for_each(|second| track.leave_out(at(second)));
         assert_eq!(
