@@ -61,10 +61,10 @@ fn put_curves(text: &mut String, recording: &Recording) {
     let end = offset(to);
     let axis =
         format!("{:<zero$}|{:>rest$}", offset(from), end, rest = WIDTH.saturating_sub(zero + 1));
-    let _infallible = writeln!(text, "\n{:<21}{axis}", "");
+    let _infallible = writeln!(text, "\n{:<22}{axis}", "");
     for curve in curves(recording).iter().filter(|curve| curve.most().1 > 0.0) {
         let _infallible =
-            writeln!(text, "   {:<18}{}  {}", curve.name, line(curve, from, to), measure(curve));
+            writeln!(text, "   {:<19}{}  {}", curve.name, line(curve, from, to), measure(curve));
     }
 }
 
@@ -98,11 +98,14 @@ fn put_look(text: &mut String, recording: &Recording, look: &LockLook) {
         for one in behind.clone().take(WAITERS_MAX) {
             let _infallible = writeln!(
                 text,
-                "      └─ {} waits {} for {}, {} behind it: {}",
+                "      └─ {} waits {} for {}{}: {}",
                 one.backend,
                 time(one.for_ms.into()),
                 plain(recording.text(one.on), 80),
-                one.behind,
+                match one.behind {
+                    0 => String::new(),
+                    behind => format!(", {behind} behind it"),
+                },
                 plain(recording.text(one.statement), 100),
             );
         }

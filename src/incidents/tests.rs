@@ -176,7 +176,7 @@ fn a_recording_is_told_as_it_happened() {
         "+1.6s  little waits",
         "when most waited, at −500ms: 2 of 4 open transactions, the longest for 400ms",
         "88 held up 2: idle for 4.0s, open 4.2s, 3 rows to undo, web of 10.0.0.7:5123 in class checkout",
-        "└─ 9 waits 4.0s for row shop.account PRIMARY #3fa2, 0 behind it: update account",
+        "└─ 9 waits 4.0s for row shop.account PRIMARY #3fa2: update account",
     ];
     let places: Vec<_> = order.iter().map(|part| at(part)).collect();
     assert!(places.is_sorted(), "{text}");
