@@ -95,7 +95,8 @@ fn blocked(recording: &Recording) -> Vec<(i64, f64)> {
     for look in &recording.looks {
         let before = points.last().map_or(look.at_ms, |(at, _)| *at);
         if look.at_ms - before > UNSEEN_MS {
-            points.push((look.at_ms - 1, 0.0));
+            // The server's own count is asked for once a second, and told of nobody then.
+            points.push((look.at_ms - 1000, 0.0));
         }
         points.push((look.at_ms, f64::from(look.blocked)));
     }
