@@ -34,8 +34,8 @@ pub(crate) struct Client {
 
 /// A guard that does not answer within this is not reachable.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// No answer is larger; `/metrics` is not asked for.
-const ANSWER_MAX: u64 = 16 << 20;
+/// No answer is larger, a recording of a guard with much memory for them included.
+const ANSWER_MAX: u64 = 256 << 20;
 
 impl Client {
     /// Asks, and prints the answer: as `show` makes it, or as JSON.

@@ -79,6 +79,8 @@ impl Load {
 enum Proxy {
     Forwarder,
     Guard,
+    /// The same without its flight recorder.
+    Unrecorded,
 }
 
 impl Proxy {
@@ -91,8 +93,9 @@ impl Proxy {
                 tokio::spawn(forwarder::accept(listener, upstream));
                 Ok(address)
             }
-            Self::Guard => {
-                let text = guard_config(upstream);
+            Self::Guard | Self::Unrecorded => {
+                let is_recorded = matches!(self, Self::Guard);
+                let text = guard_config(upstream, is_recorded);
                 let loaded = Config::parse(Path::new("bench.toml"), &text, &|_| None)?;
                 let guard = Guard::start(loaded.config, None).await?;
                 let Some(Address::Tcp(address)) = guard.addresses().into_iter().next() else {
@@ -106,11 +109,11 @@ impl Proxy {
 }
 
 /// A guard with rules, classes, limits and time limits on.
-fn guard_config(upstream: SocketAddr) -> String {
+fn guard_config(upstream: SocketAddr, is_recorded: bool) -> String {
     format!(
         "[[listener]]\naddress = \"127.0.0.1:0\"\n[upstream]\naddress = \"{upstream}\"\n\
          [control]\nuser = \"{}\"\npassword = \"{}\"\n[[user]]\nname = \"{}\"\npassword = \"{}\"\n\
-         [admin]\naddress = \"127.0.0.1:0\"\n[overall]\nin_flight = 40\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n[recorder]\nenabled = {is_recorded}\n[overall]\nin_flight = 40\n\
          [class.jobs]\nin_flight = 10\n\
          [[rule]]\nname = \"jobs\"\ntag = {{ job = \"*\" }}\nclass = \"jobs\"\n\
          [[rule]]\nname = \"reports\"\ntable = [\"report_*\"]\nclass = \"jobs\"\n",
@@ -122,7 +125,7 @@ fn main() -> Result<()> {
     let runtime = single()?;
     let server = runtime.block_on(prepare())?;
     println!("| proxy | load | allocations per statement | bytes per statement |\n|-|-|-:|-:|");
-    for proxy in [Proxy::Forwarder, Proxy::Guard] {
+    for proxy in [Proxy::Forwarder, Proxy::Guard, Proxy::Unrecorded] {
         for (load, name, statements) in Load::ALL {
             let counted = count(&runtime, proxy, server.addr(), load)?;
             let each = |value: u64| value as f64 / f64::from(ROUNDS * statements);

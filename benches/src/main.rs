@@ -69,7 +69,7 @@ enum Bench {
     Sinks(sinks::Options),
     /// Counts allocations per statement, in a process of its own.
     Allocations,
-    /// Times single steps of the policy and of the wire codec.
+    /// Times single steps of the policy, of the flight recorder and of the wire codec.
     Micro,
     /// Runs the bare forwarder in the foreground; the other benches start it as a child.
     Forward {
@@ -119,7 +119,9 @@ fn main() -> Result<()> {
         Bench::Sinks(options) => return sinks::run(&shared, &options),
         Bench::Receive { listen } => return sinks::receive(listen),
         Bench::Allocations => return cargo_bench("allocations"),
-        Bench::Micro => return ["policy", "wire"].into_iter().try_for_each(cargo_bench),
+        Bench::Micro => {
+            return ["policy", "recorder", "wire"].into_iter().try_for_each(cargo_bench);
+        }
         _ => {}
     }
 
@@ -153,7 +155,7 @@ fn all(stage: &stage::Stage, shared: &Shared, options: &sysbench::Options) -> Re
     idle::run(stage, shared, &idle::Options::default())?;
     storm::run(stage, &storm::Options::default())?;
     refusal::run(stage, &refusal::Options::default())?;
-    ["allocations", "policy", "wire"].into_iter().try_for_each(cargo_bench)
+    ["allocations", "policy", "recorder", "wire"].into_iter().try_for_each(cargo_bench)
 }
 
 /// Runs one bench target of this package.

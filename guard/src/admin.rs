@@ -13,6 +13,10 @@
 //! | `GET /api/v1/pins` | list of [`PinnedSession`](crate::control::PinnedSession) |
 //! | `GET /api/v1/locks` | [`LocksStatus`](crate::control::LocksStatus) |
 //! | `GET /api/v1/hot` | [`HotStatus`](crate::control::HotStatus) |
+//! | `GET /api/v1/incidents` | list of [`Incident`](crate::control::Incident) |
+//! | `GET /api/v1/recordings` | list of [`RecordingHead`](crate::control::RecordingHead) |
+//! | `POST /api/v1/recordings` | takes a [`RecordingOrder`](crate::control::RecordingOrder), answers with the head |
+//! | `GET /api/v1/recordings/ID` | [`Recording`](crate::control::Recording) |
 //! | `GET /api/v1/switches` | list of [`SwitchStatus`](crate::control::SwitchStatus) |
 //! | `POST /api/v1/switches` | takes a [`SwitchOrder`], answers with the list |
 //! | `DELETE /api/v1/switches` | takes a [`SwitchClear`], answers with the list |
@@ -30,6 +34,7 @@
 mod bounded;
 mod guarded;
 mod pressure;
+mod recordings;
 
 use std::future::Future;
 use std::io;
@@ -65,6 +70,8 @@ pub fn router(operations: Ops) -> Router {
         .route("/locks", get(locks))
         .route("/hot", get(async |Shared(ops): Shared<Ops>| Json(ops.hot())))
         .route("/incidents", get(async |Shared(ops): Shared<Ops>| Json(ops.incidents())))
+        .route("/recordings", get(recordings::list).post(recordings::begin))
+        .route("/recordings/{id}", get(recordings::one))
         .route("/switches", get(list_switches).post(set_switch).delete(clear_switch))
         .route("/pause", get(async |Shared(ops): Shared<Ops>| Json(ops.pause_status())).post(pause))
         .route("/resume", post(resume))

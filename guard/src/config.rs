@@ -21,6 +21,7 @@ mod native;
 mod part;
 mod pressure;
 mod queue;
+mod recorder;
 mod replica;
 mod rule;
 mod schema;
@@ -48,6 +49,7 @@ pub use self::native::NativeLimits;
 pub use self::part::read_part;
 pub use self::pressure::Pressure;
 pub use self::queue::{Retries, Tenants, TenantsBy};
+pub use self::recorder::Recorder;
 pub use self::replica::{Fallback, Reads, Replica, Routing};
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
 use self::source::Source;
@@ -122,6 +124,10 @@ pub struct Config {
     /// What tools that write in bulk are told of how pressed the database is.
     #[serde(default)]
     pub pressure: Pressure,
+    /// The flight recorder. The guard always records what it does and sees, in memory, and keeps the time before and after a
+    /// pile-up, lasting pressure, a collapse of the limit, the loss of the database, or when somebody asks (`tidegate incidents`).
+    #[serde(default)]
+    pub recorder: Recorder,
     /// The HTTP side: metrics, health and the API that `tidegate status` and its kin use; and who may
     /// use the console.
     #[serde(default)]

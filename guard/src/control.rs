@@ -4,13 +4,16 @@
 //! command line reads the same types back. Everything here is a copy of a moment; nothing keeps the
 //! guard's locks.
 
+mod date;
 mod ddl;
 mod hot;
 mod incidents;
 mod locks;
 mod pressure;
+mod recording;
 mod replica;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use policy::admission::{Hold, Usage};
@@ -20,13 +23,19 @@ use policy::switch;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use self::date::{civil, date_id, is_date_id};
 pub use self::ddl::{DdlCounts, DdlStatus, DdlTable};
 pub use self::hot::{HotCounts, HotKey, HotStatus};
 pub use self::incidents::{Act, Incident, Sighting, Step};
-pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus, dialect, judge};
+pub use self::locks::{Describe, LockClient, LockHolder, LocksStatus, dialect, judge, server_name};
 pub use self::pressure::{Check, PressureParts, PressureStatus, rounded};
+pub use self::recording::{
+    ClassSamples, Counted, DatabaseSecond, Doing, Event, EventKind, FORMAT, LockLook,
+    LockTransaction, Recording, RecordingHead, RecordingOrder, Samples, Second, TextId, VERSION,
+};
 pub use self::replica::ReplicaStatus;
 use crate::config::{ListedKey, TargetText};
+use crate::recorder::Recorder;
 
 /// What an operator may ask. Methods return at once; none waits for the database.
 pub trait Operations: Send + Sync + 'static {
@@ -47,6 +56,9 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Pile-ups, the newest first.
     fn incidents(&self) -> Vec<Incident>;
+
+    /// What records what happens.
+    fn recorder(&self) -> Arc<Recorder>;
 
     /// Has the database looked at closely for a while.
     fn look_closely(&self);

@@ -31,6 +31,7 @@ pub mod melt;
 pub mod memory;
 pub mod observer;
 pub mod pressure;
+pub mod recorder;
 pub mod replica;
 pub mod upstream;
 

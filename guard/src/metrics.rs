@@ -17,10 +17,12 @@ mod limit;
 mod melt;
 mod pressure;
 mod process;
+mod recorder;
 mod replica;
 mod shard;
 pub mod table;
 mod tally;
+mod totals;
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -48,9 +50,11 @@ pub use self::label::{
 pub use self::limit::LimitMetrics;
 pub use self::melt::MeltMetrics;
 pub use self::pressure::PressureMetrics;
+pub use self::recorder::RecorderMetrics;
 pub use self::replica::ReplicaMetrics;
 use self::table::{Metric, Type};
 pub use self::tally::Tally;
+pub use self::totals::Totals;
 
 /// The metrics of one guard.
 pub struct Metrics {
@@ -68,6 +72,8 @@ pub struct Metrics {
     pub limit: LimitMetrics,
     /// Of how pressed the database is.
     pub pressure: PressureMetrics,
+    /// Of the flight recorder.
+    pub flight: RecorderMetrics,
     /// Of replicas.
     pub replicas: ReplicaMetrics,
     /// Of undoing pile-ups.
@@ -106,13 +112,13 @@ pub struct ClassMetrics {
     /// Seconds from the first statement to the end of COMMIT or ROLLBACK.
     pub transaction_time: Histogram,
     /// Refusals.
-    pub sheds: Each<Reason, Counter>,
+    pub sheds: Tally<Reason, 16>,
     /// Statements that a switch would have turned off, if the mode were enforce.
     pub would_switch: Counter,
     /// Cancels that would have been, if the mode were enforce.
     pub would_cancel: Each<CancelCause, Counter>,
     /// Cancels.
-    pub cancels: Each<CancelCause, Counter>,
+    pub cancels: Tally<CancelCause>,
     /// Seconds from deciding to cancel to the end of the statement, verified.
     pub cancel_time: Histogram,
     /// Causes that began to pin a session.
@@ -236,6 +242,7 @@ impl Metrics {
         };
         let limit = LimitMetrics::new(&make);
         let pressure = PressureMetrics::new(&make);
+        let flight = RecorderMetrics::new(&make);
         let replicas = ReplicaMetrics::new(&make);
         let melt = MeltMetrics::new(&make);
         let hot = HotMetrics::new(&make);
@@ -254,6 +261,7 @@ impl Metrics {
             upstream,
             limit,
             pressure,
+            flight,
             replicas,
             melt,
             hot,
@@ -314,6 +322,8 @@ impl Metrics {
         for class in &*known {
             class.statements.publish();
             class.transactions.publish();
+            class.sheds.publish();
+            class.cancels.publish();
         }
         let mut page = self.handle.render();
         let all = table::METRICS.iter().filter(|metric| metric.r#type == Type::Histogram);
@@ -383,7 +393,7 @@ impl ClassMetrics {
     /// Counts a statement that was refused before anything of it was sent.
     pub fn note_shed(&self, reason: Reason) {
         self.statements.add(StatementOutcome::Shed);
-        self.sheds.of(reason).increment(1);
+        self.sheds.add(reason);
     }
 
     /// Counts a transaction that ended, `took` after its first statement; `None` for a statement
@@ -414,10 +424,10 @@ impl ClassMetrics {
             queue_wait: Histogram::default(),
             service_time: Histogram::default(),
             transaction_time: Histogram::default(),
-            sheds: make.counters("guard_sheds_total"),
+            sheds: Tally::new(make.counters("guard_sheds_total")),
             would_switch: make.counter("guard_would_switch_total", &[]),
             would_cancel: make.counters("guard_would_cancel_total"),
-            cancels: make.counters("guard_cancels_total"),
+            cancels: Tally::new(make.counters("guard_cancels_total")),
             cancel_time: Histogram::default(),
             pins: make.counters("guard_pins_total"),
             levels: ClassLevels {

@@ -264,6 +264,8 @@ impl<E: Engine> Observer<E> {
                 let others = locks.contention_of(|one| !gated.contains(&one.backend));
                 self.shared.gate.observe(now, others);
                 self.shared.metrics.database.show_locks(&locks);
+                // Before anything is done about it.
+                self.shared.recorder.look(now, &locks, &self.shared);
                 let is_choosing = self.melter.see(began, now, &locks);
                 self.tell_what_lacks(&locks);
                 let locks = Arc::new(locks);

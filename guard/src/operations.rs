@@ -19,6 +19,7 @@ use crate::{
     metrics::{ClientState, ConnectionState, Label as _, Reload},
     notify::{Condition, Notifier},
     pressure::Board,
+    recorder::Recorder,
     session::{
         pins::Pin,
         registry::{Card, ShownPins},
@@ -212,6 +213,10 @@ impl<E: Engine> Operations for Operator<E> {
 
     fn incidents(&self) -> Vec<Incident> {
         self.shared.timeline.list()
+    }
+
+    fn recorder(&self) -> Arc<Recorder> {
+        Arc::clone(&self.shared.recorder)
     }
 
     fn look_closely(&self) {

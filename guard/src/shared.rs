@@ -26,6 +26,7 @@ use crate::{
     melt::Timeline,
     metrics::{Classes, Metrics},
     observer::Sight,
+    recorder::Recorder,
     replica::Replicas,
     session::{buffers::Buffers, registry::Sessions},
     swapped::Swapped,
@@ -64,7 +65,9 @@ pub struct Shared<E: Engine> {
     /// What the database says of itself.
     pub sight: Sight,
     /// What was done about pile-ups.
-    pub timeline: Timeline,
+    pub timeline: Arc<Timeline>,
+    /// What records what happens.
+    pub recorder: Arc<Recorder>,
     /// Whether the guard shuts down: sessions end between transactions.
     pub draining: AtomicBool,
 }

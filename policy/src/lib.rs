@@ -28,6 +28,7 @@ pub mod rate;
 pub mod replica;
 pub mod restraint;
 pub mod retry;
+pub mod trigger;
 
 pub mod locks;
 pub mod refusal;

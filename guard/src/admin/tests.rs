@@ -6,10 +6,13 @@ use parking_lot::Mutex;
 use policy::switch::Target;
 
 use super::*;
+use crate::config::Config;
 use crate::control::{
     Check, ClassStatus, ClientsStatus, Declined, HotStatus, Incident, LocksStatus, PauseStatus,
-    PinnedSession, PressureStatus, SwitchStatus, UpstreamStatus,
+    PinnedSession, PressureStatus, Recording, RecordingHead, SwitchStatus, UpstreamStatus,
 };
+use crate::metrics::Metrics;
+use crate::recorder::Recorder;
 
 /// A guard that only remembers what it was asked.
 struct Fake {
@@ -17,6 +20,7 @@ struct Fake {
     state: Mutex<State>,
     switches: Mutex<Vec<SwitchStatus>>,
     paused: Mutex<bool>,
+    recorder: Arc<Recorder>,
 }
 
 impl Operations for Fake {
@@ -69,6 +73,10 @@ impl Operations for Fake {
 
     fn incidents(&self) -> Vec<Incident> {
         vec![Incident { id: 7, ..Incident::default() }]
+    }
+
+    fn recorder(&self) -> Arc<Recorder> {
+        Arc::clone(&self.recorder)
     }
 
     fn look_closely(&self) {}
@@ -139,6 +147,14 @@ impl Operations for Fake {
     }
 }
 
+/// A recorder on whose tape nothing is.
+fn recorder() -> Arc<Recorder> {
+    let text = "[upstream]\naddress = \"db:3306\"\n[control]\nuser = \"tidegate\"\n";
+    let config = Config::parse(std::path::Path::new("t.toml"), text, &|_| None).unwrap().config;
+    let metrics = Arc::new(Metrics::new(&config.class_names()));
+    Arc::new(Recorder::new(&config, Arc::default(), metrics))
+}
+
 /// A served router; it ends with the runtime it holds.
 struct Served {
     address: SocketAddr,
@@ -155,6 +171,7 @@ fn serve_for_test(make: fn(Ops) -> Router) -> Served {
         state: Mutex::new(State::Ready),
         switches: Mutex::default(),
         paused: Mutex::default(),
+        recorder: recorder(),
     };
     runtime.spawn(serve(listener, make(Arc::new(fake)), std::future::pending()));
     Served { address, _runtime: runtime }
@@ -232,6 +249,30 @@ fn an_order_that_makes_no_sense_is_declined() {
         assert_eq!(told, code, "{answer}");
         assert!(answer.contains(part), "{answer}");
     }
+}
+
+#[test]
+fn a_recording_is_begun_listed_and_read() {
+    let served = serve_for_test(router);
+    assert_eq!(served.get("/api/v1/recordings"), (200, "[]".into()));
+    let (code, head) = served.change("POST", "/api/v1/recordings", r#"{"note":"looks odd"}"#);
+    assert_eq!(code, 200, "{head}");
+    let head: RecordingHead = serde_json::from_str(&head).unwrap();
+    assert_eq!((&*head.note, &*head.address, head.is_over), ("looks odd", "db:3306", false));
+    let (_, list) = served.get("/api/v1/recordings");
+    let list: Vec<RecordingHead> = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0].id, head.id);
+    let (code, recording) = served.get(&format!("/api/v1/recordings/{}", head.id));
+    let recording: Recording = serde_json::from_str(&recording).unwrap();
+    assert_eq!((code, recording.check()), (200, Ok(())));
+    assert!(recording.events[0].what.contains("looks odd"));
+    for id in ["7", "20220627-130030", "..%2f..%2fetc%2fpasswd"] {
+        let (code, answer) = served.get(&format!("/api/v1/recordings/{id}"));
+        assert_eq!(code, 404, "{answer}");
+        assert!(answer.contains("there is no recording"), "{answer}");
+    }
+    let wrong = served.change("POST", "/api/v1/recordings", r#"{"why":1}"#);
+    assert!(wrong.0 == 400 && wrong.1.contains("unknown field `why`"), "{wrong:?}");
 }
 
 #[test]

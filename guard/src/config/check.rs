@@ -3,6 +3,7 @@
 
 mod limits;
 mod network;
+mod recorder;
 mod replicas;
 mod rules;
 
@@ -92,6 +93,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     accounts(config, findings);
     limits::check(config, findings);
     rules::check(config, findings);
+    recorder::check(config, findings);
     if let Err(why) = crate::log::parse_level(&config.log.level) {
         findings.error(&Key::of("log").field("level"), why);
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// Sections in the order of the manual: key, name in the schema, how the section is written.
-const SECTIONS: [Section; 23] = [
+const SECTIONS: [Section; 24] = [
     ("upstream", "Upstream", "[upstream]"),
     ("replica", "Replica", "[replica.NAME]"),
     ("routing", "Routing", "[routing]"),
@@ -26,6 +26,7 @@ const SECTIONS: [Section; 23] = [
     ("rule", "Rule", "[[rule]]"),
     ("switch", "Switch", "[[switch]]"),
     ("pressure", "Pressure", "[pressure]"),
+    ("recorder", "Recorder", "[recorder]"),
     ("guard", "Guard", "[guard]"),
     ("admin", "Admin", "[admin]"),
     ("log", "Log", "[log]"),

@@ -73,7 +73,7 @@ fn an_unknown_key_is_told_with_a_guess() {
     error(
         &with("[admim]\n"),
         "t.toml:8: admim: unknown key, did you mean \"admin\"?; expected one of guard, listener, \
-         upstream, replica, routing, control, observe, auth, user, overall, limit, melt, hot, ddl, tenants, retries, class, database, rule, switch, pressure, admin, log",
+         upstream, replica, routing, control, observe, auth, user, overall, limit, melt, hot, ddl, tenants, retries, class, database, rule, switch, pressure, recorder, admin, log",
     );
     error(
         &with("[[rule]]\nname = \"a\"\nclass = \"default\"\nzzz = 1\n"),

@@ -105,7 +105,7 @@ impl<F: Fn(u32) -> Option<LockClient>> Describe<'_, F> {
     /// What is told at `now`.
     pub fn status(&self, now: Instant) -> LocksStatus {
         let trouble = self.seen.trouble.as_deref().map(str::to_owned);
-        let server = self.seen.server.map(name);
+        let server = self.seen.server.map(server_name);
         let Some((at, locks)) = &self.seen.locks else {
             return LocksStatus { server, trouble, ..LocksStatus::default() };
         };
@@ -197,7 +197,8 @@ fn size(branch: &Branch) -> usize {
     1 + branch.waiters.iter().map(size).sum::<usize>()
 }
 
-fn name(server: Server) -> String {
+/// A server and its version, as `MariaDB 10.11.6`.
+pub fn server_name(server: Server) -> String {
     let (name, version) = match server {
         Server::MariaDb(version) => ("MariaDB", version),
         Server::MySql(version) => ("MySQL", version),

@@ -30,6 +30,9 @@ const BOUNDS_NS: [u64; 18] = [
     60_000_000_000,
 ];
 
+/// How many counts there are: one for each bound, and one beyond all.
+pub(super) const BUCKETS: usize = BOUNDS_NS.len() + 1;
+
 /// A histogram of durations.
 #[derive(Debug, Default)]
 pub struct Histogram(Sharded<Counts>);
@@ -38,7 +41,7 @@ pub struct Histogram(Sharded<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     /// By the first bound that is not exceeded; the last is for what exceeds all.
-    buckets: [AtomicU64; BOUNDS_NS.len() + 1],
+    buckets: [AtomicU64; BUCKETS],
     nanos: AtomicU64,
 }
 
@@ -52,6 +55,11 @@ impl Histogram {
         add(&own.nanos, nanos);
     }
 
+    /// The counts by the first bound that was not exceeded; the last is of what exceeds all.
+    pub(super) fn counts(&self) -> [u64; BUCKETS] {
+        std::array::from_fn(|bucket| self.0.sum(|counts| &counts.buckets[bucket]))
+    }
+
     /// Writes the series called `name` in Prometheus' text format, labelled with `class` where there
     /// is one.
     pub(super) fn put(&self, out: &mut String, name: &str, class: Option<&str>) {
@@ -59,8 +67,8 @@ impl Histogram {
         let comma = if class.is_empty() { "" } else { "," };
         let only = if class.is_empty() { class.clone() } else { format!("{{{class}}}") };
         let mut count = 0;
-        for bucket in 0..=BOUNDS_NS.len() {
-            count += self.0.sum(|counts| &counts.buckets[bucket]);
+        for (bucket, more) in self.counts().into_iter().enumerate() {
+            count += more;
             let bound = seconds().nth(bucket).map_or("+Inf".to_owned(), |bound| bound.to_string());
             let _infallible =
                 writeln!(out, "{name}_bucket{{{class}{comma}le=\"{bound}\"}} {count}");

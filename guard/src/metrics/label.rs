@@ -1,6 +1,6 @@
 //! The closed sets of values that labels have.
 
-use policy::{melt::Cause, refusal::Reason};
+use policy::{melt::Cause, refusal::Reason, trigger};
 
 use crate::session::pins::Pin;
 
@@ -277,6 +277,19 @@ impl Label for Cause {
             Self::RootBlocker => "root_blocker",
             Self::Waiter => "waiter",
         }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for trigger::Cause {
+    const NAME: &'static str = "cause";
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn as_str(self) -> &'static str {
+        self.as_str()
     }
 
     fn index(self) -> usize {

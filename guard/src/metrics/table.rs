@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use policy::{melt::Cause, refusal::Reason};
+use policy::{melt::Cause, refusal::Reason, trigger};
 
 use super::histogram::seconds;
 use super::label::{
@@ -173,6 +173,11 @@ metrics! {
         "Share of the limit that new transactions which write may use: 0 while a pile-up freezes them out, then from 0.5 to 1.";
     "guard_melt_held_total" Counter, "transactions" []
         "Transactions that a pile-up made wait at the gate; those it had refused are guard_sheds_total with reason melt.";
+
+    "guard_recordings_total" Counter, "recordings" [set::<trigger::Cause>()]
+        "Recordings of the flight recorder by what made it keep them.";
+    "guard_recorder_bytes" Gauge, "bytes" []
+        "What the flight recorder has in memory; at most recorder.memory.";
 
     "guard_hot_watched" Gauge, "rows" []
         "Rows that statements were seen to wait for in the database, those with a gate included.";

@@ -33,7 +33,7 @@ fn a_histogram_has_buckets_and_no_quantiles() {
 #[test]
 fn every_series_is_in_the_table_and_has_a_help_text() {
     let metrics = metrics();
-    metrics.classes().of(ClassId(0)).sheds.of(Reason::QueueTime).increment(1);
+    metrics.classes().of(ClassId(0)).sheds.add(Reason::QueueTime);
     metrics.upstream.connect_time.record(Duration::from_secs(1));
     let page = metrics.render();
     for line in page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {

@@ -29,6 +29,7 @@ use crate::{
     notify::{Condition, Notifier},
     observer::{Observer, Sight},
     operations::Operator,
+    recorder::Recorder,
     replica::{self, Manner, ReplicaOptions, Replicas},
     session::{buffers::Buffers, registry::Sessions},
     shared::{SessionOptions, Shared},
@@ -165,6 +166,8 @@ impl<E: Engine> Assembly<E> {
         let shared = Arc::clone(&self.shared);
         tasks.spawn(async move { shared.upstream.run_idle_reaper().await });
         tasks.spawn(self.operator.board().keep(Arc::clone(&self.shared)));
+        let recorder = Arc::clone(&self.shared.recorder);
+        tasks.spawn(recorder.run(Arc::clone(&self.shared), self.operator.board()));
         if let Some(observer) = self.observer {
             tasks.spawn(observer.run());
         }
@@ -194,6 +197,7 @@ impl<E: Engine> Assembly<E> {
             memory.keep(&self.shared.gate).await;
         }
         drain(&self.shared, self.drain_timeout).await;
+        self.shared.recorder.close().await;
         tasks.shutdown().await;
     }
 }
@@ -251,6 +255,8 @@ fn share<E: Engine>(
     metrics: Arc<Metrics>,
 ) -> Arc<Shared<E>> {
     let now = Instant::now();
+    let timeline = Arc::<Timeline>::default();
+    let recorder = Recorder::new(config, Arc::clone(&timeline), Arc::clone(&metrics));
     let policy = Arc::new(config.policy());
     let mut switches = Switches::default();
     for switch in config.initial_switches() {
@@ -281,7 +287,8 @@ fn share<E: Engine>(
         options,
         metrics,
         sight: Sight::default(),
-        timeline: Timeline::default(),
+        recorder: Arc::new(recorder),
+        timeline,
         draining: AtomicBool::new(false),
     })
 }

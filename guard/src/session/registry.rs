@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use policy::{class::ClassId, hot::Key};
+use policy::{class::ClassId, hot::Key, sql::Digest};
 
 use super::{interrupt::Interrupt, pins::Pins, verdict::Verdict};
 use crate::{
@@ -50,6 +50,8 @@ pub struct Card {
     class: AtomicU16,
     /// The row that its statement is about; 0 for none, and while no row is watched.
     row: AtomicU64,
+    /// The digest of its statement, or of its last; 0 before the first.
+    statement: AtomicU64,
     /// Its pins, while it has any.
     pins: Mutex<Option<ShownPins>>,
     /// That its transaction is to be given up.
@@ -131,6 +133,16 @@ impl Card {
     pub fn row(&self) -> Option<Key> {
         let key = self.row.load(Ordering::Relaxed);
         (key != 0).then_some(Key(key))
+    }
+
+    /// Shows which statement it is about to run. One store: it happens for each statement.
+    pub fn set_statement(&self, digest: Digest) {
+        self.statement.store(digest.0, Ordering::Relaxed);
+    }
+
+    /// Its statement, or its last; 0 before the first, and for a command that has no text.
+    pub fn statement(&self) -> Digest {
+        Digest(self.statement.load(Ordering::Relaxed))
     }
 
     /// How long it has waited for its turn at `now`, while it does.
@@ -266,6 +278,7 @@ impl Sessions {
             backend: AtomicU32::new(0),
             class: AtomicU16::new(ClassId::DEFAULT.0),
             row: AtomicU64::new(0),
+            statement: AtomicU64::new(0),
             pins: Mutex::new(None),
             verdict: Mutex::new(None),
         });
@@ -282,6 +295,11 @@ impl Sessions {
     /// All of them, in no order.
     pub fn all(&self) -> Vec<Arc<Card>> {
         self.by_id.lock().values().cloned().collect()
+    }
+
+    /// Shows all of them, in no order. Nobody comes or goes meanwhile.
+    pub fn each(&self, mut look: impl FnMut(&Card)) {
+        self.by_id.lock().values().for_each(|card| look(card));
     }
 
     /// How many there are.

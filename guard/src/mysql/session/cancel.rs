@@ -143,7 +143,7 @@ impl Session {
             return self.give_up(&cause, None).await;
         }
         let metrics = self.orders.metrics.of(task.class);
-        metrics.cancels.of(self.label(&cause)).increment(1);
+        metrics.cancels.add(self.label(&cause));
         metrics.cancel_time.record(began.elapsed());
         match cause {
             Cause::ClientGone => {
@@ -290,7 +290,7 @@ impl Session {
         info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.as_str(),
             "rolling back a transaction whose time is over");
         let metrics = self.orders.metrics.of(self.class);
-        metrics.cancels.of(CancelCause::TransactionTime).increment(1);
+        metrics.cancels.add(CancelCause::TransactionTime);
         let why = self.why(&deadline);
         self.roll_back(why).await
     }
@@ -299,7 +299,7 @@ impl Session {
     pub(super) async fn melt_idle(&mut self) -> Result<(), End> {
         let Some(verdict) = self.entry.card.take_verdict() else { return Ok(()) };
         let metrics = self.orders.metrics.of(self.class);
-        metrics.cancels.of(CancelCause::Melt).increment(1);
+        metrics.cancels.add(CancelCause::Melt);
         metrics.transactions.add(TransactionOutcome::Melted);
         let why = self.note(self.class, &verdict);
         let rolled_back = self.roll_back(why).await;
@@ -371,7 +371,7 @@ impl Session {
                 (StatementOutcome::ClientGone, TransactionOutcome::ClientGone, end)
             }
         };
-        self.orders.metrics.of(task.class).cancels.of(self.label(cause)).increment(1);
+        self.orders.metrics.of(task.class).cancels.add(self.label(cause));
         self.count(task.class, statement, transaction);
         self.reclaim_lease();
         end

@@ -125,6 +125,7 @@ impl Session {
         let (class, about, switch) = self.judge(read, &attributes, &[]);
         let subject = subject_of(&shape, text.sql, &self.scratch);
         self.entry.card.set_row(self.row_of_text(&shape, text.sql));
+        self.entry.card.set_statement(shape.digest);
         let carried = self.carried(&shape, text.sql, dialect);
         let plain = Task::plain(Command::Query, first, shape);
         let task = Task { class, about, switch, subject, carried, ..plain };
@@ -189,6 +190,7 @@ impl Session {
         let (class, about, switch) = self.judge(Read::from(&*text), &attributes, values);
         let row = self.row_of_execution(first, command, id);
         self.entry.card.set_row(row);
+        self.entry.card.set_statement(text.shape.digest);
         let plain = Task::plain(command, first, Arc::clone(&text.shape));
         let task = Task {
             class,

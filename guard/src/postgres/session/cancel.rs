@@ -116,7 +116,7 @@ impl Session {
             return self.give_up(&task, &open.unit, &cause, gone, None).await;
         }
         let metrics = self.orders.metrics.of(task.class);
-        metrics.cancels.of(self.label(&cause)).increment(1);
+        metrics.cancels.add(self.label(&cause));
         metrics.cancel_time.record(began.elapsed());
         // A statement that is stopped may have taken a lock before.
         self.take_over(&task, &open.unit);
@@ -239,7 +239,7 @@ impl Session {
     ) -> Result<(), End> {
         let was_pinned = !self.is_replaceable();
         let metrics = self.orders.metrics.of(task.class);
-        metrics.cancels.of(self.label(cause)).increment(1);
+        metrics.cancels.add(self.label(cause));
         match cause {
             Cause::ClientGone => {
                 let transaction = TransactionOutcome::ClientGone;
@@ -333,7 +333,7 @@ impl Session {
         info!(session = self.entry.card.id, user = %self.user, limit = deadline.limit.as_str(),
             "rolling back a transaction whose time is over");
         let metrics = self.orders.metrics.of(self.class);
-        metrics.cancels.of(cause_of(deadline.limit)).increment(1);
+        metrics.cancels.add(cause_of(deadline.limit));
         metrics.transactions.add(TransactionOutcome::TimeLimit);
         self.outcome = Outcome::Overload;
         let why = format!(
@@ -350,7 +350,7 @@ impl Session {
     pub(super) async fn melt_idle(&mut self) -> Result<(), End> {
         let Some(verdict) = self.entry.card.take_verdict() else { return Ok(()) };
         let metrics = self.orders.metrics.of(self.class);
-        metrics.cancels.of(CancelCause::Melt).increment(1);
+        metrics.cancels.add(CancelCause::Melt);
         metrics.transactions.add(TransactionOutcome::Melted);
         self.outcome = Outcome::Overload;
         let error = refuse::melted_idle(&self.note(self.class, &verdict));

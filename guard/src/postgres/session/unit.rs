@@ -137,6 +137,7 @@ impl Session {
         let (class, _) = policy.classify(&facts);
         let switch = self.orders.switched_off(self.now, &facts, class);
         self.entry.card.set_row(self.row_of(first, &shape));
+        self.entry.card.set_statement(shape.digest);
         Task { first, text, shape, class, switch }
     }
 
