@@ -20,6 +20,7 @@ mod replica;
 mod shard;
 pub mod table;
 mod tally;
+mod totals;
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use crate::swapped::{Swapped, Swaps};
 
 pub use self::database::DatabaseMetrics;
 pub use self::ddl::DdlMetrics;
-pub use self::histogram::Histogram;
+pub use self::histogram::{BUCKETS, Histogram, quantile};
 pub use self::hot::HotMetrics;
 pub use self::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
@@ -50,6 +51,7 @@ pub use self::pressure::PressureMetrics;
 pub use self::replica::ReplicaMetrics;
 use self::table::{Metric, Type};
 pub use self::tally::Tally;
+pub use self::totals::Totals;
 
 /// The metrics of one guard.
 pub struct Metrics {

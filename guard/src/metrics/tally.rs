@@ -33,11 +33,15 @@ impl<L: Label> Tally<L> {
         add(&self.shards.own()[value.index()], 1);
     }
 
+    /// How many of `value` have been counted.
+    pub(super) fn count(&self, value: L) -> u64 {
+        self.shards.sum(|counts| &counts[value.index()])
+    }
+
     /// Sets the exporter's counters to what has been counted.
     pub(super) fn publish(&self) {
         for value in L::ALL {
-            let count = self.shards.sum(|counts| &counts[value.index()]);
-            self.published.of(*value).absolute(count);
+            self.published.of(*value).absolute(self.count(*value));
         }
     }
 }

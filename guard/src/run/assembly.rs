@@ -165,6 +165,7 @@ impl<E: Engine> Assembly<E> {
         let shared = Arc::clone(&self.shared);
         tasks.spawn(async move { shared.upstream.run_idle_reaper().await });
         tasks.spawn(self.operator.board().keep(Arc::clone(&self.shared)));
+        tasks.spawn(Arc::clone(&self.operator).keep_live());
         if let Some(observer) = self.observer {
             tasks.spawn(observer.run());
         }
