@@ -40,6 +40,7 @@ servers:
 clients: servers
 	@scripts/install-clients.sh
 	@scripts/install-sinks.sh
+	@scripts/install-browser.sh
 	@scripts/install-mariadb.sh
 	@scripts/install-mysql.sh
 	@scripts/install-pgbouncer.sh

@@ -16,7 +16,7 @@ use crate::exit::Failure;
 use crate::show::print;
 
 /// Where the guard is, and how its answer is shown.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Client {
     /// Where the guard's admin side is.
     #[arg(
@@ -38,6 +38,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_MAX: u64 = 256 << 20;
 
 impl Client {
+    /// Whether JSON is asked for.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Asks, and prints the answer: as `show` makes it, or as JSON.
     pub(crate) fn print<T: DeserializeOwned>(
         &self,

@@ -23,6 +23,7 @@ mod scheduler;
 mod show;
 mod status;
 mod switch;
+mod top;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ enum Command {
     Batch(batch::Batch),
     Schedule(schedule::Schedule),
     Status(status::Status),
+    Top(top::Top),
     Classes(classes::Classes),
     Pins(pins::Pins),
     Locks(locks::Locks),
@@ -82,6 +84,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Batch(batch) => batch.run(),
         Command::Schedule(schedule) => schedule.run(),
         Command::Status(status) => status.run(),
+        Command::Top(top) => top.run(),
         Command::Classes(classes) => classes.run(),
         Command::Pins(pins) => pins.run(),
         Command::Locks(locks) => locks.run(),

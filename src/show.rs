@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use guard::control::civil;
+pub(crate) use guard::glance::{plain, time};
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> io::Result<()> {
@@ -54,32 +55,10 @@ impl Table {
     }
 }
 
-/// Milliseconds as a person says them: `250ms`, `1.5s`, `3m20s`, `2h05m`, `4d02h`.
-pub(crate) fn time(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match seconds {
-        0 => format!("{ms}ms"),
-        1..60 => format!("{}.{}s", seconds, ms % 1000 / 100),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
-
 /// A moment in UTC, by the milliseconds since 1970: `2022-06-27 13:00:30 UTC`.
 pub(crate) fn moment(unix_ms: u64) -> String {
     let [year, month, day, hour, minute, second] = civil(unix_ms / 1000);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
-/// What others wrote, on one line and without control characters, so that it cannot steer the
-/// terminal; cut after `width` characters.
-pub(crate) fn plain(text: &str, width: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match clean.char_indices().nth(width) {
-        Some((end, _)) => format!("{}…", &clean[..end]),
-        None => clean,
-    }
 }
 
 #[cfg(test)]
@@ -109,25 +88,5 @@ mod tests {
             "class    queued  mode\ndefault       3  enforce\nb          1200  off\n"
         );
         assert_eq!(Table::new(&["class"]).show("none"), "none\n");
-    }
-
-    #[test]
-    fn times_are_short() {
-        for (ms, expected) in [
-            (0, "0ms"),
-            (999, "999ms"),
-            (1_550, "1.5s"),
-            (200_000, "3m20s"),
-            (7_500_000, "2h05m"),
-            (352_800_000, "4d02h"),
-        ] {
-            assert_eq!(time(ms), expected);
-        }
-    }
-
-    #[test]
-    fn what_others_wrote_cannot_steer_the_terminal() {
-        assert_eq!(plain("a\u{1b}[31m\nb", 80), "a [31m b");
-        assert_eq!(plain("übergroß", 4), "über…");
     }
 }

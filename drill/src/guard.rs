@@ -176,6 +176,11 @@ impl Guard {
         self.doors.admin
     }
 
+    /// Where one can watch it, as a line for the screen.
+    pub(crate) fn page(&self) -> String {
+        format!("watch the guard at http://{}/", self.doors.admin)
+    }
+
     /// The guard's process id, to read its memory and CPU time by.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -8,6 +8,10 @@
 //! | `GET /check/APP/TYPE/STORE` | [`Check`](crate::control::Check), and its status code |
 //! | `GET /api/v1/pressure` | [`PressureStatus`](crate::control::PressureStatus) |
 //! | `GET /api/v1/pressure/stream` | server-sent events `pressure`, each a [`PressureStatus`](crate::control::PressureStatus) |
+//! | `GET /` | the live page (`admin/page.rs`) |
+//! | `GET /api/v1/snapshot` | [`Snapshot`](crate::control::Snapshot): all at a glance |
+//! | `GET /api/v1/snapshot/stream` | server-sent events `snapshot`, one a second, each a [`Snapshot`](crate::control::Snapshot) |
+//! | `GET /api/v1/history` | list of [`Sample`](crate::control::Sample), the last ten minutes |
 //! | `GET /api/v1/status` | [`Status`] |
 //! | `GET /api/v1/classes` | list of [`ClassStatus`](crate::control::ClassStatus) |
 //! | `GET /api/v1/pins` | list of [`PinnedSession`](crate::control::PinnedSession) |
@@ -29,10 +33,11 @@
 //! There is no password: the address must be a loopback address, and two checks keep a browser on
 //! the same machine from being used against it. The `Host` header must name the loopback (DNS
 //! rebinding), and whatever changes something must carry [`CHANGE_HEADER`], which no form or image
-//! of another site can send (cross-site requests). Failures answer `{"error": "…"}`.
+//! of another site can send (cross-site requests), and come from this site where a browser says from which. Failures answer `{"error": "…"}`.
 
 mod bounded;
 mod guarded;
+mod page;
 mod pressure;
 mod recordings;
 
@@ -64,6 +69,9 @@ type Ops = Arc<dyn Operations>;
 /// Everything, for `admin.address`.
 pub fn router(operations: Ops) -> Router {
     let api = Router::new()
+        .route("/snapshot", get(page::now))
+        .route("/snapshot/stream", get(page::follow_snapshots))
+        .route("/history", get(page::history))
         .route("/status", get(async |Shared(ops): Shared<Ops>| Json(ops.status())))
         .route("/classes", get(async |Shared(ops): Shared<Ops>| Json(ops.classes())))
         .route("/pins", get(async |Shared(ops): Shared<Ops>| Json(ops.pins())))
@@ -79,6 +87,7 @@ pub fn router(operations: Ops) -> Router {
         .route("/drain", post(drain));
     read_only()
         .nest("/api/v1", api)
+        .merge(page::router())
         .layer(middleware::from_fn(guarded::local_only))
         .layer(middleware::from_fn(guarded::in_time))
         .layer(DefaultBodyLimit::max(BODY_MAX))

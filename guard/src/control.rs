@@ -12,6 +12,7 @@ mod locks;
 mod pressure;
 mod recording;
 mod replica;
+mod snapshot;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ pub use self::recording::{
     LockTransaction, Recording, RecordingHead, RecordingOrder, Samples, Second, TextId, VERSION,
 };
 pub use self::replica::ReplicaStatus;
+pub use self::snapshot::{ClassNow, Pins, Rates, SNAPSHOT_VERSION, Sample, Snapshot};
 use crate::config::{ListedKey, TargetText};
 use crate::recorder::Recorder;
 
@@ -112,6 +114,18 @@ pub trait Operations: Send + Sync + 'static {
     /// When as many follow already as may.
     fn follow_pressure(&self) -> Result<watch::Receiver<PressureStatus>, Declined>;
 
+    /// All that is worth seeing at a glance.
+    fn snapshot(&self) -> Snapshot;
+
+    /// What was measured in the last ten minutes, a second each, the oldest first.
+    fn history(&self) -> Vec<Sample>;
+
+    /// A snapshot a second, from now on: whoever reads slowly is told only the newest, and holds nobody up.
+    ///
+    /// # Errors
+    /// When as many follow already as may.
+    fn follow(&self) -> Result<watch::Receiver<Arc<Snapshot>>, Declined>;
+
     /// Whether a tool may write now.
     fn check(&self, application: &str, store_type: &str, store: &str) -> Check;
 
@@ -128,7 +142,7 @@ pub trait Operations: Send + Sync + 'static {
 pub struct Declined(pub String);
 
 /// The guard as a whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Status {
     /// Its version.
     pub version: String,
@@ -175,7 +189,7 @@ impl Default for PauseOrder {
 }
 
 /// How far a pause is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PauseStatus {
     /// Milliseconds until it ends by itself; none while there is no pause.
     pub ends_in_ms: Option<u64>,
@@ -216,7 +230,7 @@ impl PauseOrder {
 const PAUSE_MS_MAX: u64 = 60 * 60 * 1000;
 
 /// The limit that finds its place by itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LimitStatus {
     /// What it does: `observe` or `enforce`.
     pub mode: String,
@@ -243,10 +257,11 @@ impl From<limit::Report> for LimitStatus {
 }
 
 /// Whether the guard serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It serves.
+    #[default]
     Ready,
     /// It cannot reach the database.
     UpstreamLost,
@@ -255,7 +270,7 @@ pub enum State {
 }
 
 /// The database's side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UpstreamStatus {
     /// `host:port`.
     pub address: String,
@@ -272,7 +287,7 @@ pub struct UpstreamStatus {
 }
 
 /// The clients' side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClientsStatus {
     /// Clients that are logged in.
     pub connected: u32,
@@ -281,7 +296,7 @@ pub struct ClientsStatus {
 }
 
 /// One class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClassStatus {
     /// Its name.
     pub name: String,
@@ -310,7 +325,7 @@ pub struct ClassStatus {
 }
 
 /// A session that keeps its upstream connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PinnedSession {
     /// The id that its client knows.
     pub id: u32,
@@ -327,7 +342,7 @@ pub struct PinnedSession {
 }
 
 /// A switch that is set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SwitchStatus {
     /// What it turns down, as `class batch`.
     pub target: String,

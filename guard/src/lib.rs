@@ -40,6 +40,8 @@ pub mod mysql;
 
 pub mod admin;
 pub mod control;
+pub mod glance;
+pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod notify;

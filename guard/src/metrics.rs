@@ -20,6 +20,7 @@ mod process;
 mod recorder;
 mod replica;
 mod shard;
+mod sums;
 pub mod table;
 mod tally;
 mod totals;
@@ -40,7 +41,7 @@ use crate::swapped::{Swapped, Swaps};
 
 pub use self::database::DatabaseMetrics;
 pub use self::ddl::DdlMetrics;
-pub use self::histogram::Histogram;
+pub use self::histogram::{BUCKETS, Histogram, quantile};
 pub use self::hot::HotMetrics;
 pub use self::label::{
     Activity, CancelCause, ClientOutcome, ClientState, ConnectOutcome, ConnectionState, Disconnect,
@@ -52,6 +53,7 @@ pub use self::melt::MeltMetrics;
 pub use self::pressure::PressureMetrics;
 pub use self::recorder::RecorderMetrics;
 pub use self::replica::ReplicaMetrics;
+pub use self::sums::Sums;
 use self::table::{Metric, Type};
 pub use self::tally::Tally;
 pub use self::totals::Totals;

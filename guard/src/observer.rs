@@ -33,6 +33,9 @@ use crate::{
 /// what is asked is a second.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Who waits for whom is shown for so long after it was told; under load it is asked less often than once a second.
+const GRAPH_KEEPS: Duration = Duration::from_secs(10);
+
 /// The last answers, for whoever wants to see them.
 #[derive(Debug, Default)]
 pub struct Sight {
@@ -47,8 +50,11 @@ pub struct Seen {
     pub server: Option<Server>,
     /// Its counters, and when they were told.
     pub counters: Option<(Instant, Counters)>,
-    /// Its transactions, and when they were told; none while nobody waits.
+    /// Its transactions, and when they were told, with who waited for whom when that was told last; none while
+    /// nobody waits.
     pub locks: Option<(Instant, Arc<Locks>)>,
+    /// The last look that told who waits for whom.
+    graph: Option<(Instant, Arc<Locks>)>,
     /// How much of that stands still, waiters of gated rows left out.
     pub contention: Option<(Instant, Contention)>,
     /// Why one sees no more: no connection, or a missing privilege.
@@ -72,6 +78,25 @@ impl Sight {
         let mut seen = Seen::clone(&self.seen.load());
         change(&mut seen);
         self.seen.store(Arc::new(seen));
+    }
+}
+
+impl Seen {
+    /// Nobody waits.
+    fn calm(&mut self) {
+        (self.locks, self.graph, self.contention) = (None, None, None);
+    }
+
+    /// Keeps a look. Most tell only that somebody waits; for whom is asked less often, so it is shown as it was
+    /// told last.
+    fn note(&mut self, now: Instant, locks: Arc<Locks>) {
+        if locks.has_waits {
+            self.graph = Some((now, Arc::clone(&locks)));
+        }
+        let fresh = |at: &Instant| now.duration_since(*at) < GRAPH_KEEPS;
+        let graph = self.graph.as_ref().filter(|(at, _)| !locks.has_waits && fresh(at));
+        let shown = graph.map(|(_, graph)| Arc::new(locks.with_waits_of(graph)));
+        self.locks = Some((now, shown.unwrap_or(locks)));
     }
 }
 
@@ -207,7 +232,7 @@ impl<E: Engine> Observer<E> {
                 }
                 if !ladder.is_tense(now) {
                     self.shared.hot.observe(now, false, []);
-                    self.shared.sight.change(|seen| (seen.locks, seen.contention) = (None, None));
+                    self.shared.sight.change(Seen::calm);
                 }
             }
             Err(error) => {
@@ -270,7 +295,7 @@ impl<E: Engine> Observer<E> {
                 self.tell_what_lacks(&locks);
                 let locks = Arc::new(locks);
                 self.shared.sight.change(|seen| {
-                    seen.locks = Some((now, locks));
+                    seen.note(now, locks);
                     seen.contention = Some((now, others));
                 });
                 is_choosing

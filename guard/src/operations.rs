@@ -1,5 +1,7 @@
 //! What an operator may ask of this guard, and how it is done.
 
+mod live;
+
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
@@ -12,10 +14,11 @@ use crate::{
     control::{
         Check, ClassStatus, ClientsStatus, DdlStatus, Declined, Describe, HotStatus, Incident,
         LockClient, LocksStatus, Operations, PauseOrder, PauseStatus, PinnedSession,
-        PressureStatus, ReplicaStatus, State, Status, SwitchOrder, SwitchStatus, UpstreamStatus,
-        mode_name, whole_ms,
+        PressureStatus, ReplicaStatus, Sample, Snapshot, State, Status, SwitchOrder, SwitchStatus,
+        UpstreamStatus, mode_name, whole_ms,
     },
     engine::Engine,
+    live::Live,
     metrics::{ClientState, ConnectionState, Label as _, Reload},
     notify::{Condition, Notifier},
     pressure::Board,
@@ -38,6 +41,8 @@ pub struct Operator<E: Engine> {
     started: Instant,
     /// How pressed the database is.
     board: Arc<Board>,
+    /// The last ten minutes, and who follows.
+    live: Live,
     /// The configuration in force.
     config: Mutex<Vec<ListedKey>>,
     /// One change of switches or configuration at a time.
@@ -61,6 +66,7 @@ impl<E: Engine> Operator<E> {
             notifier,
             started,
             board: Arc::new(Board::new(config, started)),
+            live: Live::default(),
             config: Mutex::new(config::list(config)),
             changing: Mutex::new(()),
         }
@@ -309,6 +315,18 @@ impl<E: Engine> Operations for Operator<E> {
 
     fn follow_pressure(&self) -> Result<watch::Receiver<PressureStatus>, Declined> {
         self.board.follow()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.glance()
+    }
+
+    fn history(&self) -> Vec<Sample> {
+        self.live.history()
+    }
+
+    fn follow(&self) -> Result<watch::Receiver<Arc<Snapshot>>, Declined> {
+        self.live.follow()
     }
 
     fn check(&self, application: &str, store_type: &str, store: &str) -> Check {

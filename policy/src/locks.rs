@@ -143,6 +143,24 @@ impl Locks {
         self.transactions.iter().find(|one| one.backend == backend)
     }
 
+    /// This look, with who waited for whom at an earlier one: of those who wait still, for those who are still
+    /// there. Which of it is old is not told, so nothing is to be decided on it.
+    #[must_use]
+    pub fn with_waits_of(&self, before: &Self) -> Self {
+        let same = |backend| {
+            let now = self.transaction(backend)?;
+            let then = before.transaction(backend)?;
+            (now.since == then.since && now.id == then.id).then_some(now)
+        };
+        let waits_still =
+            |backend| same(backend).is_some_and(|one| one.activity == Activity::Waits);
+        let waits = before
+            .waits
+            .iter()
+            .filter(|wait| waits_still(wait.waiter) && same(wait.blocker).is_some());
+        Self { waits: waits.cloned().collect(), ..self.clone() }
+    }
+
     /// How much of it stands still.
     #[must_use]
     pub fn contention(&self) -> Contention {

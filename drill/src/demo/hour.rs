@@ -174,6 +174,7 @@ async fn spread(
 ) -> Result<(Outcome, Audit, Lateness), Error> {
     let tally = Arc::new(Tally::default());
     let station = Station::open(servers, scene, &tally).await?;
+    show.step(&station.guard().page());
     let hour = station.submit(scene).await?;
     sleep_until((hour - scene.calm).into()).await;
     let work = station.done(scene, &tally);

@@ -159,6 +159,7 @@ pub async fn run(engine: Engine, scene: &Scene, screen: &Screen) -> Result<Repor
     let server = prepare(engine, show).await?;
     let setup = Setup { connections: CONNECTIONS, ..Setup::with(LIMITS) };
     let guard = Guard::start(&server, &setup).await?;
+    show.step(&guard.page());
     show.scene(Way::Guard, scene);
     let target = Target::behind(&guard, engine);
     let guard = play(scene, Way::Guard, &server, target, show).await?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -16,15 +16,16 @@ pub const CHANGE_HEADER: &str = "x-tidegate";
 /// How long a request may take, its body included.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 
-/// Lets only requests pass that name the loopback as host and, if they change something, say so.
+/// Lets only requests pass that name the loopback as host and, if they change something, say so, and are not
+/// another site's.
 pub(super) async fn local_only(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    if !host.is_some_and(is_loopback) {
+    let Some(host) = host.filter(|host| is_loopback(host)) else {
         return failure(
             StatusCode::FORBIDDEN,
             "the Host header must name the loopback: localhost, 127.0.0.1 or [::1]",
         );
-    }
+    };
     let is_change = !matches!(*request.method(), Method::GET | Method::HEAD);
     if is_change && !request.headers().contains_key(CHANGE_HEADER) {
         return failure(
@@ -32,7 +33,17 @@ pub(super) async fn local_only(request: Request, next: Next) -> Response {
             "the header X-Tidegate is missing; send X-Tidegate: 1",
         );
     }
+    if is_change && !request.headers().get(header::ORIGIN).is_none_or(|origin| is_own(origin, host))
+    {
+        return failure(StatusCode::FORBIDDEN, "the Origin header names another site");
+    }
     next.run(request).await
+}
+
+/// Whether a browser's page at `origin` is one that was loaded from `host`.
+fn is_own(origin: &HeaderValue, host: &str) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
 }
 
 /// Ends a request that takes too long.

@@ -9,14 +9,17 @@ use super::*;
 use crate::config::Config;
 use crate::control::{
     Check, ClassStatus, ClientsStatus, Declined, HotStatus, Incident, LocksStatus, PauseStatus,
-    PinnedSession, PressureStatus, Recording, RecordingHead, SwitchStatus, UpstreamStatus,
+    PinnedSession, PressureStatus, Rates, Recording, RecordingHead, Sample, Snapshot, SwitchStatus,
+    UpstreamStatus,
 };
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
 
 /// A guard that only remembers what it was asked.
 struct Fake {
     pressure: tokio::sync::watch::Sender<PressureStatus>,
+    live: Live,
     state: Mutex<State>,
     switches: Mutex<Vec<SwitchStatus>>,
     paused: Mutex<bool>,
@@ -133,6 +136,22 @@ impl Operations for Fake {
         Ok(self.pressure.subscribe())
     }
 
+    fn snapshot(&self) -> Snapshot {
+        let now =
+            Sample { rates: Rates { statements: 1204.0, ..Rates::default() }, ..Sample::default() };
+        Snapshot { version: 1, now, status: self.status(), ..Snapshot::default() }
+    }
+
+    fn history(&self) -> Vec<Sample> {
+        vec![Sample { in_flight: 9, ..Sample::default() }]
+    }
+
+    fn follow(&self) -> Result<tokio::sync::watch::Receiver<Arc<Snapshot>>, Declined> {
+        let mut receiver = self.live.follow()?;
+        receiver.mark_changed();
+        Ok(receiver)
+    }
+
     fn check(&self, application: &str, _store_type: &str, _store: &str) -> Check {
         let status_code = if application == "web" { Check::OK } else { Check::FORBIDDEN };
         Check { status_code, message: String::new(), value: 0.4, threshold: 0.75 }
@@ -168,6 +187,7 @@ fn serve_for_test(make: fn(Ops) -> Router) -> Served {
     let address = listener.local_addr().unwrap();
     let fake = Fake {
         pressure: tokio::sync::watch::Sender::new(PressureStatus::default()),
+        live: Live::default(),
         state: Mutex::new(State::Ready),
         switches: Mutex::default(),
         paused: Mutex::default(),
@@ -180,13 +200,19 @@ fn serve_for_test(make: fn(Ops) -> Router) -> Served {
 impl Served {
     /// Sends bytes as they are; returns the status and the body.
     fn send(&self, request: &str) -> (u16, String) {
+        let (head, body) = self.whole(request);
+        (head[9..12].parse().unwrap(), body)
+    }
+
+    /// Sends bytes as they are; returns the head and the body.
+    fn whole(&self, request: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), body.into())
+        (head.into(), body.into())
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -300,6 +326,86 @@ fn a_browser_cannot_be_used_against_it() {
     assert_eq!(served.get("/ready").0, 200, "the drain must not have begun");
 }
 
+/// Also where another site had found out the header: a browser says which site asks.
+#[test]
+fn another_site_s_page_cannot_change_anything() {
+    let served = serve_for_test(router);
+    let resume = |origin: &str| {
+        format!(
+            "POST /api/v1/drain HTTP/1.1\r\nHost: localhost:9307\r\nX-Tidegate: 1\r\nOrigin: {origin}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+    };
+    for origin in
+        ["http://evil.example", "null", "http://localhost:9308", "https://localhost:9307", ""]
+    {
+        let told = (403, r#"{"error":"the Origin header names another site"}"#.into());
+        assert_eq!(served.send(&resume(origin)), told, "{origin}");
+    }
+    assert_eq!(served.get("/ready").0, 200, "the drain must not have begun");
+    assert_eq!(served.send(&resume("http://localhost:9307")).0, 202);
+}
+
+#[test]
+fn the_page_is_served_with_a_strict_policy() {
+    let served = serve_for_test(router);
+    for (path, kind, part) in [
+        ("/", "text/html; charset=utf-8", "<dd class=\"value\">1,204</dd>"),
+        ("/page/page.css", "text/css; charset=utf-8", "prefers-color-scheme"),
+        ("/page/page.js", "text/javascript; charset=utf-8", "EventSource"),
+        ("/page/uplot.css", "text/css; charset=utf-8", ".uplot"),
+        ("/page/uplot.js", "text/javascript; charset=utf-8", "uPlot (v1.6.32)"),
+    ] {
+        let (head, body) = served
+            .whole(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+        let head = head.to_lowercase();
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        for line in [
+            &*format!("content-type: {kind}"),
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';",
+            "frame-ancestors 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+            "cross-origin-resource-policy: same-origin",
+        ] {
+            assert!(head.contains(line), "{path}: {line} is missing: {head}");
+        }
+        assert!(!head.contains("unsafe"), "{head}");
+        assert!(body.contains(part), "{path}: {part} is missing");
+    }
+    let rebound = "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(served.send(rebound).0, 403);
+}
+
+#[test]
+fn a_glance_is_told_as_json_and_as_events() {
+    let served = serve_for_test(router);
+    let (_, snapshot) = served.get("/api/v1/snapshot");
+    let snapshot: Snapshot = serde_json::from_str(&snapshot).unwrap();
+    assert_eq!((snapshot.version, snapshot.now.rates.statements), (1, 1204.0));
+    let (_, history) = served.get("/api/v1/history");
+    let history: Vec<Sample> = serde_json::from_str(&history).unwrap();
+    assert_eq!(history[0].in_flight, 9);
+    for (path, part) in [
+        ("/api/v1/snapshot/stream", "event: snapshot\ndata: {\"version\""),
+        ("/page/stream", "event: page\ndata: {\"glance\":\"<section id="),
+    ] {
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut heard = String::new();
+        while !heard.contains(part) {
+            let mut bytes = [0; 4096];
+            let read = stream.read(&mut bytes).unwrap();
+            assert!(read > 0, "{path}: it ended: {heard}");
+            heard.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+        assert!(heard.contains("content-type: text/event-stream"), "{heard}");
+    }
+}
+
 #[test]
 fn a_tool_is_told_by_status_code_and_in_freno_s_words() {
     let served = serve_for_test(router);
@@ -331,4 +437,7 @@ fn the_open_side_only_reads() {
     assert_eq!(served.get("/check/web/mysql/main").0, 200);
     assert_eq!(served.get("/api/v1/status").0, 404);
     assert_eq!(served.change("POST", "/api/v1/drain", "").0, 404);
+    for path in ["/", "/api/v1/snapshot", "/page/stream"] {
+        assert_eq!(served.get(path).0, 404, "{path}");
+    }
 }

@@ -30,8 +30,8 @@ const BOUNDS_NS: [u64; 18] = [
     60_000_000_000,
 ];
 
-/// How many counts there are: one for each bound, and one beyond all.
-pub(super) const BUCKETS: usize = BOUNDS_NS.len() + 1;
+/// Buckets of a histogram: one for each bound, and one beyond.
+pub const BUCKETS: usize = BOUNDS_NS.len() + 1;
 
 /// A histogram of durations.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Histogram {
         add(&own.nanos, nanos);
     }
 
-    /// The counts by the first bound that was not exceeded; the last is of what exceeds all.
+    /// How many are in each bucket by itself. What is counted meanwhile may be missed.
     pub(super) fn counts(&self) -> [u64; BUCKETS] {
         std::array::from_fn(|bucket| self.0.sum(|counts| &counts.buckets[bucket]))
     }
@@ -76,6 +76,28 @@ impl Histogram {
         let sum = Duration::from_nanos(self.0.sum(|counts| &counts.nanos)).as_secs_f64();
         let _infallible = writeln!(out, "{name}_sum{only} {sum}\n{name}_count{only} {count}");
     }
+}
+
+/// What the share `part` of those counted took at most, spread evenly over its bucket, as `histogram_quantile` of
+/// Prometheus has it; beyond the last bound, that bound. `None` when there are none.
+pub fn quantile(counts: &[u64; BUCKETS], part: f64) -> Option<Duration> {
+    let all: u64 = counts.iter().sum();
+    if all == 0 {
+        return None;
+    }
+    let rank = part * all as f64;
+    let mut below = 0.0;
+    for (bucket, bound) in BOUNDS_NS.into_iter().enumerate() {
+        let here = counts[bucket] as f64;
+        if here > 0.0 && below + here >= rank {
+            let from = bucket.checked_sub(1).map_or(0, |before| BOUNDS_NS[before]);
+            let within = (rank - below).max(0.0) / here;
+            let nanos = from as f64 + (bound - from) as f64 * within;
+            return Some(Duration::from_nanos(nanos as u64));
+        }
+        below += here;
+    }
+    BOUNDS_NS.last().copied().map(Duration::from_nanos)
 }
 
 /// The upper bounds in seconds.
@@ -108,6 +130,20 @@ mod tests {
         assert_eq!(lines[18], r#"took_bucket{class="a\"b",le="+Inf"} 4"#);
         assert_eq!(lines[19], r#"took_sum{class="a\"b"} 61.000501"#);
         assert_eq!(lines[20], r#"took_count{class="a\"b"} 4"#);
+    }
+
+    #[test]
+    fn a_quantile_lies_within_its_bucket() {
+        let mut counts = [0; BUCKETS];
+        assert_eq!(quantile(&counts, 0.5), None);
+        counts[2] = 10; // over 0.5 ms, up to 1 ms
+        assert_eq!(quantile(&counts, 0.5), Some(Duration::from_micros(750)));
+        assert_eq!(quantile(&counts, 1.0), Some(Duration::from_millis(1)));
+        counts[5] = 90; // over 5 ms, up to 10 ms
+        assert_eq!(quantile(&counts, 0.1), Some(Duration::from_millis(1)));
+        assert_eq!(quantile(&counts, 0.55), Some(Duration::from_micros(7_500)));
+        counts[BUCKETS - 1] = 100;
+        assert_eq!(quantile(&counts, 0.99), Some(Duration::from_secs(60)), "more is not known");
     }
 
     #[test]

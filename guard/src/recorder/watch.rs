@@ -26,7 +26,7 @@ use super::{
 use crate::{
     control::{Counted, DatabaseSecond, Doing, EventKind, Second, mode_name, whole_ms},
     engine::Engine,
-    metrics::{ClientState, Label, Totals},
+    metrics::{ClientState, Label, Sums},
     shared::Shared,
     upstream::Sizes,
 };
@@ -42,7 +42,7 @@ pub(super) struct Watch {
     /// Of everything together, and by class.
     counts: Counts,
     classes: HashMap<String, Counts>,
-    totals: Option<(Instant, Totals)>,
+    totals: Option<(Instant, Sums)>,
     changes: Changes,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Seen {
 
 #[derive(Debug)]
 struct SeenSecond {
-    totals: Totals,
+    totals: Sums,
     clients: usize,
     /// Statement, class and state, and how many sessions.
     doing: Vec<(String, String, &'static str, u32)>,
@@ -112,7 +112,7 @@ impl Watch {
     }
 
     fn second<E: Engine>(&mut self, now: Instant, shared: &Shared<E>) -> SeenSecond {
-        let totals = shared.metrics.totals();
+        let totals = shared.metrics.sums();
         let (_, before) = self.totals.get_or_insert_with(|| (now, totals.clone()));
         let since = totals.since(before);
         self.totals = Some((now, totals));

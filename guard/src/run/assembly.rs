@@ -168,6 +168,7 @@ impl<E: Engine> Assembly<E> {
         tasks.spawn(self.operator.board().keep(Arc::clone(&self.shared)));
         let recorder = Arc::clone(&self.shared.recorder);
         tasks.spawn(recorder.run(Arc::clone(&self.shared), self.operator.board()));
+        tasks.spawn(Arc::clone(&self.operator).keep_live());
         if let Some(observer) = self.observer {
             tasks.spawn(observer.run());
         }

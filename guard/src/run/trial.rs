@@ -72,6 +72,7 @@ fn aside(mut config: Config) -> Config {
     config.admin.address = free;
     config.admin.metrics_address = None;
     config.limit.memory = None;
+    config.recorder.folder = None;
     config
 }
 

@@ -60,6 +60,23 @@ fn a_root_has_all_behind_it_and_waits_for_nobody() {
 }
 
 #[test]
+fn what_an_earlier_look_told_holds_for_those_who_wait_still() {
+    // 1 holds up 2, 3 and 4; then 3 has its lock, and 4 is another transaction.
+    let before = look(&[(2, 1), (3, 1), (4, 1)]);
+    let mut now = Locks { waits: Vec::new(), has_waits: false, ..before.clone() };
+    let of = |locks: &Locks, backend| {
+        locks.transactions.iter().position(|one| one.backend == backend).unwrap()
+    };
+    let (three, four) = (of(&now, 3), of(&now, 4));
+    now.transactions[three].activity = Activity::Runs;
+    now.transactions[four].id += 1;
+    assert_eq!(now.with_waits_of(&before).roots(), [root(1, 1)]);
+    let one = of(&now, 1);
+    now.transactions.remove(one);
+    assert_eq!(now.with_waits_of(&before).roots(), [], "who held them up is gone");
+}
+
+#[test]
 fn who_waits_for_two_counts_behind_both_and_stands_once_in_a_tree() {
     let locks = look(&[(3, 1), (3, 2), (4, 3), (4, 1)]);
     assert_eq!(locks.roots(), [root(1, 2), root(2, 2)]);
