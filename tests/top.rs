@@ -68,7 +68,7 @@ impl Terminal {
     }
 
     /// It has ended with that code, and left the terminal in order.
-    async fn is_left_in_order(mut self, code: &str) {
+    async fn ends_in_order(mut self, code: &str) {
         self.shows(&format!("code={code}")).await;
         // The last line of `stty -a`.
         self.shows("echoctl").await;
@@ -99,24 +99,24 @@ async fn it_draws_takes_keys_and_leaves_the_terminal_as_it_was() {
     terminal.press(" ").await;
     terminal.shows("HELD STILL").await;
     terminal.press("q").await;
-    terminal.is_left_in_order("0").await;
+    terminal.ends_in_order("0").await;
 
     let mut terminal = Terminal::open(&guard);
     terminal.shows("CALM").await;
     terminal.press("\u{3}").await;
-    terminal.is_left_in_order("0").await;
+    terminal.ends_in_order("0").await;
 
     let mut terminal = Terminal::open(&guard);
     terminal.shows("CALM").await;
     terminal.signal(Signal::TERM);
-    terminal.is_left_in_order("0").await;
+    terminal.ends_in_order("0").await;
 
     let mut terminal = Terminal::open(&guard);
     terminal.shows("CALM").await;
     guard.crash();
     terminal.shows("no answer for").await;
     terminal.press("q").await;
-    terminal.is_left_in_order("0").await;
+    terminal.ends_in_order("0").await;
     // Who is not there is told before the screen is taken.
     let mut terminal = Terminal::open(&guard);
     terminal.shows("code=3").await;

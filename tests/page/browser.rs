@@ -71,8 +71,8 @@ impl Browser {
             _folder: folder,
         };
         let targets = browser.ask("Target.getTargets", json!({})).await;
-        let pages = targets["targetInfos"].as_array().unwrap().iter();
-        let page = pages.filter(|target| target["type"] == "page").next_back().unwrap();
+        let mut pages = targets["targetInfos"].as_array().unwrap().iter();
+        let page = pages.rfind(|target| target["type"] == "page").unwrap();
         let attach = json!({ "targetId": page["targetId"], "flatten": true });
         let attached = browser.ask("Target.attachToTarget", attach).await;
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
