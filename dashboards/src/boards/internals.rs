@@ -52,6 +52,14 @@ fn guards() -> Vec<Panel> {
             "Of the configuration; one that failed left the old one in force.",
         )
         .line("{{outcome}}", "sum by (outcome) (rate(guard_reloads_total{@}[@]))"),
+        Panel::new(
+            "Recordings",
+            Unit::PerSecond,
+            "Of the flight recorder, by what made it keep them: tidegate incidents list.",
+        )
+        .line("{{cause}}", "sum by (cause) (rate(guard_recordings_total{@}[@]))"),
+        Panel::new("Flight recorder", Unit::Bytes, "What each guard's recorder has in memory.")
+            .line("{{instance}}", "guard_recorder_bytes{@}"),
         Panel::new("Started", Unit::Moment, "When each guard was started.")
             .line("{{instance}}", "process_start_time_seconds{@} * 1000")
             .shown(Look::Table),
