@@ -18,10 +18,11 @@ use clap::Args;
 use guard::control::{SNAPSHOT_VERSION, Sample, Snapshot};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::screen::{Next, Screen};
 use crate::client::Client;
-use crate::demo::asked_to_stop;
 use crate::exit::Failure;
 
 /// Show the guard at a glance: what is wrong, what it does about it, what you can do.
@@ -72,20 +73,30 @@ impl Top {
         }
         let past: Vec<Sample> = self.client.fetch("GET", HISTORY, None)?;
         let screen = Screen::new(Instant::now(), first, past);
+        // Before the screen is taken: a signal between the two would leave the terminal as it is then.
+        let stop = Stop::armed().context("signals cannot be heeded")?;
         let mut terminal = ratatui::try_init().context("this terminal cannot be drawn on")?;
-        let ended = self.watch(&mut terminal, screen);
+        let ended = self.watch(&mut terminal, screen, stop);
         ratatui::restore();
         Ok(ended.context("the terminal cannot be drawn on any more")?)
     }
 
     /// Draws until somebody has had enough.
-    fn watch(self, terminal: &mut DefaultTerminal, mut screen: Screen) -> std::io::Result<()> {
+    fn watch(
+        self,
+        terminal: &mut DefaultTerminal,
+        mut screen: Screen,
+        stop: Stop,
+    ) -> std::io::Result<()> {
         let (sender, happenings) = mpsc::sync_channel(HAPPENINGS_MAX);
         // They end with the program.
         let (answers, keys, signals) = (sender.clone(), sender.clone(), sender);
         thread::spawn(move || ask(&self.client, &answers));
         thread::spawn(move || read(&keys));
-        thread::spawn(move || wait_for_stop(&signals));
+        thread::spawn(move || {
+            stop.wait();
+            let _nobody_listens = signals.send(Happening::Stop);
+        });
         loop {
             terminal.draw(|frame| draw::draw(frame, &mut screen, Instant::now()))?;
             let Ok(happening) = happenings.recv() else { return Ok(()) };
@@ -126,12 +137,30 @@ fn read(keys: &SyncSender<Happening>) {
     }
 }
 
-/// Waits for a signal to end: the terminal is put in order then, too.
-fn wait_for_stop(signals: &SyncSender<Happening>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    if let Ok(runtime) = runtime
-        && runtime.block_on(asked_to_stop()).is_ok()
-    {
-        let _nobody_listens = signals.send(Happening::Stop);
+/// Signals that ask it to end: the terminal is put in order then, too.
+struct Stop {
+    runtime: Runtime,
+    signals: [Signal; 2],
+}
+
+impl Stop {
+    /// From here on they do not end the program.
+    fn armed() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        drop(entered);
+        Ok(Self { runtime, signals })
+    }
+
+    /// Returns with the first.
+    fn wait(self) {
+        let Self { runtime, signals: [mut terminate, mut interrupt] } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
     }
 }
