@@ -715,6 +715,8 @@ async fn a_schedule_is_fired_by_one_at_a_time(url: String) -> Outcome {
     // The same again changes nothing; other times begin a minute ago at the earliest.
     ledger.adopt("s", "@hourly", minute).await?;
     assert_eq!(known().await?.1, new);
+    // The clock of SQLite knows milliseconds.
+    tokio::time::sleep(Duration::from_millis(5)).await;
     ledger.adopt("s", "@daily", Duration::ZERO).await?;
     assert!(known().await?.1.cursor.last > new.cursor.last);
     let (now, standing) = known().await?;
