@@ -127,7 +127,10 @@ impl Check {
 fn connect(config: &Config) -> Result<Trial, Failure> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let tried = runtime.block_on(trial(config.clone()));
-    Ok(tried.context("a guard would not start with this configuration")?)
+    // The error tells its cause itself.
+    tried.map_err(|error| {
+        anyhow::anyhow!("a guard would not start with this configuration: {error}").into()
+    })
 }
 
 fn summary(file: &std::path::Path, config: &Config) -> String {
