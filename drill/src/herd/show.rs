@@ -59,19 +59,11 @@ impl sheet::Report for Report {
 }
 
 fn plot(name: &str, outcomes: &[(&str, &Outcome)]) -> Plot {
-    let lost =
-        outcomes.first().map(|(_, one)| (one.lost_ms as f64 / 1000.0, "connections are lost"));
+    let mark = outcomes.first().map(|(_, one)| (one.lost_ms, "connections are lost"));
     let series = outcomes
         .iter()
         .map(|(way, one)| Series::by_second(way, one.way.tone(), &one.good_by_second));
-    Plot {
-        title: format!("{name}: commits in time"),
-        x: "second",
-        y: "commits in time, a second",
-        marks: lost.into_iter().collect(),
-        series: series.collect(),
-        ..Plot::default()
-    }
+    Plot::goodput(&format!("{name}: commits in time"), mark, series.collect())
 }
 
 const ROWS: [Row<'_, Outcome>; 11] = [

@@ -92,16 +92,9 @@ const ROWS: [Row<'_, Outcome>; 11] = [
 ];
 
 fn plot(name: &str, outcomes: &[(&str, &Outcome)]) -> Plot {
-    let taken = outcomes.first().map(|(_, one)| (one.taken_ms as f64 / 1000.0, "the row is taken"));
+    let mark = outcomes.first().map(|(_, one)| (one.taken_ms, "the row is taken"));
     let series = outcomes
         .iter()
         .map(|(way, one)| Series::by_second(way, one.way.tone(), &one.good_by_second));
-    Plot {
-        title: format!("{name}: commits in time"),
-        x: "second",
-        y: "commits in time, a second",
-        marks: taken.into_iter().collect(),
-        series: series.collect(),
-        ..Plot::default()
-    }
+    Plot::goodput(&format!("{name}: commits in time"), mark, series.collect())
 }

@@ -84,13 +84,8 @@ impl Report {
         };
         let series =
             |run: &Run| Series::by_second(&run.way.name(), tone(run.way), &run.good_by_second);
-        Plot {
-            title: "reads, then updates, then reads again".into(),
-            x: "second",
-            y: "commits in time, a second",
-            series: self.runs.iter().map(series).collect(),
-            ..Plot::default()
-        }
+        let title = "reads, then updates, then reads again";
+        Plot::goodput(title, None, self.runs.iter().map(series).collect())
     }
 
     fn limits(&self) -> Plot {

@@ -66,6 +66,24 @@ impl Tone {
     }
 }
 
+impl Plot {
+    /// What was committed in time in each second, and what happened after so many milliseconds.
+    pub(crate) fn goodput(
+        title: &str,
+        mark: Option<(u64, &'static str)>,
+        series: Vec<Series>,
+    ) -> Self {
+        Self {
+            title: title.to_owned(),
+            x: "second",
+            y: "commits in time, a second",
+            marks: mark.map(|(at_ms, what)| (at_ms as f64 / 1000.0, what)).into_iter().collect(),
+            series,
+            ..Self::default()
+        }
+    }
+}
+
 impl Series {
     /// What was counted in each second, from the first on.
     pub(crate) fn by_second(name: &str, tone: Tone, counts: &[u64]) -> Self {
