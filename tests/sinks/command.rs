@@ -11,8 +11,10 @@ fn command(way: &str) -> Command {
     let mut config = Config::new("python3");
     config.arguments = vec![beside("command.py").into(), way.into()];
     config.in_flight_max = 10;
+    // Longer than anything that a busy machine holds up.
+    config.pause = Duration::from_secs(30);
     if way == "silent" {
-        config.patience = Duration::from_millis(500);
+        config.patience = Duration::from_secs(5);
     }
     Command::new(config)
 }

@@ -36,6 +36,9 @@ pub struct Config {
     pub patience: Duration,
     /// Lines that it has been told and has not answered, at most. Default 100.
     pub in_flight_max: usize,
+    /// The first pause before it is started again. It doubles with each end in a row, up to half a minute.
+    /// Default 100 ms.
+    pub pause: Duration,
 }
 
 impl Config {
@@ -47,12 +50,13 @@ impl Config {
             arguments: Vec::new(),
             patience: Duration::from_secs(30),
             in_flight_max: 100,
+            pause: Duration::from_millis(100),
         }
     }
 }
 
-/// The first pause before a process is started again, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// The longest pause before a process is started again.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// A process that takes items. Offers go one after the other.
 #[derive(Debug)]
@@ -92,7 +96,7 @@ impl Sink for Command {
         let mut process = match kept.map_or_else(|| Process::start(&self.config), Ok) {
             Ok(process) => process,
             Err(error) => {
-                state.rest(now);
+                state.rest(now, self.config.pause);
                 return slice.all(&Fate::Unsent(Reason::Unreachable(error.to_string())));
             }
         };
@@ -106,7 +110,7 @@ impl Sink for Command {
                 if told.answers > 0 {
                     state.failures = 0;
                 }
-                state.rest(Instant::now());
+                state.rest(Instant::now(), self.config.pause);
             }
         }
         told.fates
@@ -115,8 +119,8 @@ impl Sink for Command {
 
 impl State {
     /// After one more end: a pause that doubles.
-    fn rest(&mut self, now: Instant) {
-        let pause = PAUSE.0.saturating_mul(2_u32.saturating_pow(self.failures)).min(PAUSE.1);
+    fn rest(&mut self, now: Instant, first: Duration) {
+        let pause = first.saturating_mul(2_u32.saturating_pow(self.failures)).min(PAUSE_MAX);
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(now + pause);
     }

@@ -47,6 +47,21 @@ struct Course {
     answers: usize,
 }
 
+/// Why it can be told no more, in words.
+#[derive(Debug)]
+enum Trouble {
+    /// It reads nothing more; what it has answered may still be there to be read.
+    Deaf(String),
+    /// Nothing that it says counts.
+    Over(String),
+}
+
+impl From<String> for Trouble {
+    fn from(words: String) -> Self {
+        Self::Over(words)
+    }
+}
+
 impl Process {
     pub(super) fn start(config: &Config) -> io::Result<Self> {
         let mut child = Command::new(&config.program)
@@ -94,13 +109,16 @@ impl Process {
                 course.open.insert(slice.chunk.id(item.position).to_string(), place);
                 self.write(config, &line, &mut course).await
             };
-            if let Err(words) = step.await {
-                trouble = Some(words);
+            if let Err(found) = step.await {
+                trouble = Some(found);
                 break;
             }
         }
-        while trouble.is_none() && !course.open.is_empty() {
-            trouble = self.hear(config, &mut course).await.err();
+        // What it answered before it took no more counts: nobody is told twice for that.
+        while !matches!(trouble, Some(Trouble::Over(_))) && !course.open.is_empty() {
+            if let Err(found) = self.hear(config, &mut course).await {
+                trouble = Some(found);
+            }
         }
         course.close(trouble)
     }
@@ -111,13 +129,16 @@ impl Process {
         config: &Config,
         line: &[u8],
         course: &mut Course,
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         let mut writing = pin!(self.input.write_all(line));
         loop {
             let step = async {
                 tokio::select! {
-                    written = &mut writing => written.map(|()| None).map_err(|e| e.to_string()),
-                    line = self.output.line() => line.map(Some),
+                    written = &mut writing => match written {
+                        Ok(()) => Ok(None),
+                        Err(error) => Err(Trouble::Deaf(error.to_string())),
+                    },
+                    line = self.output.line() => Ok(Some(line?)),
                 }
             };
             match timeout(config.patience, step).await.map_err(|_| silent(config))?? {
@@ -128,9 +149,9 @@ impl Process {
     }
 
     /// Reads one answer.
-    async fn hear(&mut self, config: &Config, course: &mut Course) -> Result<(), String> {
+    async fn hear(&mut self, config: &Config, course: &mut Course) -> Result<(), Trouble> {
         let line = timeout(config.patience, self.output.line()).await;
-        course.hear(&line.map_err(|_| silent(config))??)
+        Ok(course.hear(&line.map_err(|_| silent(config))??)?)
     }
 
     /// Ends it.
@@ -173,9 +194,10 @@ impl Course {
         Ok(())
     }
 
-    fn close(self, trouble: Option<String>) -> Told {
+    fn close(self, trouble: Option<Trouble>) -> Told {
         let is_well = trouble.is_none();
-        let words = trouble.unwrap_or_default();
+        let words = trouble.map(|(Trouble::Deaf(words) | Trouble::Over(words))| words);
+        let words = words.unwrap_or_default();
         let told: Vec<usize> = self.open.into_values().collect();
         let mut fates = self.fates;
         for place in told {
@@ -187,6 +209,6 @@ impl Course {
     }
 }
 
-fn silent(config: &Config) -> String {
-    format!("the command has said nothing for {:?}", config.patience)
+fn silent(config: &Config) -> Trouble {
+    Trouble::Over(format!("the command has said nothing for {:?}", config.patience))
 }
