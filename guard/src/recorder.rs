@@ -119,7 +119,8 @@ impl Recorder {
 
     /// What the observer has seen of the locks, which it asked for its own sake.
     pub fn look<E: Engine>(&self, now: Instant, locks: &Locks, shared: &Shared<E>) {
-        if !self.is_enabled || !self.reel.lock().tape.wants_look(now, locks.contention().blocked) {
+        let blocked = locks.contention().blocked;
+        if !self.is_enabled || !self.reel.lock().tape.wants_look(now, blocked, locks.has_waits) {
             return;
         }
         let server = shared.sight.seen().server;

@@ -18,8 +18,8 @@ use crate::control::{
 pub const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 /// Between looks at the locks that are kept, unless twice as many wait.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Looks that are kept, for each second of the tape.
-const LOOKS_PER_SECOND: usize = 2;
+/// Looks that are kept, for each second of the tape: two, and one that tells who waits for whom.
+const LOOKS_PER_SECOND: usize = 3;
 /// Events of one second; those beyond are counted.
 const EVENTS_PER_SECOND: usize = 20;
 /// An event is cut after so many bytes.
@@ -96,6 +96,8 @@ pub struct Tape {
     texts: Texts,
     /// The last look that was kept: when, and how many waited.
     looked: Option<(Instant, u32)>,
+    /// When a look told last who waits for whom.
+    graphed: Option<Instant>,
     /// The second in which events are counted, and how many there were.
     noted: Option<(Instant, usize)>,
 }
@@ -118,6 +120,7 @@ impl Tape {
             events: Track::new(bounds(EVENTS_PER_SECOND, EVENTS_SHARE)),
             texts: Texts::new(bytes / 100 * TEXTS_SHARE, age),
             looked: None,
+            graphed: None,
             noted: None,
         }
     }
@@ -138,17 +141,21 @@ impl Tape {
     }
 
     /// Whether a look at which so many waited would be recorded: it is half a second after the last, or
-    /// shows a pile-up that has doubled.
-    pub fn wants_look(&self, now: Instant, blocked: u32) -> bool {
-        self.looked.is_none_or(|(at, before)| {
-            now.saturating_duration_since(at) >= LOOK_EVERY
-                || blocked > before.saturating_mul(2).max(1)
-        })
+    /// shows a pile-up that has doubled. One that tells who waits for whom is not left out for one that did not:
+    /// such looks are the dearest and the fewest, and the one before an act must be there.
+    pub fn wants_look(&self, now: Instant, blocked: u32, has_waits: bool) -> bool {
+        let is_due = |at: Instant| now.saturating_duration_since(at) >= LOOK_EVERY;
+        let grows = |before: u32| blocked > before.saturating_mul(2).max(1);
+        self.looked.is_none_or(|(at, before)| is_due(at) || grows(before))
+            || has_waits && self.graphed.is_none_or(is_due)
     }
 
     /// Records a look.
     pub fn look(&mut self, now: Instant, look: LockLook) {
         self.looked = Some((now, look.blocked));
+        if look.has_waits {
+            self.graphed = Some(now);
+        }
         self.looks.push(now, look);
     }
 

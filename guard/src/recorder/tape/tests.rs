@@ -44,8 +44,10 @@ fn full(length: Duration, bytes: usize) -> (Tape, Instant) {
                 class: 12_345,
             };
             let transactions = [one; TRANSACTIONS_MAX].into();
-            assert!(tape.wants_look(now, 2000));
-            tape.look(now, LockLook { blocked: 2000, transactions, ..LockLook::default() });
+            assert!(tape.wants_look(now, 2000, false));
+            let has_waits = tenth % 10 == 0;
+            let look = LockLook { blocked: 2000, transactions, has_waits, ..LockLook::default() };
+            tape.look(now, look);
         }
         if tenth % 10 == 0 {
             let counted = |count| vec![Counted { what: 1, count: 9 }; count].into();
@@ -76,7 +78,7 @@ fn by_default_all_that_may_come_fits_and_so_does_what_is_written_of_it() {
     assert_eq!(recording.left_out[..3], [0, 0, 0]);
     assert!(recording.events.len() >= (length - 1) * EVENTS_PER_SECOND);
     assert!(recording.samples.at_ms.len() >= length * 10);
-    assert!(recording.looks.len() >= length * LOOKS_PER_SECOND);
+    assert!(recording.looks.len() >= length * 2);
     assert_eq!(recording.samples.classes.len(), CLASSES_MAX);
     let json = serde_json::to_vec(&recording).unwrap().len();
     assert!(
@@ -118,13 +120,29 @@ fn looks_are_kept_twice_a_second_and_when_a_pile_up_doubles() {
     let looks = [(0, 0), (200, 0), (400, 1), (450, 2), (500, 3), (700, 5), (900, 6), (1200, 0)];
     let kept = looks.into_iter().filter(|(ms, blocked)| {
         let now = start + Duration::from_millis(*ms);
-        let is_wanted = tape.wants_look(now, *blocked);
+        let is_wanted = tape.wants_look(now, *blocked, false);
         if is_wanted {
             tape.look(now, LockLook { blocked: *blocked, ..LockLook::default() });
         }
         is_wanted
     });
     assert_eq!(kept.collect::<Vec<_>>(), [(0, 0), (450, 2), (700, 5), (1200, 0)]);
+}
+
+#[test]
+fn who_waits_for_whom_is_kept_just_after_a_look_that_does_not_tell() {
+    let (mut tape, start) = (Tape::new(Duration::from_secs(60), 1 << 20), Instant::now());
+    let looks = [(0, false), (60, true), (300, true), (500, false), (560, false), (600, true)];
+    let kept = looks.into_iter().filter(|(ms, has_waits)| {
+        let now = start + Duration::from_millis(*ms);
+        let is_wanted = tape.wants_look(now, 10, *has_waits);
+        if is_wanted {
+            let look = LockLook { blocked: 10, has_waits: *has_waits, ..LockLook::default() };
+            tape.look(now, look);
+        }
+        is_wanted
+    });
+    assert_eq!(kept.collect::<Vec<_>>(), [(0, false), (60, true), (560, false), (600, true)]);
 }
 
 #[test]
