@@ -221,9 +221,9 @@ impl Member {
         self.lag(now) > config.max_lag || config.max_lag_bytes.is_some_and(misses)
     }
 
-    /// Whether all that was committed before `after` is there.
+    /// Whether all that was committed by `after` is there. At the very instant of a mark nobody can tell.
     pub(super) fn has(&self, after: Instant) -> bool {
-        self.reached.complete.is_some_and(|complete| complete >= after)
+        self.reached.complete.is_some_and(|complete| complete > after)
     }
 
     /// For how long it has been behind at least.
