@@ -28,7 +28,7 @@ use crate::{
     observer::Sight,
     recorder::Recorder,
     replica::Replicas,
-    session::{buffers::Buffers, registry::Sessions},
+    session::registry::Sessions,
     swapped::Swapped,
     upstream::Upstream,
 };
@@ -52,8 +52,6 @@ pub struct Shared<E: Engine> {
     pub upstream: Arc<Upstream<E>>,
     /// Servers that answer reads in its place, where there are any.
     pub replicas: Option<Replicas<E>>,
-    /// Buffers that nobody uses.
-    pub buffers: Arc<Buffers>,
     /// The sessions that are alive.
     pub sessions: Arc<Sessions>,
     /// What sessions of this engine share.

@@ -265,12 +265,26 @@ pub const LITERALS_MAX: usize = 256;
 
 /// What one text tells beyond its digest. Reused from statement to statement, so that judging
 /// allocates nothing; a prepared statement keeps a clone of it for its executions.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Scratch {
     literals: Vec<Span>,
     tags: Vec<Tag>,
     /// A value that is no literal stands before the first literal.
     begins_otherwise: bool,
+}
+
+impl Clone for Scratch {
+    fn clone(&self) -> Self {
+        let Self { literals, tags, begins_otherwise } = self;
+        Self { literals: literals.clone(), tags: tags.clone(), begins_otherwise: *begins_otherwise }
+    }
+
+    /// Keeps the room that there is: as a rule nothing is allocated.
+    fn clone_from(&mut self, other: &Self) {
+        self.literals.clone_from(&other.literals);
+        self.tags.clone_from(&other.tags);
+        self.begins_otherwise = other.begins_otherwise;
+    }
 }
 
 impl Scratch {
@@ -304,6 +318,11 @@ impl Scratch {
         self.literals.clear();
         self.tags.clear();
         self.begins_otherwise = false;
+    }
+
+    /// Whether the text has neither literals nor tags.
+    fn is_blank(&self) -> bool {
+        self.literals.is_empty() && self.tags.is_empty()
     }
 
     fn note_literal(&mut self, span: Span) {

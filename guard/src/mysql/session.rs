@@ -225,7 +225,6 @@ impl Session {
             login.stream,
             login.leftover,
             login.capabilities,
-            Arc::clone(&shared.buffers),
             shared.options.max_packet,
         );
         Self {

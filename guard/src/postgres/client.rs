@@ -1,14 +1,13 @@
 //! The client's side of a session: its socket, and its messages as they come in.
 //!
 //! An idle client owns no buffer: the guard waits for the socket to become readable and only then
-//! takes one from the [`Buffers`]. A message need not be whole to be passed on: of most kinds only
+//! takes one of its [thread's](buffers). A message need not be whole to be passed on: of most kinds only
 //! the head has to be there, and the rest goes by its length.
 
 use std::{
     future::poll_fn,
     io,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -25,7 +24,7 @@ use wire::{
 };
 
 use crate::{
-    session::buffers::{Buffers, READ_LEN},
+    session::buffers::{self, READ_LEN},
     stream::Stream,
 };
 
@@ -84,20 +83,14 @@ pub struct Client {
     dropping: usize,
     /// How many bytes there must be before the message at the front can be dealt with.
     wanted: usize,
-    buffers: Arc<Buffers>,
     max_message: usize,
 }
 
 impl Client {
     /// A client that has logged in; `leftover` is what it sent behind its login.
-    pub fn new(
-        stream: Stream,
-        leftover: BytesMut,
-        buffers: Arc<Buffers>,
-        max_message: usize,
-    ) -> Self {
+    pub fn new(stream: Stream, leftover: BytesMut, max_message: usize) -> Self {
         let outbuf = BytesMut::new();
-        Self { stream, inbuf: leftover, outbuf, dropping: 0, wanted: 0, buffers, max_message }
+        Self { stream, inbuf: leftover, outbuf, dropping: 0, wanted: 0, max_message }
     }
 
     /// Waits for the next message. Cancel-safe: what was read stays in `inbuf`.
@@ -118,6 +111,11 @@ impl Client {
     ///
     /// # Errors
     /// When it is none, or is longer than it may be.
+    #[expect(
+        clippy::inline_always,
+        reason = "for each message: what is returned through memory is waited for"
+    )]
+    #[inline(always)]
     pub fn peek(&mut self) -> Result<Option<Message>, ClientError> {
         let dropped = self.dropping.min(self.inbuf.len());
         self.inbuf.advance(dropped);
@@ -184,7 +182,7 @@ impl Client {
                 // while the socket is quiet, so an idle TLS client keeps its buffer.
                 ready!(self.stream.socket().poll_read_ready(context))?;
             }
-            self.inbuf = self.buffers.take();
+            self.inbuf = buffers::take();
         }
         match ready!(poll_read(&mut self.stream, &mut self.inbuf, context))? {
             0 if self.inbuf.is_empty() => Poll::Ready(Err(ClientError::Closed)),
@@ -204,7 +202,7 @@ impl Client {
     /// Where the guard puts what the client is told.
     pub fn out(&mut self) -> &mut BytesMut {
         if self.outbuf.capacity() == 0 {
-            self.outbuf = self.buffers.take();
+            self.outbuf = buffers::take();
         }
         &mut self.outbuf
     }
@@ -224,10 +222,10 @@ impl Client {
     /// Gives the buffers back while nothing is in them.
     fn rest(&mut self) {
         if self.inbuf.is_empty() && self.inbuf.capacity() > 0 {
-            self.buffers.put(std::mem::take(&mut self.inbuf));
+            buffers::put(std::mem::take(&mut self.inbuf));
         }
         if self.outbuf.is_empty() && self.outbuf.capacity() > 0 {
-            self.buffers.put(std::mem::take(&mut self.outbuf));
+            buffers::put(std::mem::take(&mut self.outbuf));
         }
     }
 }

@@ -219,12 +219,7 @@ impl Session {
         if shared.options.session_pooling {
             pins.add(Pin::Session);
         }
-        let client = Client::new(
-            entrance.stream,
-            entrance.leftover,
-            Arc::clone(&shared.buffers),
-            shared.options.max_packet,
-        );
+        let client = Client::new(entrance.stream, entrance.leftover, shared.options.max_packet);
         Self {
             client,
             user: entrance.user,

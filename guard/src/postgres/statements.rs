@@ -19,7 +19,7 @@ use std::{
 use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use policy::sql::{Scratch, Shape};
+use policy::sql::{Dialect, Scratch, Shape};
 
 /// What names of the guard's own begin with.
 pub const PREFIX: &[u8] = b"tidegate_";
@@ -119,8 +119,8 @@ pub enum Undo {
     Unnamed {
         /// Which request.
         request: u64,
-        /// What it was.
-        before: Unnamed,
+        /// What it was, where anything was before it in its series.
+        before: Option<Box<Unnamed>>,
     },
     /// The unnamed statement, brought along by the guard.
     Brought {
@@ -168,18 +168,36 @@ pub struct Unnamed {
     pub shape: Option<Arc<Shape>>,
     /// Literals and tags of its text.
     pub scratch: Scratch,
+    /// How its text was read.
+    dialect: Dialect,
     /// Which it is: no two of the guard's life are the same. 0 for none.
     pub serial: u64,
 }
 
+/// What was before; nothing where nothing was.
+pub fn unboxed(before: Option<Box<Unnamed>>) -> Unnamed {
+    before.map(|before| *before).unwrap_or_default()
+}
+
 impl Unnamed {
     /// It is another one: the body of its Parse behind the name, just judged.
-    pub fn set(&mut self, rest: &[u8], shape: Arc<Shape>, scratch: &Scratch, serial: u64) {
+    pub fn set(&mut self, rest: &[u8], judged: (Arc<Shape>, &Scratch, Dialect), serial: u64) {
+        let (shape, scratch, dialect) = judged;
         self.rest.clear();
         self.rest.extend_from_slice(rest);
         self.shape = Some(shape);
         self.scratch.clone_from(scratch);
+        self.dialect = dialect;
         self.serial = serial;
+    }
+
+    /// What was found out about this text, if it is the one that this has.
+    pub fn judged(&self, sql: &[u8], dialect: Dialect) -> Option<(&Arc<Shape>, &Scratch)> {
+        let is_same = self.dialect == dialect
+            && self.rest.get(sql.len()) == Some(&0)
+            && self.rest[..sql.len()] == *sql;
+        let shape = self.shape.as_ref().filter(|_| is_same)?;
+        Some((shape, &self.scratch))
     }
 
     /// There is none any more.
@@ -202,7 +220,7 @@ impl ClientStatements {
             match undo {
                 Undo::Prepared { name, .. } => _ = self.remove(&name),
                 Undo::Closed { name, statement, .. } => _ = self.insert(&name, statement),
-                Undo::Unnamed { before, .. } => self.unnamed = before,
+                Undo::Unnamed { before, .. } => self.unnamed = unboxed(before),
                 Undo::Ahead { .. } | Undo::Brought { .. } | Undo::Evicted { .. } => {}
             }
         }

@@ -25,4 +25,9 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
     let _ = shape.subject(sql, &scratch);
     assert_eq!(shape, statements.judge(sql, dialect, &mut scratch));
+    for _ in 0..2 {
+        let mut again = Scratch::default();
+        assert_eq!(shape, statements.judge_template(sql, dialect, &mut again));
+        assert_eq!(scratch.literals(), again.literals());
+    }
 });

@@ -10,12 +10,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use slab::Slab;
+
 use super::permit::Seat;
 use super::{About, Ticket};
 use crate::class::ClassId;
 use crate::tenant::Tenant;
 
-/// What arrives within this time keeps its order.
+/// What arrives within this time keeps its order. It goes into a second a whole number of times.
 pub(super) const EPOCH: Duration = Duration::from_millis(100);
 
 /// Which ticket of a line goes first.
@@ -90,7 +92,10 @@ pub(super) struct Queue {
     /// Epochs count from here.
     origin: Instant,
     next: u64,
-    tickets: BTreeMap<Ticket, Waiting>,
+    /// In the order of arrival: where the claim is. Claims are large, and a tree that is filled at one end and
+    /// emptied at the other moves what is in it all the time.
+    tickets: BTreeMap<Ticket, usize>,
+    claims: Slab<Waiting>,
     deadlines: BTreeSet<(Instant, Ticket)>,
     /// Only lines in which someone stands.
     lines: BTreeMap<Line, BTreeSet<Place>>,
@@ -102,6 +107,7 @@ impl Queue {
             origin: now,
             next: 0,
             tickets: BTreeMap::new(),
+            claims: Slab::new(),
             deadlines: BTreeSet::new(),
             lines: BTreeMap::new(),
         }
@@ -116,7 +122,7 @@ impl Queue {
 
     /// Puts a ticket in that was taken out, where it was.
     pub(super) fn put_back(&mut self, ticket: Ticket, waiting: Waiting) {
-        self.tickets.insert(ticket, waiting);
+        self.tickets.insert(ticket, self.claims.insert(waiting));
         self.deadlines.insert((waiting.patience.until, ticket));
         let place = (self.epoch(waiting.since), ticket);
         self.lines.entry(waiting.line).or_default().insert(place);
@@ -133,16 +139,18 @@ impl Queue {
         }
     }
 
-    /// Takes all out.
-    pub(super) fn take_all(&mut self) -> BTreeMap<Ticket, Waiting> {
+    /// Takes all out, in the order of arrival.
+    pub(super) fn take_all(&mut self) -> Vec<(Ticket, Waiting)> {
         self.deadlines.clear();
         self.lines.clear();
-        std::mem::take(&mut self.tickets)
+        let mut claims = std::mem::take(&mut self.claims);
+        let tickets = std::mem::take(&mut self.tickets).into_iter();
+        tickets.map(|(ticket, place)| (ticket, claims.remove(place))).collect()
     }
 
     /// `None` when the ticket does not wait (any more).
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
-        let waiting = self.tickets.remove(&ticket)?;
+        let waiting = self.claims.remove(self.tickets.remove(&ticket)?);
         self.deadlines.remove(&(waiting.patience.until, ticket));
         let place = (self.epoch(waiting.since), ticket);
         if let Some(line) = self.lines.get_mut(&waiting.line) {
@@ -190,8 +198,10 @@ impl Queue {
     }
 
     fn epoch(&self, since: Instant) -> u64 {
-        let passed = since.saturating_duration_since(self.origin).as_nanos() / EPOCH.as_nanos();
-        u64::try_from(passed).unwrap_or(u64::MAX)
+        const MS: u32 = EPOCH.subsec_millis();
+        const IN_A_SECOND: u64 = 1000 / MS as u64;
+        let passed = since.saturating_duration_since(self.origin);
+        passed.as_secs() * IN_A_SECOND + u64::from(passed.subsec_millis() / MS)
     }
 
     fn lines(&self, class: usize) -> impl Iterator<Item = (&Line, &BTreeSet<Place>)> {
@@ -214,12 +224,12 @@ impl Queue {
     pub(super) fn oldest(&self, class: usize) -> Option<Instant> {
         let oldest = self.lines(class).filter_map(|(_, places)| places.first());
         let (_, ticket) = oldest.min_by_key(|(_, ticket)| *ticket)?;
-        self.tickets.get(ticket).map(|waiting| waiting.since)
+        self.tickets.get(ticket).map(|place| self.claims[*place].since)
     }
 
     /// Since when the ticket that has waited longest waits.
     pub(super) fn first(&self) -> Option<Instant> {
-        self.tickets.first_key_value().map(|(_, waiting)| waiting.since)
+        self.tickets.first_key_value().map(|(_, place)| self.claims[*place].since)
     }
 
     /// A ticket whose deadline has come.

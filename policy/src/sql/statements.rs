@@ -1,8 +1,11 @@
 //! The shapes seen so far, shared by all sessions.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
+use foldhash::fast::RandomState;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{Equivalent, UnitWeighter};
 
 use super::classify::classify;
 use super::digest::{Digest, Folder, Hashes};
@@ -13,13 +16,28 @@ use super::{Dialect, Effects, Scratch, Shape};
 /// [`Effects::TRUNCATED`]: what is behind may do anything.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// A bounded cache of shapes by digest.
+/// The longest text that is known again as a whole, in bytes: what is kept of texts is bounded by it.
+const TEMPLATE_BYTES_MAX: usize = 1 << 10;
+
+/// Bounded caches of shapes, by digest and by text.
 ///
 /// Judging a text whose digest is known reads it once and allocates nothing. At the bound the
 /// shapes used least give way (S3-FIFO), so that a flood of new digests does not push out the old.
 #[derive(Debug)]
 pub struct Statements {
-    shapes: Cache<u64, Known>,
+    shapes: Bounded<u64, Known>,
+    /// What was read of texts without literals and tags.
+    templates: Bounded<Template, Read>,
+}
+
+/// Keys come from clients: the hash is seeded.
+type Bounded<K, V> = Cache<K, V, UnitWeighter, RandomState>;
+
+fn bounded<K: Eq + Hash, V: Clone>(capacity: usize) -> Bounded<K, V> {
+    let capacity = capacity.max(1);
+    let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
+    let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
+    Cache::with(capacity, weight, UnitWeighter, hasher, lifecycle)
 }
 
 /// A shape, and the second hash that tells it from another of the same digest.
@@ -29,17 +47,82 @@ struct Known {
     shape: Arc<Shape>,
 }
 
+/// All that such a text tells.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    hashes: Hashes,
+    begins_otherwise: bool,
+}
+
+/// A text, and in which dialect it was read.
+#[derive(Debug, PartialEq, Eq)]
+struct Template {
+    dialect: Dialect,
+    sql: Box<[u8]>,
+}
+
+/// The same, for looking it up.
+struct TemplateRef<'a> {
+    dialect: Dialect,
+    sql: &'a [u8],
+}
+
+impl Hash for TemplateRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.dialect.hash(state);
+        self.sql.hash(state);
+    }
+}
+
+impl Hash for Template {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        TemplateRef { dialect: self.dialect, sql: &self.sql }.hash(state);
+    }
+}
+
+impl Equivalent<Template> for TemplateRef<'_> {
+    fn equivalent(&self, key: &Template) -> bool {
+        self.dialect == key.dialect && *self.sql == *key.sql
+    }
+}
+
 impl Statements {
-    /// A cache of about `capacity` digests, at least one.
+    /// Caches of about `capacity` digests, at least one, and of as many texts.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { shapes: Cache::new(capacity.max(1)) }
+        Self { shapes: bounded(capacity), templates: bounded(capacity) }
     }
 
     /// Reads a statement: its shape, and its literals and tags into `scratch`. The same words in the
     /// other dialect are another digest.
     pub fn judge(&self, sql: &[u8], dialect: Dialect, scratch: &mut Scratch) -> Arc<Shape> {
         let (hashes, _) = digest(sql, dialect, scratch, false);
+        self.shape(hashes, sql, dialect)
+    }
+
+    /// The same of a text that is likely to come again as it is, because its values come beside it: that
+    /// of a Parse or a `COM_STMT_PREPARE`. If it has neither literals nor tags it is read once.
+    pub fn judge_template(
+        &self,
+        sql: &[u8],
+        dialect: Dialect,
+        scratch: &mut Scratch,
+    ) -> Arc<Shape> {
+        if let Some(read) = self.templates.get(&TemplateRef { dialect, sql }) {
+            scratch.clear();
+            scratch.begins_otherwise = read.begins_otherwise;
+            return self.shape(read.hashes, sql, dialect);
+        }
+        let (hashes, _) = digest(sql, dialect, scratch, false);
+        if sql.len() <= TEMPLATE_BYTES_MAX && scratch.is_blank() {
+            let read = Read { hashes, begins_otherwise: scratch.begins_otherwise };
+            self.templates.insert(Template { dialect, sql: sql.into() }, read);
+        }
+        self.shape(hashes, sql, dialect)
+    }
+
+    /// The shape of a text that was read.
+    fn shape(&self, hashes: Hashes, sql: &[u8], dialect: Dialect) -> Arc<Shape> {
         if let Some(known) = self.shapes.get(&hashes.digest)
             && known.check == hashes.check
         {

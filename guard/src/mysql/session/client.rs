@@ -1,9 +1,9 @@
 //! The client's side of a session: its socket, and its commands as they come in.
 //!
 //! An idle client owns no buffer: the guard waits for the socket to become readable and only then
-//! takes one from the [`Buffers`]. That keeps ten thousand idle clients small.
+//! takes one of its [thread's](buffers). That keeps ten thousand idle clients small.
 
-use std::{future::poll_fn, io, sync::Arc};
+use std::{future::poll_fn, io};
 
 use bytes::{Buf, BytesMut};
 use thiserror::Error;
@@ -14,7 +14,7 @@ use wire::mysql::{
 };
 
 use crate::{
-    session::buffers::{Buffers, READ_LEN},
+    session::buffers::{self, READ_LEN},
     stream::Stream,
 };
 
@@ -71,7 +71,6 @@ pub struct Client {
     pub capabilities: Capabilities,
     /// Whether part of a reply, and not its end, has been written.
     pub has_partial_reply: bool,
-    buffers: Arc<Buffers>,
     max_packet: usize,
 }
 
@@ -81,19 +80,10 @@ impl Client {
         stream: Stream,
         leftover: BytesMut,
         capabilities: Capabilities,
-        buffers: Arc<Buffers>,
         max_packet: usize,
     ) -> Self {
         let outbuf = BytesMut::new();
-        Self {
-            stream,
-            inbuf: leftover,
-            outbuf,
-            capabilities,
-            has_partial_reply: false,
-            buffers,
-            max_packet,
-        }
+        Self { stream, inbuf: leftover, outbuf, capabilities, has_partial_reply: false, max_packet }
     }
 
     /// Waits for the first packet of the next command.
@@ -152,7 +142,7 @@ impl Client {
     /// Where the guard puts what it has to say: few replies need it.
     pub fn out(&mut self) -> &mut BytesMut {
         if self.outbuf.capacity() == 0 {
-            self.outbuf = self.buffers.take();
+            self.outbuf = buffers::take();
         }
         &mut self.outbuf
     }
@@ -175,10 +165,10 @@ impl Client {
     /// Gives the buffers back while nothing is in them.
     fn rest(&mut self) {
         if self.inbuf.is_empty() && self.inbuf.capacity() > 0 {
-            self.buffers.put(std::mem::take(&mut self.inbuf));
+            buffers::put(std::mem::take(&mut self.inbuf));
         }
         if self.outbuf.is_empty() && self.outbuf.capacity() > 0 {
-            self.buffers.put(std::mem::take(&mut self.outbuf));
+            buffers::put(std::mem::take(&mut self.outbuf));
         }
     }
 
@@ -190,7 +180,7 @@ impl Client {
                 // Only this task reads; `readable` would join a list of waiters and leave it again.
                 poll_fn(|context| self.stream.socket().poll_read_ready(context)).await?;
             }
-            self.inbuf = self.buffers.take();
+            self.inbuf = buffers::take();
         } else {
             self.inbuf.reserve(self.missing());
         }

@@ -154,7 +154,7 @@ impl Session {
         }
         let dialect = self.dialect();
         let sql = &self.client.inbuf[HEADER_LEN + 1..first.packet];
-        let shape = self.shared.statements.judge(sql, dialect, &mut self.scratch);
+        let shape = self.shared.statements.judge_template(sql, dialect, &mut self.scratch);
         let text = self.shared.engine.texts.intern(sql, dialect, shape, &self.scratch);
         let (class, about, switch) = self.judge(Read::from(&*text), &[], &[]);
         // What a statement does to its session happens when it is executed.

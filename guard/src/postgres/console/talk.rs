@@ -76,8 +76,7 @@ impl Talk {
         login: Login,
         guest: Guest,
     ) -> Self {
-        let buffers = Arc::clone(&shared.buffers);
-        let client = Client::new(login.stream, login.leftover, buffers, shared.options.max_packet);
+        let client = Client::new(login.stream, login.leftover, shared.options.max_packet);
         Self {
             shared,
             door,

@@ -48,14 +48,25 @@ impl Session {
     /// What the text of a message does, if it has one. The only time that it is read.
     fn judge(&mut self, message: Message) -> Option<Arc<Shape>> {
         let mut body = &self.client.inbuf[HEADER_LEN..message.here];
-        let sql = match message.kind {
-            // A long text need not be there to its end.
-            Kind::Query => body.strip_suffix(&[0]).unwrap_or(body),
-            Kind::Parse => take_name(&mut body).and_then(|_| take_name(&mut body))?,
-            _ => return None,
-        };
+        let (statements, scratch) = (&self.shared.statements, &mut self.scratch);
         let dialect = dialect(&self.settings);
-        Some(self.shared.statements.judge(sql, dialect, &mut self.scratch))
+        match message.kind {
+            Kind::Query => {
+                // A long text need not be there to its end.
+                let sql = body.strip_suffix(&[0]).unwrap_or(body);
+                Some(statements.judge(sql, dialect, scratch))
+            }
+            Kind::Parse => {
+                let sql = take_name(&mut body).and_then(|_| take_name(&mut body))?;
+                // Many a client says the same again and again.
+                if let Some((shape, read)) = self.statements.unnamed.judged(sql, dialect) {
+                    scratch.clone_from(read);
+                    return Some(Arc::clone(shape));
+                }
+                Some(statements.judge_template(sql, dialect, scratch))
+            }
+            _ => None,
+        }
     }
 
     /// Answers a message that needs no server. Returns whether it did, and has consumed it.
@@ -215,7 +226,8 @@ impl Session {
     fn keep_statement(&mut self, name: &[u8], rest: &[u8], shape: &Arc<Shape>) {
         if name.is_empty() {
             let serial = self.shared.engine.statements.next_serial();
-            self.statements.unnamed.set(rest, Arc::clone(shape), &self.scratch, serial);
+            let judged = (Arc::clone(shape), &self.scratch, dialect(&self.settings));
+            self.statements.unnamed.set(rest, judged, serial);
         } else {
             let statement = self.shared.engine.statements.intern(rest, shape, &self.scratch);
             self.statements.insert(name, statement);

@@ -135,15 +135,17 @@ impl Relay<'_> {
         let Some(name) = take_name(&mut rest) else { return self.send(message, None) };
         let mut text = rest;
         let Some(sql) = take_name(&mut text) else { return self.send(message, None) };
+        let dialect = dialect(self.settings);
         let shape = match self.text.take() {
             Some(shape) => shape,
-            None => self.shared.statements.judge(sql, dialect(self.settings), self.scratch),
+            None => self.shared.statements.judge_template(sql, dialect, self.scratch),
         };
-        note_customs(self.unit, &shape, sql, dialect(self.settings), self.scratch);
+        note_customs(self.unit, &shape, sql, dialect, self.scratch);
         if name.is_empty() {
             let serial = self.shared.engine.statements.next_serial();
             let before = take_unnamed(self.unit, self.statements);
-            self.statements.unnamed.set(rest, shape, self.scratch, serial);
+            let judged = (shape, &*self.scratch, dialect);
+            self.statements.unnamed.set(rest, judged, serial);
             self.connection.statements.unnamed = serial;
             let request = self.send_numbered(message, None)?;
             self.statements.undo.push(Undo::Unnamed { request, before });
@@ -343,11 +345,8 @@ fn note_customs(unit: &mut Unit, shape: &Shape, sql: &[u8], dialect: Dialect, sc
 
 /// Takes out the client's unnamed statement, which is about to be replaced, for the case that an
 /// error before skips that. Nothing can be before the first message of a series.
-fn take_unnamed(unit: &Unit, statements: &mut ClientStatements) -> Unnamed {
-    match unit.has_begun {
-        true => std::mem::take(&mut statements.unnamed),
-        false => Unnamed::default(),
-    }
+fn take_unnamed(unit: &Unit, statements: &mut ClientStatements) -> Option<Box<Unnamed>> {
+    unit.has_begun.then(|| Box::new(std::mem::take(&mut statements.unnamed)))
 }
 
 /// Notes values that may be such a name: `set_config($1, $2, false)`.

@@ -41,7 +41,7 @@ use crate::{
         listeners::Subscription,
         refuse::Error,
         settings::Settings,
-        statements::{ClientStatements, PREFIX, Undo, Unnamed},
+        statements::{ClientStatements, PREFIX, Undo, unboxed},
     },
     replica::{Replica, silenced},
     session::{pins::Pins, timer::Timer, verdict::Call},
@@ -478,8 +478,7 @@ impl Relay<'_> {
                 Undo::Ahead { statement, .. } => self.connection.statements.doubt(&statement),
                 Undo::Unnamed { request: number, before } => {
                     // One that fails has ended the one before.
-                    self.statements.unnamed =
-                        if number > request { before } else { Unnamed::default() };
+                    self.statements.unnamed = unboxed(before.filter(|_| number > request));
                     self.connection.statements.unnamed = u64::MAX;
                 }
                 Undo::Brought { .. } => self.connection.statements.unnamed = u64::MAX,

@@ -42,10 +42,10 @@ use crate::{
 pub(super) struct Task {
     /// The first message, at the front of the client's buffer.
     pub first: Message,
-    /// What its text does, if it has one.
-    pub text: Option<Arc<Shape>>,
     /// What it does, or the statement that it uses.
     pub shape: Arc<Shape>,
+    /// Whether it has a text, whose shape that is.
+    pub has_text: bool,
     /// Whose limits it falls under.
     pub class: ClassId,
     /// A switch that turns it off, or in mode observe would.
@@ -130,15 +130,16 @@ impl Session {
     fn classify(&mut self, first: Message, text: Option<Arc<Shape>>) -> Task {
         let body = &self.client.inbuf[HEADER_LEN..first.here];
         let named = || name_of(first.kind, body).and_then(|name| self.statements.shape(name));
-        let known = text.clone().or_else(|| named().cloned());
+        let has_text = text.is_some();
+        let known = text.or_else(|| named().cloned());
         let shape = known.unwrap_or_else(|| Arc::new(Shape::of_command(StatementKind::Other)));
         let policy = &self.orders.policy;
-        let facts = self.facts(first, text.is_some(), &shape);
+        let facts = self.facts(first, has_text, &shape);
         let (class, _) = policy.classify(&facts);
         let switch = self.orders.switched_off(self.now, &facts, class);
         self.entry.card.set_row(self.row_of(first, &shape));
         self.entry.card.set_statement(shape.digest);
-        Task { first, text, shape, class, switch }
+        Task { first, shape, has_text, class, switch }
     }
 
     /// What is known of the unit by its first message, or by the statement that this executes.
@@ -163,7 +164,7 @@ impl Session {
     /// What is known of the work that the unit begins.
     fn about(&self, policy: &Policy, task: &Task) -> About {
         let first = task.first;
-        let facts = self.facts(first, task.text.is_some(), &task.shape);
+        let facts = self.facts(first, task.has_text, &task.shape);
         let body = &self.client.inbuf[HEADER_LEN..first.here];
         // With a statement of its own each time, the values are in what the client sent behind it.
         let values = match first.kind {
@@ -330,7 +331,7 @@ impl Session {
             pins: &self.pins,
             subscription: self.subscription.as_deref(),
             unit: &mut unit,
-            text: task.text.clone(),
+            text: task.has_text.then(|| Arc::clone(&task.shape)),
             substitute: None,
             write_timeout: self.door.write_timeout,
             replica: self.away.as_ref().map(|away| &*away.replica),

@@ -100,6 +100,27 @@ fn text() -> impl Strategy<Value = String> {
     })
 }
 
+proptest! {
+    /// However often a text comes, and whatever came before, it tells the same as when it is read.
+    #[test]
+    fn a_template_tells_what_it_told_first(
+        texts in prop::collection::vec((text(), dialect()), 1..6),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+    ) {
+        let statements = Statements::new(4);
+        let (mut scratch, mut expect) = (Scratch::default(), Scratch::default());
+        for index in order {
+            let (sql, dialect) = index.get(&texts);
+            let sql = sql.as_bytes();
+            let told = statements.judge_template(sql, *dialect, &mut scratch);
+            prop_assert_eq!(told, Statements::new(1).judge(sql, *dialect, &mut expect));
+            prop_assert_eq!(scratch.literals(), expect.literals());
+            prop_assert_eq!(scratch.begins_otherwise, expect.begins_otherwise);
+            prop_assert!(scratch.tags(sql).eq(expect.tags(sql)));
+        }
+    }
+}
+
 /// The tokens of valid statements, with a mark (`\u{1}`) for every literal.
 fn statement() -> impl Strategy<Value = Vec<&'static str>> {
     let words = vec![
