@@ -133,7 +133,7 @@ pub struct ClassSamples {
 pub struct Second {
     /// When it was over.
     pub at_ms: i64,
-    /// Half of the statements took no longer, in microseconds, to the next bound of the histogram; 0 where none
+    /// Half of the statements took no longer, in microseconds, as far as the histogram tells; 0 where none
     /// ended.
     pub p50_us: u32,
     /// The same of 99 in 100.

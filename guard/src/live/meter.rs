@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::control::{Rates, rounded};
-use crate::metrics::{BUCKETS, Totals, quantile};
+use crate::metrics::{StatementOutcome, Totals};
 
 /// Makes rates of what was counted between two readings.
 #[derive(Debug, Default)]
@@ -27,6 +27,7 @@ impl Meter {
                 let before = before.map_or(&none, |(_, totals)| totals);
                 (name.clone(), rates(passed, before, now))
             });
+            let sum = |totals: &[(String, Totals)]| Totals::sum(totals.iter().map(|(_, one)| one));
             (rates(passed, &sum(before), &sum(&totals)), classes.collect())
         });
         self.last = Some((now, totals));
@@ -34,41 +35,33 @@ impl Meter {
     }
 }
 
-fn sum(totals: &[(String, Totals)]) -> Totals {
-    let mut sum = Totals::default();
-    totals.iter().for_each(|(_, one)| sum.add(one));
-    sum
-}
-
 fn rates(passed: Duration, before: &Totals, now: &Totals) -> Rates {
-    let a_second = |before: u64, now: u64| match passed.as_secs_f64() {
+    let since = now.since(before);
+    let a_second = |count: u64| match passed.as_secs_f64() {
         0.0 => 0.0,
-        seconds => rounded(now.saturating_sub(before) as f64 / seconds),
+        seconds => rounded(count as f64 / seconds),
     };
-    let service = between(&before.service, &now.service);
-    let wait = between(&before.wait, &now.wait);
-    let ms = |counts, part| quantile(counts, part).map(|took| rounded(took.as_secs_f64() * 1000.0));
+    let ms = |took: Option<Duration>| took.map(|took| rounded(took.as_secs_f64() * 1000.0));
     Rates {
-        statements: a_second(before.answered, now.answered),
-        committed: a_second(before.committed, now.committed),
-        refused: a_second(before.refused, now.refused),
-        cancelled: a_second(before.cancelled, now.cancelled),
-        service_p50_ms: ms(&service, 0.5),
-        service_p99_ms: ms(&service, 0.99),
-        wait_p99_ms: ms(&wait, 0.99),
+        statements: a_second(since.ended(&[StatementOutcome::Ok, StatementOutcome::Error])),
+        committed: a_second(since.committed()),
+        refused: a_second(since.ended(&[StatementOutcome::Shed])),
+        cancelled: a_second(since.ended(&[StatementOutcome::TimeLimit, StatementOutcome::Melted])),
+        service_p50_ms: ms(since.service_at(0.5)),
+        service_p99_ms: ms(since.service_at(0.99)),
+        wait_p99_ms: ms(since.wait_at(0.99)),
     }
-}
-
-fn between(before: &[u64; BUCKETS], now: &[u64; BUCKETS]) -> [u64; BUCKETS] {
-    std::array::from_fn(|bucket| now[bucket].saturating_sub(before[bucket]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Label as _;
 
     fn totals(answered: u64, refused: u64) -> Totals {
-        let mut totals = Totals { answered, refused, ..Totals::default() };
+        let mut totals = Totals::default();
+        totals.statements[StatementOutcome::Ok.index()] = answered;
+        totals.statements[StatementOutcome::Shed.index()] = refused;
         totals.service[2] = answered; // 0.5 to 1 ms each
         totals
     }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     control::{Counted, DatabaseSecond, Doing, EventKind, Second, mode_name, whole_ms},
     engine::Engine,
-    metrics::{ClientState, Label, Sums},
+    metrics::{ClientState, Label, Totals},
     shared::Shared,
     upstream::Sizes,
 };
@@ -42,7 +42,7 @@ pub(super) struct Watch {
     /// Of everything together, and by class.
     counts: Counts,
     classes: HashMap<String, Counts>,
-    totals: Option<(Instant, Sums)>,
+    totals: Option<(Instant, Totals)>,
     changes: Changes,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Seen {
 
 #[derive(Debug)]
 struct SeenSecond {
-    totals: Sums,
+    totals: Totals,
     clients: usize,
     /// Statement, class and state, and how many sessions.
     doing: Vec<(String, String, &'static str, u32)>,
@@ -112,7 +112,7 @@ impl Watch {
     }
 
     fn second<E: Engine>(&mut self, now: Instant, shared: &Shared<E>) -> SeenSecond {
-        let totals = shared.metrics.sums();
+        let totals = Totals::sum(shared.metrics.totals().iter().map(|(_, totals)| totals));
         let (_, before) = self.totals.get_or_insert_with(|| (now, totals.clone()));
         let since = totals.since(before);
         self.totals = Some((now, totals));
@@ -209,10 +209,14 @@ impl SeenSecond {
         });
         let doing = doing.collect();
         let totals = &self.totals;
+        let took_us = |share| {
+            let took = totals.service_at(share).unwrap_or_default();
+            u32::try_from(took.as_micros()).unwrap_or(u32::MAX)
+        };
         Second {
             at_ms: 0,
-            p50_us: totals.service_us(0.5),
-            p99_us: totals.service_us(0.99),
+            p50_us: took_us(0.5),
+            p99_us: took_us(0.99),
             clients: u32::try_from(self.clients).unwrap_or(u32::MAX),
             doing,
             statements: counted::<crate::metrics::StatementOutcome>(now, tape, &totals.statements),
