@@ -1,7 +1,7 @@
 # Everything a person or CI needs, on a Debian with nothing but the Rust toolchain.
 # The install scripts are quick when there is nothing to do.
 
-.PHONY: demo test bench lint fmt docs clean servers clients
+.PHONY: demo test bench deb lint fmt docs clean servers clients
 
 # A pile-up, and the top of the hour, on private servers, each first without Tidegate and then with it:
 # MariaDB, or with `make demo engine=postgres` PostgreSQL.
@@ -18,6 +18,11 @@ test: servers clients
 bench: servers clients
 	cargo build --release --workspace --bins
 	cargo run --release --quiet --package tidegate-benches -- all
+
+# A Debian package, in target.
+deb:
+	cargo build --release
+	scripts/build-deb.sh
 
 lint:
 	cargo fmt --all --check

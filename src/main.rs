@@ -16,6 +16,7 @@ mod hot;
 mod import;
 mod incidents;
 mod locks;
+mod manuals;
 mod pause;
 mod pins;
 mod schedule;
@@ -65,6 +66,7 @@ enum Command {
     Docs(docs::Docs),
     Dashboards(dashboards::Dashboards),
     Completions(completions::Completions),
+    Manuals(manuals::Manuals),
 }
 
 fn main() -> ExitCode {
@@ -98,5 +100,6 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Docs(docs) => docs.run(),
         Command::Dashboards(dashboards) => dashboards.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Manuals(manuals) => manuals.run(),
     }
 }
