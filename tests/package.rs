@@ -36,7 +36,7 @@ fn it_has_all_in_it_and_runs() {
     }
     // Each command has its page, and the unit names no program and no file that is not there.
     let pages = root.join("usr/share/man/man1");
-    for (page, part) in [("tidegate", "tidegate\\-guard"), ("tidegate-switch-set", "SYNOPSIS")] {
+    for (page, part) in [("tidegate", "tidegate\\-guard"), ("tidegate-batch-submit", "SYNOPSIS")] {
         let page = pages.join(format!("{page}.1.gz"));
         let text = done(Command::new("gzip").args(["--decompress", "--stdout"]).arg(&page));
         assert!(text.contains(part), "{} lacks {part}", page.display());
