@@ -238,6 +238,7 @@ fn series_cases() -> Vec<Case> {
                 series([execute("")]),
                 series([bind_to("p", "begin", &[]), execute("p"), bind_to("q", "one", &[])]),
                 q("ROLLBACK"),
+                series([bind_to("p", "begin", &[]), close('P', "p"), execute("p")]),
             ],
         ),
         (

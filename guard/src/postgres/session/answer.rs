@@ -299,7 +299,9 @@ impl Session {
                 }
             }
             Ok(Target::Statement(_)) => self.statements.unnamed.forget(),
-            Ok(Target::Portal(_)) if self.pins.is_empty() => {}
+            Ok(Target::Portal(name)) if self.pins.is_empty() => {
+                self.local.take_if(|local| *local.portal == *name);
+            }
             _ => return false,
         }
         put_bare(self.client.out(), Reply::CloseComplete);
