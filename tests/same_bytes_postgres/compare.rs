@@ -19,13 +19,17 @@ enum Tolerated {
     Notifier,
     /// The OIDs of tables and of types that sessions have made: each server counts by itself.
     Oids,
-    /// Where in its source the server says that there is no transaction to end. With no room for a
-    /// COMMIT that does nothing the guard says it, and has no such line.
+    /// Where in its source the server says that there is no transaction to end, or that the portal of a
+    /// BEGIN has run already. With no room for a COMMIT that does nothing, or where it has answered
+    /// that BEGIN, the guard says it, and has no such line.
     Source,
 }
 
 /// The notice that there is no transaction in progress.
 const NO_TRANSACTION: &[u8] = b"\0C25P01\0";
+
+/// The error that a portal has run already.
+const HAS_RUN: &[u8] = b"\0C55000\0Mportal \"\" cannot be run\0";
 
 /// The first OID of what is not the server's own. (postgres:src/include/access/transam.h)
 const OWN_OIDS: u32 = 16384;
@@ -35,6 +39,7 @@ impl Tolerated {
         let says = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
         match kind {
             Kind::NoticeResponse if says(NO_TRANSACTION) => Some(Self::Source),
+            Kind::ErrorResponse if says(HAS_RUN) => Some(Self::Source),
             Kind::BackendKeyData => Some(Self::Key),
             Kind::NotificationResponse => Some(Self::Notifier),
             Kind::RowDescription => Some(Self::Oids),
@@ -53,7 +58,7 @@ impl Tolerated {
     }
 }
 
-/// A notice without file, line and routine.
+/// A notice or an error without file, line and routine.
 fn without_source(body: &[u8]) -> BytesMut {
     let fields = body.split(|&byte| byte == 0);
     let kept = fields.filter(|field| !matches!(field.first(), Some(b'F' | b'L' | b'R')));

@@ -28,6 +28,10 @@ const CANCELED: [u8; 5] = *b"57014";
 const FAILED_TRANSACTION: [u8; 5] = *b"25P02";
 /// `idle_in_transaction_session_timeout`.
 const IDLE_IN_TRANSACTION: [u8; 5] = *b"25P03";
+/// `object_not_in_prerequisite_state`.
+const PREREQUISITE: [u8; 5] = *b"55000";
+/// `invalid_cursor_name`, which portals have as well.
+const CURSOR_NAME: [u8; 5] = *b"34000";
 /// `connection_failure`.
 const LOST: [u8; 5] = *b"08006";
 
@@ -113,6 +117,16 @@ pub fn in_failed_transaction() -> Error {
         FAILED_TRANSACTION,
         "current transaction is aborted, commands ignored until end of transaction block",
     )
+}
+
+/// Of the portal without a name, whose statement has run, in the server's words.
+pub fn portal_has_run() -> Error {
+    error(PREREQUISITE, "portal \"\" cannot be run")
+}
+
+/// Of a portal without a name that its transaction has taken with it, in the server's words.
+pub fn no_portal() -> Error {
+    error(CURSOR_NAME, "portal \"\" does not exist")
 }
 
 /// A statement that its client cancelled while it waited in the gate, in the server's words.

@@ -34,6 +34,7 @@ mod listen;
 mod reading;
 mod relay;
 mod row;
+mod undo;
 mod unit;
 
 use std::{sync::Arc, time::Instant};

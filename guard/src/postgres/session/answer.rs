@@ -21,11 +21,13 @@ use crate::postgres::{
     refuse::{self, Error},
 };
 
-/// A portal of a statement that the guard answers.
+/// A portal of a statement that the guard answers. That of a BEGIN is of the transaction that it begins, and
+/// stays behind it: so only the one without a name is bound here, which whatever comes next puts an end to.
 #[derive(Debug)]
 pub(super) struct Local {
     portal: Box<[u8]>,
     shape: Arc<Shape>,
+    has_run: bool,
 }
 
 /// What a statement does that the guard can answer.
@@ -41,8 +43,11 @@ impl Session {
     /// Carries out one message, which lies at the front of the client's buffer, and consumes it.
     pub(super) async fn obey(&mut self, message: Message) -> Result<(), End> {
         let shape = self.judge(message);
-        let is_answered = self.answer(message, shape.as_ref())?;
-        if is_answered { Ok(()) } else { self.unit(message, shape).await }
+        if self.answer(message, shape.as_ref())? {
+            return Ok(());
+        }
+        self.local = None;
+        self.unit(message, shape).await
     }
 
     /// What the text of a message does, if it has one. The only time that it is read.
@@ -76,7 +81,7 @@ impl Session {
             // A series that the server knows of is over once this is read: its Sync went there.
             Kind::Sync => {
                 self.series = Series::Served;
-                self.local = None;
+                self.local.take_if(|local| !local.has_run);
                 self.say_ready();
             }
             // What a COPY sent that is over.
@@ -97,6 +102,7 @@ impl Session {
     }
 
     fn answer_query(&mut self, message: Message, shape: &Shape) -> bool {
+        self.local = None;
         if shape.kind == StatementKind::Deallocate {
             return self.deallocate(shape, message);
         }
@@ -244,8 +250,9 @@ impl Session {
         match self.act_of(&shape) {
             // It has none: the server will say so.
             Some(Ok(_)) if has_parameters || has_formats => false,
+            Some(Ok(Act::Begin(_))) if !bind.portal.is_empty() => false,
             Some(Ok(_)) => {
-                self.local = Some(Local { portal: bind.portal.into(), shape });
+                self.local = Some(Local { portal: bind.portal.into(), shape, has_run: false });
                 put_bare(self.client.out(), Reply::BindComplete);
                 true
             }
@@ -275,17 +282,23 @@ impl Session {
 
     fn answer_execute(&mut self, body: &[u8]) -> bool {
         let is_local = Execute::parse(body).is_ok_and(|execute| self.is_local(execute.portal));
-        let Some(local) = self.local.take_if(|_| is_local) else { return self.refuse_if_failed() };
+        let Some(mut local) = self.local.take_if(|_| is_local) else {
+            return self.refuse_if_failed();
+        };
+        if local.has_run {
+            self.transaction = Transaction::Failed { why: None };
+            return self.fail(&refuse::portal_has_run());
+        }
         match self.act_of(&local.shape) {
             Some(Ok(act)) => {
+                local.has_run = true;
+                self.local = Some(local).filter(|_| matches!(act, Act::Begin(_)));
                 self.act(act);
                 true
             }
             Some(Err(error)) => self.fail(&error),
             // The transaction is another one since: a portal does not outlive its own.
-            None => {
-                self.fail(&Error::Own { code: *b"34000", message: "portal does not exist".into() })
-            }
+            None => self.fail(&refuse::no_portal()),
         }
     }
 

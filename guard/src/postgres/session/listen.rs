@@ -11,6 +11,7 @@
 
 use std::{future::poll_fn, sync::Arc};
 
+use bytes::BytesMut;
 use tracing::debug;
 use wire::postgres::backend::{NotificationResponse, TransactionStatus, put_ready_for_query};
 
@@ -23,6 +24,31 @@ use crate::{
     },
     session::pins::Pin,
 };
+
+/// What of a unit's end the client is told behind the notifications that came before it, in this order.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Messages on settings that it has changed: the server reports them at its end only.
+    pub statuses: Vec<u8>,
+    /// How often it may go on. More than once where a COPY that failed has made it send Sync twice.
+    pub ready: u32,
+}
+
+impl Due {
+    /// What comes behind the statuses after all lets them go first.
+    pub(super) fn put_statuses(&mut self, out: &mut BytesMut) {
+        if !self.statuses.is_empty() {
+            out.extend_from_slice(&std::mem::take(&mut self.statuses));
+        }
+    }
+
+    fn put(&self, out: &mut BytesMut) {
+        out.extend_from_slice(&self.statuses);
+        for _ in 0..self.ready {
+            put_ready_for_query(out, TransactionStatus::Idle);
+        }
+    }
+}
 
 /// The question on which channels a connection listens.
 const CHANNELS: &[u8] = b"SELECT pg_catalog.pg_listening_channels()";
@@ -178,16 +204,14 @@ impl Session {
     /// Tells the client that it may go on, where that was withheld, behind what was notified of
     /// before its transaction ended.
     pub(super) async fn catch_up(&mut self, unit: &Unit) {
-        if unit.ready_due == 0 {
+        if unit.due.ready == 0 {
             return;
         }
         if let Some(own) = &self.subscription {
             own.hub().catch_up().await;
         }
         self.tell_notifications();
-        for _ in 0..unit.ready_due {
-            put_ready_for_query(self.client.out(), TransactionStatus::Idle);
-        }
+        unit.due.put(self.client.out());
     }
 
     /// A transaction that did not commit has changed nothing of what the session listens to.

@@ -30,7 +30,7 @@ use wire::postgres::{
 use super::{
     Lost, Shared,
     away::{HELD_MAX, Held},
-    listen::is_shared,
+    listen::{Due, is_shared},
 };
 use crate::{
     postgres::{
@@ -41,7 +41,7 @@ use crate::{
         listeners::Subscription,
         refuse::Error,
         settings::Settings,
-        statements::{ClientStatements, PREFIX, Undo, unboxed},
+        statements::{ClientStatements, PREFIX},
     },
     replica::{Replica, silenced},
     session::{pins::Pins, timer::Timer, verdict::Call},
@@ -77,9 +77,8 @@ pub(super) struct Unit {
     pub rolled_back: bool,
     /// Whether its series was ended in the client's place, whose own Sync is still to come.
     pub was_sealed: bool,
-    /// How often ReadyForQuery was withheld: notifications come before it. More than once where a
-    /// COPY that failed has made its client send Sync twice.
-    pub ready_due: u32,
+    /// What was withheld of its end: notifications come before it.
+    pub due: Due,
     /// Whether it may leave something that its session must find again.
     pub may_write: bool,
     /// What a replica has answered that the client was not told: up to its first row, while its bytes can be carried
@@ -342,11 +341,16 @@ impl Relay<'_> {
             Kind::ParameterStatus if self.replica.is_some() => {}
             Kind::NotificationResponse if is_shared(self.subscription, body(message)) => {}
             Kind::ReadyForQuery if self.subscription.is_some() && self.is_idle() => {
-                self.unit.ready_due += 1;
+                self.unit.due.ready += 1;
             }
             kind => {
                 self.on_news(kind, event.answers.map_or(0, |answer| answer.request), message);
-                self.tell(message);
+                match kind {
+                    Kind::ParameterStatus if self.subscription.is_some() => {
+                        self.unit.due.statuses.extend_from_slice(message);
+                    }
+                    _ => self.tell(message),
+                }
             }
         }
         Ok(())
@@ -385,19 +389,6 @@ impl Relay<'_> {
         }
     }
 
-    /// Keeps the client's statements that were prepared behind a request which has ended all.
-    fn keep_later(&mut self, request: u64) {
-        let undo = std::mem::take(&mut self.statements.undo);
-        for noted in &undo {
-            if let Undo::Prepared { request: number, name, statement } = noted
-                && *number > request
-            {
-                self.statements.insert(name, Arc::clone(statement));
-            }
-        }
-        self.statements.undo = undo;
-    }
-
     fn tell(&mut self, message: &[u8]) {
         if let Some(out) = self.out() {
             out.extend_from_slice(message);
@@ -412,10 +403,12 @@ impl Relay<'_> {
     /// Where the client finds what it is told; `None` once it is gone.
     fn out(&mut self) -> Option<&mut BytesMut> {
         let client = self.client.as_deref_mut()?;
-        Some(match &mut self.unit.held {
+        let out = match &mut self.unit.held {
             Some(held) => &mut held.bytes,
             None => client.out(),
-        })
+        };
+        self.unit.due.put_statuses(out);
+        Some(out)
     }
 
     fn on_error(&mut self, event: Event, message: &[u8]) {
@@ -462,36 +455,6 @@ impl Relay<'_> {
             out.extend_from_slice(rest);
         });
         self.tell(&renamed);
-    }
-
-    /// Takes back what was noted of requests that have failed or were skipped.
-    fn undo_from(&mut self, request: u64) {
-        let mut noted = std::mem::take(&mut self.statements.undo);
-        let undone = noted.extract_if(.., |undo| undo.request() >= request);
-        // The last first: a name may have been closed and prepared anew.
-        for undo in undone.collect::<Vec<_>>().into_iter().rev() {
-            match undo {
-                Undo::Prepared { name, statement, .. } => {
-                    self.statements.remove(&name);
-                    self.connection.statements.doubt(&statement);
-                }
-                Undo::Ahead { statement, .. } => self.connection.statements.doubt(&statement),
-                Undo::Unnamed { request: number, before } => {
-                    // One that fails has ended the one before.
-                    self.statements.unnamed = unboxed(before.filter(|_| number > request));
-                    self.connection.statements.unnamed = u64::MAX;
-                }
-                Undo::Brought { .. } => self.connection.statements.unnamed = u64::MAX,
-                Undo::Evicted { statement, .. } => self.connection.statements.restore(statement),
-                // The one that failed was closed before; only what was skipped was not.
-                Undo::Closed { request: number, name, statement } => {
-                    if number > request {
-                        self.statements.insert(&name, statement);
-                    }
-                }
-            }
-        }
-        self.statements.undo = noted;
     }
 
     /// Writes to the client what waits for it, once the server pauses or much has come.
