@@ -121,14 +121,19 @@ impl Process {
         self.children()
     }
 
-    /// Stops the program and its children in the middle of whatever they do (SIGSTOP).
+    /// Stops the program and its children in the middle of whatever they do (SIGSTOP), and returns when
+    /// none of them runs any more: a signal only asks, and on a busy machine a thread may run on for long.
     ///
     /// # Errors
     /// When the program is gone.
     pub fn freeze(&self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
-        for child in self.children() {
+        let children = self.children();
+        for &child in &children {
             let _gone_already = kill_process(child, Signal::STOP);
+        }
+        while runs(self.pid()) || children.iter().any(|&child| runs(child)) {
+            std::thread::sleep(POLL);
         }
         Ok(())
     }
@@ -171,9 +176,26 @@ impl Drop for Process {
 
 /// Whether a process is there and more than a zombie.
 fn lives(pid: Pid) -> bool {
-    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
-    let stat = std::fs::read_to_string(path).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ") && !stat.contains(") X ")
+    states(pid).iter().any(|state| !matches!(state, b'Z' | b'X'))
+}
+
+/// Whether a thread of a process is not stopped yet.
+fn runs(pid: Pid) -> bool {
+    states(pid).iter().any(|state| !matches!(state, b'T' | b'Z' | b'X'))
+}
+
+/// The states of a process's threads; none if it is gone. (proc_pid_stat(5))
+fn states(pid: Pid) -> Vec<u8> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())) else {
+        return Vec::new();
+    };
+    let state = |thread: io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read(thread.ok()?.path().join("stat")).ok()?;
+        // Behind the program's name, which may contain anything.
+        let end = stat.iter().rposition(|&byte| byte == b')')?;
+        stat.get(end + 2).copied()
+    };
+    threads.filter_map(state).collect()
 }
 
 #[cfg(test)]
@@ -202,6 +224,19 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(5);
         while process.ended().is_none() {
             assert!(Instant::now() < until, "it outlived the pipe");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    #[test]
+    fn a_frozen_process_stands_still_until_it_is_thawed() {
+        let process = Process::start(Path::new("yes"), ["yes"], Path::new("/dev/null")).unwrap();
+        process.freeze().unwrap();
+        assert!(!runs(process.pid()) && lives(process.pid()));
+        process.thaw().unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while !runs(process.pid()) {
+            assert!(Instant::now() < until, "it stands still");
             std::thread::sleep(POLL);
         }
     }
