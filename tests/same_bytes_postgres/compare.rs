@@ -140,6 +140,14 @@ fn is_of_another_connection(guarded: &[Reply], equal: usize) -> bool {
     guarded.get(equal).is_some_and(|reply| has(&reply.body, ABORTED) && has(&reply.body, IN_PARSE))
 }
 
+/// Whether it asks in a transaction for channels that the shared connection listens to
+/// (docs/ARCHITECTURE.md, "What is open").
+fn is_of_channels(exchange: &Exchange) -> bool {
+    let is_open = |reply: &Reply| reply.kind == Kind::ReadyForQuery && *reply.body != *b"I";
+    exchange.step.as_ref().is_some_and(|step| step.to_string().contains("pg_listening_channels"))
+        && exchange.replies.iter().any(is_open)
+}
+
 /// What PostgreSQL 18 itself answers to a Parse now and then, with and without a guard, while others
 /// change definitions.
 const OWN_FAULT: &[u8] = b"MStartTransactionCommand: unexpected state STARTED\0";
@@ -170,6 +178,7 @@ pub(crate) fn compare(direct: &[Exchange], guarded: &[Exchange]) -> Finding {
     let why = [
         (is_declined(&guarded[at]), "what was drawn is not known here"),
         (is_of_another_connection(&got, equal), "prepared anew in a failed transaction"),
+        (is_of_channels(&guarded[at]), "the channels of the shared connection"),
         (is_servers, "a fault of the server's own"),
     ];
     if let Some((_, why)) = why.into_iter().find(|(is_so, _)| *is_so) {

@@ -133,11 +133,11 @@ impl Generator {
 }
 
 /// The text, in words that no statement of another name has: of two that are the same, an error may
-/// name the other. And not of a table that comes and goes: prepared anew on another connection, it
-/// fails otherwise; nor DEALLOCATE ALL ahead of a name that is taken (docs/ARCHITECTURE.md, "What is
-/// open").
+/// name the other. And not of a table or a PREPARE that comes and goes: prepared anew on another
+/// connection, it fails or is described otherwise; nor DEALLOCATE ALL ahead of a name that is taken
+/// (docs/ARCHITECTURE.md, "What is open").
 fn own(sql: &str, name: &str) -> String {
-    let is_avoided = sql.contains("made") || sql.contains("ALLOCATE ALL");
+    let is_avoided = ["made", "EXECUTE", "ALLOCATE ALL"].iter().any(|text| sql.contains(text));
     let sql = if is_avoided { "SELECT 0" } else { sql };
     match name {
         "" => sql.to_owned(),

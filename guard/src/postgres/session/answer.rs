@@ -21,8 +21,8 @@ use crate::postgres::{
     refuse::{self, Error},
 };
 
-/// A portal of a statement that the guard answers. That of a BEGIN is of the transaction that it begins, and
-/// stays behind it: so only the one without a name is bound here, which whatever comes next puts an end to.
+/// A portal of a statement that the guard answers: the one without a name, which whatever comes next puts an
+/// end to. That of a BEGIN is of the transaction that it begins, and stays behind it.
 #[derive(Debug)]
 pub(super) struct Local {
     portal: Box<[u8]>,
@@ -128,14 +128,12 @@ impl Session {
                 Some(Ok(Act::EndNothing(kind)))
             }
             (Transaction::Idle, _) if self.lease.is_none() => {
+                // The server answers in the client's words. An empty statement may stand before them.
+                let is_start = shape.text.trim_start_matches([';', ' ']).starts_with("START");
                 let begin = match shape.begin? {
-                    Begin::Plain if shape.text.starts_with("START") => {
-                        b"START TRANSACTION".as_slice()
-                    }
+                    Begin::Plain if is_start => b"START TRANSACTION".as_slice(),
                     Begin::Plain => b"BEGIN",
-                    Begin::ReadOnly if shape.text.starts_with("START") => {
-                        b"START TRANSACTION READ ONLY"
-                    }
+                    Begin::ReadOnly if is_start => b"START TRANSACTION READ ONLY",
                     Begin::ReadOnly => b"BEGIN READ ONLY",
                     Begin::ReadWrite => b"BEGIN READ WRITE",
                     // The server has to read them before anything runs under them.
@@ -245,12 +243,14 @@ impl Session {
         let Some(shape) = self.statements.shape(bind.statement).cloned() else {
             return self.refuse_if_failed();
         };
-        let has_parameters = bind.values.len() > 0;
-        let has_formats = bind.formats.len().max(bind.result_formats.len()) > 1;
+        // It has no parameters and no columns: the server will say so.
+        let has_more =
+            bind.values.len() > 0 || bind.formats.len().max(bind.result_formats.len()) > 1;
+        // One that may be there already, and stays to the end of its transaction.
+        let has_name = !bind.portal.is_empty();
+        let is_only_here = matches!(self.transaction, Transaction::Failed { .. });
         match self.act_of(&shape) {
-            // It has none: the server will say so.
-            Some(Ok(_)) if has_parameters || has_formats => false,
-            Some(Ok(Act::Begin(_))) if !bind.portal.is_empty() => false,
+            Some(Ok(_)) if has_more || (has_name && !is_only_here) => false,
             Some(Ok(_)) => {
                 self.local = Some(Local { portal: bind.portal.into(), shape, has_run: false });
                 put_bare(self.client.out(), Reply::BindComplete);
