@@ -29,31 +29,43 @@ pub struct Facts<'a> {
 
 /// A pattern over names: `*` stands for any run of bytes, everything else for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Pattern(Box<str>);
+pub struct Pattern {
+    text: Box<str>,
+    // Asked for each statement, of most patterns in vain.
+    has_star: bool,
+    has_dot: bool,
+}
 
 impl Pattern {
     /// A pattern from its text.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(text.into())
+        Self { text: text.into(), has_star: text.contains('*'), has_dot: text.contains('.') }
     }
 
     /// The text it was made from.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether the whole of `name` fits. Linear in the name times the number of stars.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
+        if !self.has_star {
+            return self.text.as_bytes() == name;
+        }
         self.matches_at(name.len(), |at| name[at])
     }
 
     /// Whether `schema`, a dot and `name` fit as a whole; they need not be written one behind the
     /// other for that.
     fn matches_qualified(&self, schema: &[u8], name: &[u8]) -> bool {
-        self.matches_at(schema.len() + 1 + name.len(), |at| {
+        let len = schema.len() + 1 + name.len();
+        if !self.has_star && self.text.len() != len {
+            return false;
+        }
+        self.matches_at(len, |at| {
             let behind = at.checked_sub(schema.len());
             match behind {
                 None => schema[at],
@@ -65,7 +77,7 @@ impl Pattern {
 
     /// Whether `len` bytes fit.
     fn matches_at(&self, len: usize, byte: impl Fn(usize) -> u8) -> bool {
-        let pattern = self.0.as_bytes();
+        let pattern = self.text.as_bytes();
         let (mut p, mut n) = (0, 0);
         let mut retry: Option<(usize, usize)> = None;
         while n < len {
@@ -127,7 +139,7 @@ impl Facts<'_> {
     #[must_use]
     pub fn has_table(&self, pattern: &Pattern) -> bool {
         self.shape.tables.iter().any(|table| {
-            if !pattern.as_str().contains('.') {
+            if !pattern.has_dot {
                 return pattern.matches(table.name.as_bytes());
             }
             let schema = table.schema.as_deref().unwrap_or(self.database);

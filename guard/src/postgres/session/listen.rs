@@ -36,10 +36,9 @@ pub(super) struct Due {
 
 impl Due {
     /// What comes behind the statuses after all lets them go first.
+    #[cold]
     pub(super) fn put_statuses(&mut self, out: &mut BytesMut) {
-        if !self.statuses.is_empty() {
-            out.extend_from_slice(&std::mem::take(&mut self.statuses));
-        }
+        out.extend_from_slice(&std::mem::take(&mut self.statuses));
     }
 
     fn put(&self, out: &mut BytesMut) {

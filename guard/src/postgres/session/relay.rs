@@ -401,13 +401,16 @@ impl Relay<'_> {
     }
 
     /// Where the client finds what it is told; `None` once it is gone.
+    #[inline]
     fn out(&mut self) -> Option<&mut BytesMut> {
         let client = self.client.as_deref_mut()?;
         let out = match &mut self.unit.held {
             Some(held) => &mut held.bytes,
             None => client.out(),
         };
-        self.unit.due.put_statuses(out);
+        if !self.unit.due.statuses.is_empty() {
+            self.unit.due.put_statuses(out);
+        }
         Some(out)
     }
 
