@@ -9,6 +9,8 @@
 //!      Out(why) ◄───────────────┘
 //! ```
 //!
+//! One that is out and answers again, but slowly, is out for that.
+//!
 //! How far it is behind is no state: it is worked out whenever somebody asks, so that a replica whose looks
 //! stop ages by itself.
 
@@ -152,6 +154,9 @@ impl Member {
             self.standing = Standing::Out(why);
         } else if !has_marks {
             // There is nothing to hold its position against yet.
+        } else if is_slow && matches!(self.standing, Standing::Out(_)) {
+            // Whatever it left for, this is what keeps it away.
+            self.standing = Standing::Out(Unfit::Slow);
         } else if is_slow {
             self.stumble();
         } else {

@@ -208,6 +208,17 @@ fn one_that_is_slower_than_its_siblings_leaves_by_halves_and_comes_back() {
 }
 
 #[test]
+fn one_that_was_silent_and_answers_slowly_is_told_as_slow() {
+    let now = start();
+    let mut fleet = fleet(now, config(), &[1, 1]);
+    fleet.silence(0);
+    fleet.see(now, 0, &Look { took: 500 * MS, ..look(5) });
+    assert_eq!(share(&fleet, now, 0), Err(Unfit::Slow));
+    (0..9).for_each(|_| fleet.see(now, 0, &look(5)));
+    assert!(share(&fleet, now, 0).is_ok(), "it is well again");
+}
+
+#[test]
 fn alone_or_quick_nobody_is_slow() {
     let now = start();
     let mut alone = fleet(now, config(), &[1]);
