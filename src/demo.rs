@@ -66,7 +66,9 @@ impl Demo {
         } else {
             println!("\n{}", demo::table(&report));
         }
-        page.write("Without Tidegate, and with it", "tidegate demo", &report.sheets())?;
+        let acts = report.sheets().into_iter().map(|act| (act.name.to_owned(), act));
+        let acts: Vec<_> = acts.collect();
+        page.write("Without Tidegate, and with it", "tidegate demo", &acts)?;
         if let Some(path) = self.html.filter(|_| !self.json) {
             println!("\nThe same as a page, with plots: {}", path.display());
         }

@@ -6,6 +6,7 @@ mod hotrow;
 mod list;
 mod mixshift;
 pub(crate) mod output;
+mod report;
 mod tipping;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use self::hotrow::HotRow;
 use self::list::List;
 use self::mixshift::MixShift;
 use self::output::Output;
+use self::report::Report;
 use self::tipping::Tipping;
 use crate::demo::asked_to_stop;
 use crate::exit::Failure;
@@ -39,6 +41,7 @@ enum Name {
     Hotrow(HotRow),
     List(List),
     Mixshift(MixShift),
+    Report(Report),
     Tipping(Tipping),
     Zombie(Zombie),
 }
@@ -107,6 +110,7 @@ impl Drill {
             Name::Hotrow(hotrow) => hotrow.run(),
             Name::List(list) => list.run(),
             Name::Mixshift(mixshift) => mixshift.run(),
+            Name::Report(report) => report.run(),
             Name::Tipping(tipping) => tipping.run(),
             Name::Zombie(zombie) => zombie.run(),
         }

@@ -15,7 +15,7 @@ mod show;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::screen::Screen;
@@ -68,7 +68,7 @@ impl Scene {
 }
 
 /// How the connections are lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trigger {
     /// The server crashes and is started again.
@@ -89,7 +89,7 @@ impl Trigger {
 }
 
 /// What came of one way. Rates are commits within the deadline, a second.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Which way.
     pub way: Way,
@@ -125,7 +125,7 @@ pub struct Outcome {
 }
 
 /// All of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// On which server.
     pub engine: Engine,

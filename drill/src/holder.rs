@@ -17,7 +17,7 @@ mod show;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::screen::Screen;
@@ -71,7 +71,7 @@ impl Scene {
 }
 
 /// Who keeps the row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Holder {
     /// Its client says nothing more.
@@ -81,7 +81,7 @@ pub enum Holder {
 }
 
 /// Which way the clients went, and whoever keeps the row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// To the server.
@@ -97,7 +97,7 @@ impl Way {
 }
 
 /// What came of one way. Rates are commits within the deadline, a second.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Which way.
     pub way: Way,
@@ -133,7 +133,7 @@ pub struct Outcome {
 }
 
 /// All of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// On which server.
     pub engine: Engine,
@@ -217,8 +217,9 @@ mod tests {
     #[test]
     fn a_table_has_a_column_for_each_way() {
         let ways = Way::ALL.map(|way| outcome(way, 1, None));
-        let sheet = Report { engine: Engine::MariaDb, outcomes: ways.into() }.sheet();
-        let table = sheet.text();
+        let report = Report { engine: Engine::MariaDb, outcomes: ways.into() };
+        let sheet = report.sheet();
+        let table = crate::record::told_again(report);
         let line = |name| table.lines().find(|line| line.contains(name)).unwrap();
         assert!(line("rolled back").ends_with("         1           1           1"), "{table}");
         assert!(line("back after").ends_with("     never       never       never"), "{table}");

@@ -40,6 +40,8 @@ pub mod zombie;
 
 pub mod sheet;
 
+pub mod record;
+
 pub mod screen;
 
 pub mod process;

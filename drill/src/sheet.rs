@@ -1,6 +1,7 @@
 //! What came of a drill, as anybody may show it: sentences, tables and plots. The terminal gets the text of
-//! it, [`html`] makes a page.
+//! it, plots as rows of blocks, and [`html`] makes a page.
 
+mod bars;
 pub mod html;
 pub mod plot;
 pub mod table;
@@ -38,14 +39,26 @@ pub trait Report: Serialize {
 }
 
 impl Sheet {
-    /// Tables and notes as plain text.
+    /// Tables, notes, plots and the verdict as plain text.
     #[must_use]
     pub fn text(&self) -> String {
         let mut parts: Vec<String> = self.tables.iter().map(Table::text).collect();
         if !self.notes.is_empty() {
             parts.push(self.notes.join("\n") + "\n");
         }
+        parts.extend(self.plots.iter().map(bars::text));
+        parts.push(self.verdict() + "\n");
         parts.join("\n")
+    }
+
+    /// Whether the guard did what it had to, as a sentence.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        let verdict = match self.is_kept {
+            true => "The guard did what it is there for",
+            false => "The guard did NOT do what it is there for",
+        };
+        format!("{verdict}: {}.", self.promise)
     }
 }
 

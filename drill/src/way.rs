@@ -1,11 +1,11 @@
 //! Which way clients go: to the server, through what a conventional proxy is, or through the guard.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sheet::Tone;
 
 /// Which way the clients went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// To the server.

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
@@ -69,7 +69,7 @@ impl Scene {
 }
 
 /// What stands between the clients and the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// PgBouncer with `query_timeout`.
@@ -79,7 +79,7 @@ pub enum Way {
 }
 
 /// What came of one run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// What stood in between.
     pub way: Way,
@@ -99,7 +99,7 @@ pub struct Outcome {
 }
 
 /// Both runs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// How many connections each might open.
     pub pool: u32,
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_for_each_figure() {
-        let table = crate::sheet::Report::sheet(&report(8, 0)).text();
+        let table = crate::record::told_again(report(8, 0));
         let line = |name| table.lines().find(|line| line.contains(name)).unwrap();
         assert!(line("of these, committed").ends_with("          64           0"), "{table}");
         assert!(line("first success").ends_with("        none        none"), "{table}");

@@ -34,6 +34,9 @@ impl List {
     }
 }
 
+/// Subcommands that are no drills.
+const OTHERS: [&str; 2] = ["list", "report"];
+
 /// Names, and the first sentence of their help.
 fn drills() -> Vec<(String, String)> {
     #[derive(clap::Parser)]
@@ -42,7 +45,7 @@ fn drills() -> Vec<(String, String)> {
         drill: Drill,
     }
     let root = Root::command();
-    let all = root.get_subcommands().filter(|one| one.get_name() != "list");
+    let all = root.get_subcommands().filter(|one| !OTHERS.contains(&one.get_name()));
     let about = |one: &clap::Command| one.get_about().map(ToString::to_string).unwrap_or_default();
     all.map(|one| (one.get_name().to_owned(), about(one))).collect()
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use drill::sheet::{Report, Sheet, html};
+use drill::record::Record;
+use drill::sheet::{Report as _, Sheet, html};
 use drill::{Error, Screen};
 
 use super::until_asked_to_stop;
@@ -35,22 +36,22 @@ impl Output {
 
     /// Plays a drill to its end, tells what came of it, and fails if the guard did not do what the drill is there to
     /// show.
-    pub(super) fn of<R: Report>(
+    pub(super) fn of<R: Into<Record>>(
         &self,
         drill: impl Future<Output = Result<R, Error>>,
     ) -> Result<(), Failure> {
         // Opened before: after minutes of a drill it is too late to learn that it cannot be written.
         let page = Page::open(self.html.as_deref())?;
-        let report = until_asked_to_stop(async { Ok(drill.await?) })?;
-        let sheet = report.sheet();
+        let record: Record = until_asked_to_stop(async { Ok(drill.await?) })?.into();
+        let sheet = record.sheet();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?);
+            println!("{}", serde_json::to_string_pretty(&record).map_err(anyhow::Error::from)?);
         } else {
             println!("\n{}", sheet.text());
         }
-        let (is_kept, promise) = (sheet.is_kept, sheet.promise);
-        let command = format!("tidegate drill {}", sheet.name);
-        page.write(&format!("Drill: {}", sheet.name), &command, &[sheet])?;
+        let (is_kept, promise, name) = (sheet.is_kept, sheet.promise, sheet.name);
+        let command = format!("tidegate drill {name}");
+        page.write(&format!("Drill: {name}"), &command, &[(name.to_owned(), sheet)])?;
         if is_kept { Ok(()) } else { Err(Failure::Failed(anyhow!("this was not so: {promise}"))) }
     }
 }
@@ -68,8 +69,13 @@ impl Page {
         Ok(Self(path.map(open).transpose()?))
     }
 
-    /// Writes it, if it is wanted.
-    pub(crate) fn write(self, title: &str, command: &str, sheets: &[Sheet]) -> anyhow::Result<()> {
+    /// Writes it, if it is wanted, with what stands above each sheet.
+    pub(crate) fn write(
+        self,
+        title: &str,
+        command: &str,
+        sheets: &[(String, Sheet)],
+    ) -> anyhow::Result<()> {
         let Some(mut file) = self.0 else { return Ok(()) };
         let page = html::page(title, command, sheets);
         file.write_all(page.as_bytes()).context("cannot write the page")

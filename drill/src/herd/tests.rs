@@ -1,5 +1,5 @@
 use super::*;
-use crate::sheet::Report as _;
+use crate::record::told_again;
 
 fn outcome(way: Way, connections_max: u32, back_after_ms: Option<u64>) -> Outcome {
     Outcome {
@@ -39,7 +39,7 @@ fn the_guard_keeps_its_word_when_service_is_soon_back_over_few_connections() {
 
 #[test]
 fn a_table_has_a_column_for_each_way_and_stands_for_one_trigger() {
-    let table = report(Way::ALL.map(|way| outcome(way, 7, None)).into()).sheet().text();
+    let table = told_again(report(Way::ALL.map(|way| outcome(way, 7, None)).into()));
     let line = |name| table.lines().find(|line| line.contains(name)).unwrap();
     assert!(line("connections on").ends_with("         7           7           7"), "{table}");
     assert!(line("was back").ends_with("     never       never       never"), "{table}");

@@ -1,6 +1,6 @@
 //! What came of the drill.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Scene;
 use crate::load::Rates;
@@ -8,7 +8,7 @@ use crate::server::engine::Engine;
 use crate::way::Way;
 
 /// What one crowd came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Side {
     /// Those that want any other row.
     pub others: Rates,
@@ -21,7 +21,7 @@ pub struct Side {
 }
 
 /// All of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// On which server.
     pub engine: Engine,

@@ -30,7 +30,7 @@ fn the_others_are_held_against_what_they_did_alone() {
 
 #[test]
 fn a_table_has_a_verdict_for_each_way() {
-    let table = crate::sheet::Report::sheet(&report()).text();
+    let table = crate::record::told_again(report());
     assert!(
         table.contains("guarded:  the others kept 99 % of their goodput; 55/s on the one row"),
         "{table}"

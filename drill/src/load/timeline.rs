@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest time recorded, in seconds; what comes later counts in the last one.
 const SECONDS_MAX: usize = 3600;
@@ -60,7 +60,7 @@ impl Counts {
 }
 
 /// What a crowd came to in a stretch of time, a second; latencies in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     /// Commits within the deadline.
     pub good_per_second: f64,

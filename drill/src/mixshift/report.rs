@@ -1,13 +1,13 @@
 //! What came of the drill.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Scene;
 use crate::server::engine::Engine;
 use crate::watch::limit::Moment;
 
 /// What clients ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mix {
     /// Two rows by their keys, with the application at work between them.
@@ -31,7 +31,7 @@ impl Mix {
 }
 
 /// Which way the clients went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// To the server.
@@ -43,7 +43,7 @@ pub enum Way {
 }
 
 /// What a fixed limit brought with one mix.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Try {
     /// The mix.
     pub mix: Mix,
@@ -54,7 +54,7 @@ pub struct Try {
 }
 
 /// What one mix came to, one way. Rates are commits within the deadline, a second.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Phase {
     /// The mix.
     pub mix: Mix,
@@ -78,7 +78,7 @@ pub struct Phase {
 }
 
 /// All mixes, one way.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// Which way.
     pub way: Way,
@@ -91,7 +91,7 @@ pub struct Run {
 }
 
 /// All of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// On which server.
     pub engine: Engine,

@@ -61,7 +61,7 @@ fn the_limit_follows_when_it_is_near_the_best_of_each_phase_and_soon() {
 
 #[test]
 fn a_table_holds_each_phase_against_the_best_fixed_limit_of_it() {
-    let table = crate::sheet::Report::sheet(&report([1900.0, 900.0, 1800.0], Some(3000))).text();
+    let table = crate::record::told_again(report([1900.0, 900.0, 1800.0], Some(3000)));
     let adaptive: Vec<&str> = table.lines().filter(|line| line.starts_with("adaptive")).collect();
     let cells: Vec<&str> = adaptive[1].split_whitespace().collect();
     assert_eq!(cells[1..8], ["updates", "900", "900", "90", "%", "3.0", "s"], "{table}");

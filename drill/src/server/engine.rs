@@ -14,7 +14,7 @@ use super::postgres::Version;
 use crate::error::Error;
 
 /// Which server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// MariaDB of the Debian release, from the system's packages.

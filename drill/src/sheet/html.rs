@@ -8,9 +8,9 @@ use super::{Sheet, Table};
 /// Light and dark, and the colours of plots.
 const STYLE: &str = include_str!("page.css");
 
-/// A page of these sheets. `command` is what measured them.
+/// A page of these sheets, each with what stands above it where there are several. `command` is what measured them.
 #[must_use]
-pub fn page(title: &str, command: &str, sheets: &[Sheet]) -> String {
+pub fn page(title: &str, command: &str, sheets: &[(String, Sheet)]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -23,9 +23,9 @@ pub fn page(title: &str, command: &str, sheets: &[Sheet]) -> String {
             body {
                 main {
                     h1 { (title) }
-                    @for one in sheets {
+                    @for (name, one) in sheets {
                         section {
-                            @if sheets.len() > 1 { h2 { (one.name) } }
+                            @if sheets.len() > 1 { h2 { (name) } }
                             (sheet(one))
                         }
                     }
@@ -41,15 +41,11 @@ pub fn page(title: &str, command: &str, sheets: &[Sheet]) -> String {
 }
 
 fn sheet(sheet: &Sheet) -> Markup {
-    let verdict = match sheet.is_kept {
-        true => "The guard did what it is there for",
-        false => "The guard did not do what it is there for",
-    };
     html! {
         p { (sheet.about) }
         p.scene { (sheet.scene) }
         p.verdict.kept[sheet.is_kept].broken[!sheet.is_kept] {
-            strong { (verdict) ": " } (sheet.promise) "."
+            strong { (sheet.verdict()) }
         }
         @for plot in &sheet.plots { (draw(plot)) }
         @for one in &sheet.tables { (table(one)) }
@@ -101,9 +97,9 @@ mod tests {
                 ..Plot::default()
             }],
         };
-        let page = page("Drill: herd", "tidegate drill herd", &[sheet]);
+        let page = page("Drill: herd", "tidegate drill herd", &[("herd".into(), sheet)]);
         for part in
-            ["&lt;MariaDB&gt;", "did not do", "a note", "<polyline class=\"direct\"", "<td>7</td>"]
+            ["&lt;MariaDB&gt;", "did NOT do", "a note", "<polyline class=\"direct\"", "<td>7</td>"]
         {
             assert!(page.contains(part), "{part}: {page}");
         }

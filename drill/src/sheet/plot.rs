@@ -67,6 +67,11 @@ impl Tone {
 }
 
 impl Plot {
+    /// How far to the right a value is, in some unit.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        place(value, self.is_logarithmic)
+    }
+
     /// What was committed in time in each second, and what happened after so many milliseconds.
     pub(crate) fn goodput(
         title: &str,
@@ -115,7 +120,7 @@ impl Frame {
     }
 
     fn x(&self, value: f64) -> f64 {
-        let place = |value: f64| if self.is_logarithmic { value.max(1e-9).ln() } else { value };
+        let place = |value| place(value, self.is_logarithmic);
         let (low, high) = (place(self.x.0), place(self.x.1));
         LEFT + (WIDTH - LEFT - RIGHT) * ((place(value) - low) / (high - low)).clamp(0.0, 1.0)
     }
@@ -146,6 +151,11 @@ impl Frame {
     }
 }
 
+/// How far to the right a value is.
+fn place(value: f64, is_logarithmic: bool) -> f64 {
+    if is_logarithmic { value.max(1e-9).ln() } else { value }
+}
+
 /// The next of 1, 2, 5, 10, 20 and so on.
 fn step(value: f64) -> f64 {
     let power = 10_f64.powf(value.max(1e-6).log10().floor());
@@ -155,7 +165,7 @@ fn step(value: f64) -> f64 {
 }
 
 /// Without digits that tell nothing.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -1,12 +1,12 @@
 //! What came of the drill.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::server::engine::Engine;
 use crate::watch::limit::Moment;
 
 /// Which way the clients went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// To the server.
@@ -18,7 +18,7 @@ pub enum Way {
 }
 
 /// What one crowd came to. Rates are per second, latencies in milliseconds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Point {
     /// Which way.
     pub way: Way,
@@ -54,7 +54,7 @@ pub struct Point {
 }
 
 /// A fixed limit that was tried.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Try {
     /// The limit.
     pub limit: u32,
@@ -65,7 +65,7 @@ pub struct Try {
 }
 
 /// How service came back after a storm.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Recovery {
     /// Which way.
     pub way: Way,
@@ -82,7 +82,7 @@ pub struct Recovery {
 }
 
 /// All of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// On which server.
     pub engine: Engine,

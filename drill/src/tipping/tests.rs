@@ -55,7 +55,7 @@ fn turns_count_by_their_mean_and_by_the_worst_look() {
 
 #[test]
 fn a_table_has_a_line_for_each_crowd_and_a_verdict_for_each_way() {
-    let table = crate::sheet::Report::sheet(&report()).text();
+    let table = crate::record::told_again(report());
     let lines = table.lines().filter(|line| line.starts_with("direct ")).count();
     assert_eq!(lines, 2, "{table}");
     assert!(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Error;
@@ -13,7 +13,7 @@ use crate::load::whole_ms;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// One look at a limit that moves.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Moment {
     /// Time since the first client came.
     pub at_ms: u64,
