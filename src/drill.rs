@@ -7,6 +7,7 @@ mod list;
 mod mixshift;
 pub(crate) mod output;
 mod report;
+mod sicklag;
 mod tipping;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use self::list::List;
 use self::mixshift::MixShift;
 use self::output::Output;
 use self::report::Report;
+use self::sicklag::SickLag;
 use self::tipping::Tipping;
 use crate::demo::asked_to_stop;
 use crate::exit::Failure;
@@ -42,6 +44,7 @@ enum Name {
     List(List),
     Mixshift(MixShift),
     Report(Report),
+    Sicklag(SickLag),
     Tipping(Tipping),
     Zombie(Zombie),
 }
@@ -111,6 +114,7 @@ impl Drill {
             Name::List(list) => list.run(),
             Name::Mixshift(mixshift) => mixshift.run(),
             Name::Report(report) => report.run(),
+            Name::Sicklag(sicklag) => sicklag.run(),
             Name::Tipping(tipping) => tipping.run(),
             Name::Zombie(zombie) => zombie.run(),
         }

@@ -1,5 +1,5 @@
 //! Reads that replicas answer: which go there and which never do, what who wrote finds, and what becomes of reads
-//! when a replica is behind, stopped, frozen or killed.
+//! when a replica is behind, stopped, slow, frozen or killed.
 
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ on_both! {
     who_wrote_may_wait_for_a_replica_or_be_refused,
     one_that_does_not_replicate_leaves_and_returns,
     one_that_is_frozen_fails_no_read_and_returns,
+    one_that_answers_slowly_leaves_and_returns,
     one_that_is_killed_in_the_middle_of_a_read_fails_none,
     one_that_is_not_there_harms_nobody,
     one_that_is_behind_is_pressure_and_is_not_read_from,
@@ -291,6 +292,40 @@ async fn one_that_is_frozen_fails_no_read_and_returns(engine: Engine) {
     scene.becomes(0, "fit").await;
     eventually("it answers again", SOON, async || {
         (clients[1].done(WHO).await.as_deref() == Some("replica 1")).then_some(())
+    })
+    .await;
+}
+
+async fn one_that_answers_slowly_leaves_and_returns(engine: Engine) {
+    let mut scene = Scene::new(engine, 2, AT_ONCE).await;
+    let behind = scene.servers.replicas[0].addr();
+    let proxy = FaultProxy::before(behind).await.unwrap();
+    let sections = scene.servers.sections();
+    let sections = sections.replace(&behind.to_string(), &proxy.addr().to_string());
+    let setup = Setup::with(format!("{sections}{READS}{AT_ONCE}"));
+    scene.guard = Guard::start(&scene.servers.primary, &setup).await.unwrap();
+    scene.becomes(0, "fit").await;
+    scene.becomes(1, "fit").await;
+    let mut client = scene.client().await;
+    // Late, and yet well below what counts as silence.
+    proxy.delay(Duration::from_millis(300));
+    eventually("it is told as slow", SOON, async || {
+        client.done(WHO).await;
+        (scene.state(0).await == "slow").then_some(())
+    })
+    .await;
+    eventually("reads go elsewhere", SOON, async || {
+        let mut told = Vec::new();
+        for _ in 0..20 {
+            told.push(client.done(WHO).await);
+        }
+        (!told.contains(&Some("replica 1".to_owned()))).then_some(())
+    })
+    .await;
+    client.done("INSERT INTO note VALUES (1, 1)").await;
+    proxy.delay(Duration::ZERO);
+    eventually("it answers again", SOON, async || {
+        (client.done(WHO).await.as_deref() == Some("replica 1")).then_some(())
     })
     .await;
 }

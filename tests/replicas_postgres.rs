@@ -1,5 +1,5 @@
 //! Reads that hot standbys of PostgreSQL answer: which go there and which never do, what who wrote finds, and what
-//! becomes of reads when a standby is behind, paused, frozen, killed or promoted.
+//! becomes of reads when a standby is behind, paused, slow, frozen, killed or promoted.
 
 #[path = "replicas_postgres/scene.rs"]
 mod scene;
@@ -57,6 +57,7 @@ on_each! {
     transactions::one_whose_standby_dies_goes_on,
     trouble::one_whose_replay_is_paused_leaves_and_returns,
     trouble::one_that_is_frozen_fails_no_read_and_returns,
+    trouble::one_that_answers_slowly_leaves_and_returns,
     trouble::one_that_is_killed_in_the_middle_of_a_read_fails_none,
     trouble::one_that_is_promoted_is_none,
     trouble::one_that_is_behind_by_bytes_or_time_is_not_read_from,

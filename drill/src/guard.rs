@@ -15,6 +15,7 @@ pub use crate::http::Answer;
 use crate::process::Process;
 use crate::server::Server;
 use crate::server::account::{APP, CONTROL, OTHER};
+use crate::server::engine::Engine;
 
 /// Longest a start may take, also on a machine that is busy building.
 const START: Duration = Duration::from_secs(30);
@@ -78,6 +79,12 @@ impl Setup {
     /// database.
     #[must_use]
     pub fn text(&self, server: &Server, doors: Doors) -> String {
+        self.text_at(server.engine(), server.addr(), doors)
+    }
+
+    /// As [`Setup::text`], for a guard that reaches a server of that kind at `upstream`.
+    #[must_use]
+    pub fn text_at(&self, engine: Engine, upstream: SocketAddr, doors: Doors) -> String {
         let Doors { listener, admin } = doors;
         let users = [APP, OTHER]
             .map(|user| {
@@ -92,8 +99,7 @@ impl Setup {
              [admin]\naddress = \"{admin}\"\n\n\
              {sections}\n",
             more_listener = self.listener,
-            engine = if server.engine().is_postgres() { "engine = \"postgres\"\n" } else { "" },
-            upstream = server.addr(),
+            engine = if engine.is_postgres() { "engine = \"postgres\"\n" } else { "" },
             connections = self.connections,
             more_upstream = self.upstream,
             user = CONTROL.name,

@@ -16,6 +16,8 @@ pub mod pgbouncer;
 
 pub mod prometheus;
 
+pub mod faults;
+
 pub mod client;
 
 pub mod load;
@@ -37,6 +39,8 @@ pub mod herd;
 pub mod mixshift;
 
 pub mod zombie;
+
+pub mod sicklag;
 
 pub mod sheet;
 

@@ -13,6 +13,7 @@
 pub mod accounts;
 mod dice;
 pub mod hot_row;
+pub mod lookups;
 pub mod pages;
 mod peer;
 pub mod reminders;

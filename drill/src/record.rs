@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sheet::{Report, Sheet};
-use crate::{herd, holder, hotrow, mixshift, tipping, zombie};
+use crate::{herd, holder, hotrow, mixshift, sicklag, tipping, zombie};
 
 /// All that one run measured. In JSON an object with the drill's name as `drill`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub enum Record {
     Hotrow(hotrow::Report),
     /// What clients ask for changes.
     Mixshift(mixshift::Report),
+    /// A replica answers slowly.
+    Sicklag(sicklag::Report),
     /// Ever more clients.
     Tipping(tipping::Report),
     /// A time limit, kept by closing and by cancelling.
@@ -31,6 +33,7 @@ impl Report for Record {
             Self::Holder(report) => report.sheet(),
             Self::Hotrow(report) => report.sheet(),
             Self::Mixshift(report) => report.sheet(),
+            Self::Sicklag(report) => report.sheet(),
             Self::Tipping(report) => report.sheet(),
             Self::Zombie(report) => report.sheet(),
         }
@@ -58,6 +61,12 @@ impl From<hotrow::Report> for Record {
 impl From<mixshift::Report> for Record {
     fn from(report: mixshift::Report) -> Self {
         Self::Mixshift(report)
+    }
+}
+
+impl From<sicklag::Report> for Record {
+    fn from(report: sicklag::Report) -> Self {
+        Self::Sicklag(report)
     }
 }
 

@@ -21,6 +21,7 @@ mod wait;
 
 pub use drill::client::{Client, ClientError, Failure, Login, PATIENCE, Packet, Reply, Success};
 pub use drill::error::Error;
+pub use drill::faults::FaultProxy;
 pub use drill::guard::{Answer, Doors, Guard, Setup, program};
 pub use drill::home::{Scratch, free_port, state};
 pub use drill::load::{Counts, Crowd, Fault, Peer, Target, Timeline, Transaction};

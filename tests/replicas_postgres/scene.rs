@@ -69,6 +69,17 @@ impl Scene {
         self.are_fit().await;
     }
 
+    /// The same, which reaches the first standby through a proxy.
+    pub(crate) async fn guard_by_proxy(&mut self, routing: &str) -> FaultProxy {
+        let standby = self.servers.replicas[0].addr();
+        let proxy = FaultProxy::before(standby).await.unwrap();
+        let sections = format!("{}{READS}{routing}", self.servers.sections());
+        let sections = sections.replace(&standby.to_string(), &proxy.addr().to_string());
+        self.guard = Guard::start(&self.servers.primary, &Setup::with(sections)).await.unwrap();
+        self.are_fit().await;
+        proxy
+    }
+
     async fn are_fit(&self) {
         for number in 0..self.servers.replicas.len() {
             self.becomes(number, "fit").await;

@@ -1,5 +1,7 @@
 //! Standbys that are in trouble, and reads that are.
 
+use std::time::Duration;
+
 use harness::*;
 
 use crate::scene::{AT_ONCE, PATIENT, SOON, Scene, WHO};
@@ -55,6 +57,30 @@ pub(crate) async fn one_that_is_frozen_fails_no_read_and_returns(engine: Engine)
     scene.becomes(0, "fit").await;
     eventually("it answers again", SOON, async || (clients[1].who().await == frozen).then_some(()))
         .await;
+}
+
+pub(crate) async fn one_that_answers_slowly_leaves_and_returns(engine: Engine) {
+    let mut scene = Scene::fit(engine, 2, AT_ONCE).await;
+    let proxy = scene.guard_by_proxy(AT_ONCE).await;
+    let (slow, mut client) = (scene.standby(0), scene.client().await);
+    // Late, and yet well below what counts as silence.
+    proxy.delay(Duration::from_millis(300));
+    eventually("it is told as slow", SOON, async || {
+        client.who().await;
+        let status = scene.guard.json("/api/v1/status").await.unwrap();
+        (status["replicas"][0]["state"] == "slow").then_some(())
+    })
+    .await;
+    eventually("reads go elsewhere", SOON, async || {
+        let mut told = Vec::new();
+        for _ in 0..20 {
+            told.push(client.who().await);
+        }
+        (!told.contains(&slow)).then_some(())
+    })
+    .await;
+    proxy.delay(Duration::ZERO);
+    eventually("it answers again", SOON, async || (client.who().await == slow).then_some(())).await;
 }
 
 pub(crate) async fn one_that_is_killed_in_the_middle_of_a_read_fails_none(engine: Engine) {

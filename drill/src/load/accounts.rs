@@ -31,6 +31,13 @@ impl Accounts {
         let rows = tables::insert("account", (0..=ACCOUNTS).map(|id| format!("({id},0)")));
         tables::make(server, [create].into_iter().chain(rows)).await
     }
+
+    /// Whether a replica has all of it.
+    pub(crate) async fn are_on(replica: &Server) -> bool {
+        let count = tables::ask(replica, "SELECT COUNT(*) FROM account").await;
+        // Without the table it is refused.
+        count.is_ok_and(|count| count == Some((ACCOUNTS + 1).to_string()))
+    }
 }
 
 impl Transaction for Accounts {
