@@ -8,6 +8,7 @@ mod mixshift;
 pub(crate) mod output;
 mod report;
 mod sicklag;
+mod stampede;
 mod tipping;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ use self::mixshift::MixShift;
 use self::output::Output;
 use self::report::Report;
 use self::sicklag::SickLag;
+use self::stampede::Stampede;
 use self::tipping::Tipping;
 use crate::demo::asked_to_stop;
 use crate::exit::Failure;
@@ -45,6 +47,7 @@ enum Name {
     Mixshift(MixShift),
     Report(Report),
     Sicklag(SickLag),
+    Stampede(Stampede),
     Tipping(Tipping),
     Zombie(Zombie),
 }
@@ -115,6 +118,7 @@ impl Drill {
             Name::Mixshift(mixshift) => mixshift.run(),
             Name::Report(report) => report.run(),
             Name::Sicklag(sicklag) => sicklag.run(),
+            Name::Stampede(stampede) => stampede.run(),
             Name::Tipping(tipping) => tipping.run(),
             Name::Zombie(zombie) => zombie.run(),
         }

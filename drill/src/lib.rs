@@ -42,6 +42,8 @@ pub mod zombie;
 
 pub mod sicklag;
 
+pub mod stampede;
+
 pub mod sheet;
 
 pub mod record;

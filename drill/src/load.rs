@@ -13,7 +13,9 @@
 pub mod accounts;
 mod dice;
 pub mod hot_row;
+pub mod jobs;
 pub mod lookups;
+pub mod mixed;
 pub mod pages;
 mod peer;
 pub mod reminders;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sheet::{Report, Sheet};
-use crate::{herd, holder, hotrow, mixshift, sicklag, tipping, zombie};
+use crate::{herd, holder, hotrow, mixshift, sicklag, stampede, tipping, zombie};
 
 /// All that one run measured. In JSON an object with the drill's name as `drill`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum Record {
     Mixshift(mixshift::Report),
     /// A replica answers slowly.
     Sicklag(sicklag::Report),
+    /// A batch at the top of the hour.
+    Stampede(stampede::Report),
     /// Ever more clients.
     Tipping(tipping::Report),
     /// A time limit, kept by closing and by cancelling.
@@ -34,6 +36,7 @@ impl Report for Record {
             Self::Hotrow(report) => report.sheet(),
             Self::Mixshift(report) => report.sheet(),
             Self::Sicklag(report) => report.sheet(),
+            Self::Stampede(report) => report.sheet(),
             Self::Tipping(report) => report.sheet(),
             Self::Zombie(report) => report.sheet(),
         }
@@ -67,6 +70,12 @@ impl From<mixshift::Report> for Record {
 impl From<sicklag::Report> for Record {
     fn from(report: sicklag::Report) -> Self {
         Self::Sicklag(report)
+    }
+}
+
+impl From<stampede::Report> for Record {
+    fn from(report: stampede::Report) -> Self {
+        Self::Stampede(report)
     }
 }
 

@@ -58,7 +58,10 @@ mod tests {
     fn every_drill_is_listed_and_says_what_it_shows() {
         let drills = drills();
         let names: Vec<&str> = drills.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["herd", "holder", "hotrow", "mixshift", "sicklag", "tipping", "zombie"]);
+        assert_eq!(
+            names,
+            ["herd", "holder", "hotrow", "mixshift", "sicklag", "stampede", "tipping", "zombie"]
+        );
         assert!(drills.iter().all(|(_, about)| about.len() > 40), "{drills:?}");
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::hold::{Mixed, hold};
+use super::hold::hold;
 use super::{Holder, Outcome, Scene, Way};
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::load::hot_row::HotRow;
+use crate::load::mixed::Mixed;
 use crate::load::{Crowd, Target, Timeline, back, rate, whole_ms};
 use crate::server::engine::Engine;
 use crate::server::{Server, Settings};

@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const READY: Duration = Duration::from_secs(60);
 /// How often that is looked at.
 const READY_LOOK: Duration = Duration::from_millis(50);
+/// How long clients go on: longer than any machine is late.
+const LONG: Duration = Duration::from_secs(3600);
 /// Only errors: a guard complains of a sick replica, as it should.
 const QUIET: &str = "[log]\nlevel = \"error\"\n\n";
 /// What the guard has for this; how it tells a sick replica is as it is by default.
@@ -66,17 +68,15 @@ impl Bench {
 
     /// Lets the clients go one way while a replica falls sick and gets well.
     pub(super) async fn play(&self, way: Way) -> Result<Outcome, Error> {
-        let Scene { calm, sick, well, .. } = self.scene;
         let between = self.between(way).await?;
         let timeline = Arc::new(Timeline::new());
         let mut seen = Seen::default();
         let (sick_at, well_at) = tokio::select! {
             moments = self.sicken(&timeline) => moments,
             error = seen.watch(between.guard(), &timeline) => return Err(error),
-            // It goes on for longer than that takes; a machine may be late.
-            () = self.crowd(&between, 2 * (calm + sick + well), &timeline) => {
+            () = self.crowd(&between, LONG, &timeline) => {
                 let what = "the cure of the replica".into();
-                return Err(Error::Late { what, after: 2 * (calm + sick + well), log: String::new() });
+                return Err(Error::Late { what, after: LONG, log: String::new() });
             }
         };
         let end = timeline.elapsed();

@@ -73,9 +73,8 @@ async fn fills_every_part_of_the_report(engine: Engine) {
     let ways: Vec<Way> = report.outcomes.iter().map(|one| one.way).collect();
     assert_eq!(ways, Way::ALL);
     for one in &report.outcomes {
-        assert!(one.before_per_second > 0.0, "{one:?}");
         assert!(one.well_ms >= one.sick_ms + 2000, "{one:?}");
-        assert!(!one.good_by_second.is_empty(), "{one:?}");
+        assert!(one.good_by_second.iter().sum::<u64>() > 0, "{one:?}");
     }
     // Half of its clients know no other replica.
     assert!(report.outcomes[0].late_share > 0.0, "{report:?}");
