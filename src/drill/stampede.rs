@@ -9,7 +9,7 @@ use crate::exit::Failure;
 /// At the top of the hour a batch is due, for hundreds of workers who want the row that users want as well: directly,
 /// behind a pool of a fixed size, and behind the guard.
 ///
-/// Takes a minute and a half. Exit code 0 only when behind the guard users kept three quarters or more of their goodput
+/// Takes a minute and a half. Exit code 0 only when behind the guard users kept three fifths or more of their goodput
 /// while the batch ran, and all of its jobs were done.
 #[derive(Debug, Args)]
 pub(super) struct Stampede {

@@ -29,8 +29,8 @@ fn report(outcomes: Vec<Outcome>) -> Report {
 #[test]
 fn the_guard_keeps_its_word_when_users_go_on_and_the_batch_is_done() {
     let kept = |way, during, done| report(vec![outcome(way, during, done)]).guard_keeps_its_word();
-    assert!(kept(Way::Guarded, 150.0, 1500));
-    assert!(!kept(Way::Guarded, 149.0, 1500), "users noticed");
+    assert!(kept(Way::Guarded, 120.0, 1500));
+    assert!(!kept(Way::Guarded, 119.0, 1500), "users noticed");
     assert!(!kept(Way::Guarded, 190.0, 1499), "the batch was held up");
     assert!(!kept(Way::Pool, 190.0, 1500), "the guard was not tried");
 }
