@@ -131,13 +131,14 @@ pub struct Report {
 const KEPT_MIN: f64 = 0.6;
 
 impl Report {
-    /// Whether the guard kept what it promises: users hardly notice, and the batch is done nevertheless.
+    /// Whether the guard kept what it promises: users go on, and the batch does not pay for that.
     #[must_use]
     pub fn guard_keeps_its_word(&self) -> bool {
-        let Some(one) = self.outcomes.iter().find(|one| one.way == Way::Guarded) else {
-            return false;
-        };
-        one.during_per_second >= KEPT_MIN * one.before_per_second && one.done >= self.jobs
+        let of = |way| self.outcomes.iter().find(|one| one.way == way);
+        let (Some(direct), Some(one)) = (of(Way::Direct), of(Way::Guarded)) else { return false };
+        // Directly a few more may be done than there are: in the same moment as the last.
+        let is_done = one.done >= self.jobs.min(direct.done);
+        one.during_per_second >= KEPT_MIN * one.before_per_second && is_done
     }
 }
 

@@ -10,7 +10,7 @@ use crate::exit::Failure;
 /// behind a pool of a fixed size, and behind the guard.
 ///
 /// Takes a minute and a half. Exit code 0 only when behind the guard users kept three fifths or more of their goodput
-/// while the batch ran, and all of its jobs were done.
+/// while the batch ran, and as many of its jobs were done as directly, or all.
 #[derive(Debug, Args)]
 pub(super) struct Stampede {
     /// Which database to run on.

@@ -40,7 +40,8 @@ impl sheet::Report for Report {
                 "{} jobs for {} workers, on a private {}.",
                 self.jobs, self.workers, self.engine
             ),
-            promise: "users keep three fifths or more of their goodput while the batch runs, and all of its jobs are done",
+            promise: "users keep three fifths or more of their goodput while the batch runs, and as many of its jobs are done \
+                      as directly, or all",
             is_kept: self.guard_keeps_its_word(),
             tables: vec![Table::of("", &outcomes, &ROWS)],
             notes: Vec::new(),

@@ -27,12 +27,18 @@ fn report(outcomes: Vec<Outcome>) -> Report {
 }
 
 #[test]
-fn the_guard_keeps_its_word_when_users_go_on_and_the_batch_is_done() {
-    let kept = |way, during, done| report(vec![outcome(way, during, done)]).guard_keeps_its_word();
-    assert!(kept(Way::Guarded, 120.0, 1500));
-    assert!(!kept(Way::Guarded, 119.0, 1500), "users noticed");
-    assert!(!kept(Way::Guarded, 190.0, 1499), "the batch was held up");
-    assert!(!kept(Way::Pool, 190.0, 1500), "the guard was not tried");
+fn the_guard_keeps_its_word_when_users_go_on_and_the_batch_does_not_pay_for_it() {
+    let kept = |during, done| {
+        let direct = outcome(Way::Direct, 80.0, 1200);
+        report(vec![direct, outcome(Way::Guarded, during, done)]).guard_keeps_its_word()
+    };
+    assert!(kept(120.0, 1200));
+    assert!(!kept(119.0, 1500), "users noticed");
+    assert!(!kept(190.0, 1199), "the batch was held up");
+    let all = vec![outcome(Way::Direct, 80.0, 1502), outcome(Way::Guarded, 190.0, 1500)];
+    assert!(report(all).guard_keeps_its_word(), "there are no more");
+    let untried = vec![outcome(Way::Direct, 80.0, 1200), outcome(Way::Pool, 190.0, 1500)];
+    assert!(!report(untried).guard_keeps_its_word());
 }
 
 #[test]
