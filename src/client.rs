@@ -1,24 +1,27 @@
-//! Asks a running guard over its admin address: HTTP/1.1, one request per connection, no TLS, as
-//! the address is on the loopback.
+//! Asks a running guard over its admin address: HTTP/1.1, one request per connection, over what `reach` connects.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+mod reach;
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use guard::admin::CHANGE_HEADER;
+use guard::config::check_token;
+use guard::secret::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use self::reach::Place;
 use crate::exit::Failure;
 use crate::show::print;
 
 /// Where the guard is, and how its answer is shown.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Client {
-    /// Where the guard's admin side is.
+    /// Where the guard's admin side is: http:// or https:// with host and port, or the path of its Unix socket.
     #[arg(
         long,
         global = true,
@@ -27,13 +30,19 @@ pub(crate) struct Client {
         default_value = "http://127.0.0.1:9307"
     )]
     admin: String,
+    /// A file with the guard's admin.token. The token itself may be in TIDEGATE_ADMIN_TOKEN instead.
+    #[arg(long, global = true, value_name = "FILE", env = "TIDEGATE_ADMIN_TOKEN_FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// A PEM file with the authorities to believe where --admin is https://. Default: the system's.
+    #[arg(long, global = true, value_name = "FILE", env = "TIDEGATE_ADMIN_CA")]
+    admin_ca: Option<PathBuf>,
     /// Show JSON instead of a table.
     #[arg(long, global = true)]
     json: bool,
 }
 
-/// A guard that does not answer within this is not reachable.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Where the token is, unless it is in a file: not an argument, as all on the host may read those.
+const TOKEN: &str = "TIDEGATE_ADMIN_TOKEN";
 /// No answer is larger, a recording of a guard with much memory for them included.
 const ANSWER_MAX: u64 = 256 << 20;
 
@@ -87,35 +96,75 @@ impl Client {
 
     /// The body of the answer.
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Vec<u8>, Failure> {
-        let host = self.admin.strip_prefix("http://").unwrap_or(&self.admin).trim_end_matches('/');
+        let place = Place::parse(&self.admin);
+        let token = self.token()?;
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = format!(
+        let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{CHANGE_HEADER}: 1\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
+             Content-Type: application/json\r\nContent-Length: {len}\r\n",
+            host = place.host(),
+            len = body.len(),
         );
-        let answer = exchange(host, &request).map_err(|error| {
-            Failure::Unreachable(format!(
-                "no guard answers at {}: {error}; is it running, and is --admin its admin.address?",
-                self.admin
-            ))
+        let answer = self.exchange(&place, &head, token.as_ref(), &body).map_err(|error| {
+            let at = &self.admin;
+            match error.kind() {
+                ErrorKind::InvalidInput => Failure::Usage(format!("--admin {at}: {error}")),
+                _ => Failure::Unreachable(format!(
+                    "no guard answers at {at}: {error}; is it running, and is --admin its admin.address?"
+                )),
+            }
         })?;
+        // A record of TLS that tells of an alert (RFC 8446 §5.1).
+        if matches!(place, Place::Plain(_)) && answer.first() == Some(&0x15) {
+            let at = place.host();
+            return Err(Failure::Usage(format!("{at} speaks TLS; expected --admin https://{at}")));
+        }
         Ok(parse(&answer)?)
+    }
+
+    /// The token to show, if there is one. It is read for each request: it may be another by then.
+    fn token(&self) -> Result<Option<Secret>, Failure> {
+        let (named, token) = match &self.admin_token_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map(zeroize::Zeroizing::new);
+                let named = format!("--admin-token-file {}", file.display());
+                let text = text.map_err(|error| Failure::Usage(format!("{named}: {error}")))?;
+                (named, Secret::from(text.trim_end_matches(['\r', '\n'])))
+            }
+            None => match std::env::var(TOKEN) {
+                Ok(text) if !text.is_empty() => (TOKEN.to_owned(), Secret::from(text)),
+                _ => return Ok(None),
+            },
+        };
+        check_token(token.expose()).map_err(|why| Failure::Usage(format!("{named}: {why}")))?;
+        Ok(Some(token))
+    }
+
+    /// Sends a request, and reads the answer to its end.
+    fn exchange(
+        &self,
+        place: &Place,
+        head: &str,
+        token: Option<&Secret>,
+        body: &str,
+    ) -> io::Result<Vec<u8>> {
+        let mut line = place.connect(self.admin_ca.as_deref(), token.is_some())?;
+        line.write_all(head.as_bytes())?;
+        if let Some(token) = token {
+            line.write_all(b"Authorization: Bearer ")?;
+            line.write_all(token.expose())?;
+            line.write_all(b"\r\n")?;
+        }
+        write!(line, "\r\n{body}")?;
+        line.flush()?;
+        let mut answer = Vec::new();
+        line.take(ANSWER_MAX).read_to_end(&mut answer)?;
+        Ok(answer)
     }
 }
 
 fn read<T: DeserializeOwned>(answer: &[u8]) -> anyhow::Result<T> {
     serde_json::from_slice(answer).context("the answer is not what this version expects")
-}
-
-fn exchange(host: &str, request: &str) -> std::io::Result<Vec<u8>> {
-    let address = host.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
-    Ok(answer)
 }
 
 /// The body of an answer with a code of success; else what went wrong.

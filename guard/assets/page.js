@@ -234,9 +234,12 @@ function listen() {
     if (samples.length > 0) showSamples();
     showLink();
   });
-  // The browser tries again by itself, unless it was refused.
-  stream.onerror = () => {
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+  // The browser tries again by itself, unless it was refused: the login is over, or there are too many.
+  stream.onerror = async () => {
+    if (stream.readyState !== EventSource.CLOSED) return;
+    const answer = await fetch("/page/page.js").catch(() => null);
+    if (answer?.status === 401) location.assign("/login");
+    else setTimeout(listen, 3000);
   };
 }
 

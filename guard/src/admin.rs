@@ -29,14 +29,19 @@
 //! | `POST /api/v1/resume` | the status |
 //! | `POST /api/v1/reload` | the warnings of the new configuration |
 //! | `POST /api/v1/drain` | 202; the guard shuts down |
+//! | `GET /login`, `POST /login` | the form that asks a browser for the token (`admin/login.rs`) |
 //!
-//! There is no password: the address must be a loopback address, and two checks keep a browser on
-//! the same machine from being used against it. The `Host` header must name the loopback (DNS
-//! rebinding), and whatever changes something must carry [`CHANGE_HEADER`], which no form or image
-//! of another site can send (cross-site requests), and come from this site where a browser says from which. Failures answer `{"error": "…"}`.
+//! Who may: without `admin.token` whoever reaches it, so it must be a loopback address or a Unix socket of few; with one
+//! whoever shows it (`admin/access.rs`), on any address that has TLS. Two checks keep a browser from being used
+//! against it (`admin/guarded.rs`). Where there is no token the `Host` header must name the loopback (DNS rebinding), and
+//! whatever changes something must carry [`CHANGE_HEADER`], which no form or image of another site can send
+//! (cross-site requests), and come from this site where a browser says from which. Failures answer `{"error": "…"}`.
 
+mod access;
 mod bounded;
 mod guarded;
+mod line;
+mod login;
 mod page;
 mod pressure;
 mod recordings;
@@ -54,20 +59,23 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpListener;
 
 use crate::control::{Operations, PauseOrder, State, Status, SwitchClear, SwitchOrder};
 
-use self::bounded::{Bounded, REQUEST_WITHIN};
+pub use self::access::Access;
+pub use self::bounded::Bounded;
 pub use self::guarded::CHANGE_HEADER;
 
 /// The largest body of a request, in bytes; a larger one is answered with 413.
 pub const BODY_MAX: usize = 16 * 1024;
 
+/// What is spoken over TLS, by its name in ALPN.
+pub const ALPN: &[u8] = b"http/1.1";
+
 type Ops = Arc<dyn Operations>;
 
-/// Everything, for `admin.address`.
-pub fn router(operations: Ops) -> Router {
+/// Everything, for `admin.address`, for whom `access` lets in.
+pub fn router(operations: Ops, access: Arc<Access>) -> Router {
     let api = Router::new()
         .route("/snapshot", get(page::now))
         .route("/snapshot/stream", get(page::follow_snapshots))
@@ -88,7 +96,9 @@ pub fn router(operations: Ops) -> Router {
     read_only()
         .nest("/api/v1", api)
         .merge(page::router())
-        .layer(middleware::from_fn(guarded::local_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(&access), guarded::with_token))
+        .merge(login::router(Arc::clone(&access)))
+        .layer(middleware::from_fn_with_state(access, guarded::of_this_site))
         .layer(middleware::from_fn(guarded::in_time))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(operations)
@@ -102,16 +112,16 @@ pub fn metrics_router(operations: Ops) -> Router {
         .with_state(operations)
 }
 
-/// Serves, within the bounds of `Bounded`, until `shutdown` is over and the requests that were under way are answered.
+/// Serves, within the bounds of [`Bounded`], until `shutdown` is over and the requests that were under way are answered.
 ///
 /// # Errors
 /// When the listener fails for good.
 pub async fn serve(
-    listener: TcpListener,
+    bounded: Bounded,
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(Bounded::new(listener, REQUEST_WITHIN), router)
+    axum::serve(bounded, router)
         .with_graceful_shutdown(shutdown)
         .await
 }

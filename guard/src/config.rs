@@ -9,6 +9,7 @@
 //! Every error names the file, the line, the key, the value and the accepted form. A value is left
 //! out when its key holds a secret. Deliberately absent: includes, profiles and a second format.
 
+mod admin;
 mod check;
 mod compile;
 mod error;
@@ -32,7 +33,6 @@ mod upstream;
 pub mod value;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use self::admin::{Admin, check_token};
 use self::check::Findings;
 pub use self::error::{ConfigError, ConfigErrors, Warning};
 pub use self::limits::{Class, Ddl, Hot, Limit, Limits, Melt};
@@ -170,34 +171,6 @@ pub enum Mode {
     /// Limits hold.
     #[default]
     Enforce,
-}
-
-/// `[admin]`: the HTTP side, and the console.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Admin {
-    /// Where metrics, health and the API are served. It asks for no password, so it must be a
-    /// loopback address.
-    pub address: SocketAddr,
-    /// Where `/metrics`, `/live` and `/ready`, and nothing else, are served as well, for a scraper
-    /// on another host. Any address is allowed.
-    pub metrics_address: Option<SocketAddr>,
-    /// PostgreSQL: the accounts that may use the console, which is the database `tidegate` of every
-    /// listener. They log in as ever; from networks of `auth.trust`, without a proof.
-    pub users: Vec<String>,
-    /// PostgreSQL: the accounts that may look at the console (`SHOW`), and change nothing.
-    pub stats_users: Vec<String>,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 9307)),
-            metrics_address: None,
-            users: Vec::new(),
-            stats_users: Vec::new(),
-        }
-    }
 }
 
 /// `[log]`: what is written to standard error.

@@ -14,14 +14,14 @@ mod trial;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::net::TcpListener;
 
 use self::assembly::Assembly;
 pub use self::trial::{Trial, trial};
 use crate::{
+    admin::{self, Bounded},
     config::{
-        self, Address, Config, Engine, Listener as ListenerConfig, ListenerTls, TlsNegotiation,
-        UpstreamTls,
+        self, Address, Config, Engine, Listener as ListenerConfig, ListenerTls, SocketMode,
+        TlsNegotiation, UpstreamTls,
     },
     control::Operations,
     engine::Engine as EngineKind,
@@ -115,7 +115,7 @@ impl Guard {
     }
 
     /// Where the HTTP side is.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
+    pub fn admin_address(&self) -> Option<Address> {
         of_any!(&self.0, assembly => assembly.admin_address())
     }
 
@@ -214,19 +214,43 @@ fn server_tls(listener: &ListenerConfig) -> Result<Option<ServerTls>, StartError
 
 /// Where the clients of a listener connect.
 fn listen(listener: &ListenerConfig) -> Result<ListenSocket, StartError> {
-    let address = &listener.address;
+    let group = listener.socket_group.as_deref();
+    open(&listener.address, listener.socket_mode, group)
+}
+
+/// Where the HTTP side is.
+fn listen_admin(admin: &config::Admin) -> Result<ListenSocket, StartError> {
+    open(&admin.address, admin.socket_mode, admin.socket_group.as_deref())
+}
+
+/// Where scrapers come, without TLS.
+fn listen_metrics(address: SocketAddr) -> Result<Bounded, StartError> {
+    let address = Address::Tcp(address);
+    Ok(Bounded::new(open(&address, SocketMode(0), None)?, None))
+}
+
+/// An address as it is; a Unix socket with this mode, for this group.
+fn open(
+    address: &Address,
+    mode: SocketMode,
+    group: Option<&str>,
+) -> Result<ListenSocket, StartError> {
     let open = || match address {
         Address::Tcp(address) => ListenSocket::tcp(*address).map(ListenSocket::Tcp),
         Address::Unix(path) => {
-            let gid = listener.socket_group.as_deref().map(socket::gid).transpose()?;
-            ListenSocket::unix(path, listener.socket_mode.0, gid)
+            ListenSocket::unix(path, mode.0, group.map(socket::gid).transpose()?)
         }
     };
     open().map_err(|source| StartError::Listen { address: address.clone(), source })
 }
 
-/// An address of the HTTP side.
-fn listen_http(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Listen { address: Address::Tcp(address), source };
-    ListenSocket::tcp(address).map_err(failed)
+/// TLS for the HTTP side; `None` where it has no certificate, and on a Unix socket.
+fn admin_tls(admin: &config::Admin) -> Result<Option<ServerTls>, StartError> {
+    match (&admin.address, &admin.certificate, &admin.key) {
+        (Address::Tcp(_), Some(certificate), Some(key)) => {
+            let tls = ServerTls::load(certificate, key, Demand::Required)?;
+            Ok(Some(tls.speaking(admin::ALPN)))
+        }
+        _ => Ok(None),
+    }
 }

@@ -59,8 +59,9 @@ pub struct Scheduler {
     /// What this scheduler is called in the ledger, for those who look. Default: host and process.
     #[serde(default)]
     pub name: Option<String>,
-    /// Where the guard's admin side is, for its pressure: `http://127.0.0.1:9307`. Without one nothing
-    /// slows a batch down.
+    /// Where the guard tells its pressure: `http://127.0.0.1:9307`, or the path of the Unix socket that its
+    /// `admin.address` is; of a guard that asks for a token or is elsewhere, its `admin.metrics_address`.
+    /// Without one nothing slows a batch down.
     #[serde(default)]
     pub guard: Option<String>,
     /// Where metrics, health and switches are served. It asks for no password, so it must be a loopback
@@ -210,11 +211,13 @@ impl Scheduler {
             "must be a loopback address, such as \"127.0.0.1:9308\": it asks for no password"
                 .into(),
         );
-        let guard = self.guard.as_deref().is_none_or(|url| url.starts_with("http://"));
+        let is_place = |place: &str| place.starts_with("http://") || place.starts_with('/');
         require(
-            guard,
+            self.guard.as_deref().is_none_or(is_place),
             "guard",
-            "expected the guard's admin side, such as \"http://127.0.0.1:9307\"".into(),
+            "expected the guard's admin side, such as \"http://127.0.0.1:9307\" or the path of its Unix \
+             socket, or its admin.metrics_address"
+                .into(),
         );
         wrong
     }

@@ -1,7 +1,6 @@
 //! What keeps the HTTP side small, whoever connects: few connections, and none that is silent.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,51 +8,105 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
+use tracing::warn;
+
+use super::line::Line;
+use crate::config::Address;
+use crate::listener::socket::ListenSocket;
+use crate::stream::socket::Peer;
+use crate::tls::ServerTls;
 
 /// Connections at once. One more waits in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 64;
 
 /// How long a client may take for its next request, from connecting or from the answer before, header
-/// and body together. Longer than an answer may take to be made.
-pub(super) const REQUEST_WITHIN: Duration = Duration::from_secs(15);
+/// and body together, and the TLS before the first. Longer than an answer may take to be made.
+const REQUEST_WITHIN: Duration = Duration::from_secs(15);
 
-/// A listener that serves few at once.
-pub(super) struct Bounded {
-    listener: TcpListener,
+/// Handshakes of TLS whose signature is made at once: they cost what statements could have.
+const HANDSHAKES_MAX: usize = 1;
+
+/// How long to rest when nothing can be accepted because something is short.
+const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
+
+/// A listener that serves few at once, with TLS or without.
+#[derive(Debug)]
+pub struct Bounded {
+    socket: ListenSocket,
+    tls: Option<Arc<ServerTls>>,
+    handshakes: Arc<Semaphore>,
     places: Arc<Semaphore>,
     within: Duration,
 }
 
 impl Bounded {
-    /// Bounds what `listener` accepts; each request must be there `within` this time.
-    pub(super) fn new(listener: TcpListener, within: Duration) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), within }
+    /// Bounds what `socket` accepts, and has it speak TLS if there is some.
+    pub fn new(socket: ListenSocket, tls: Option<ServerTls>) -> Self {
+        Self {
+            socket,
+            tls: tls.map(Arc::new),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            within: REQUEST_WITHIN,
+        }
     }
+
+    /// Where it is, with the port that the system chose where 0 was asked for.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<Address> {
+        self.socket.address()
+    }
+
+    /// The next client that has not gone by now.
+    async fn next(&self) -> (Line, Peer) {
+        loop {
+            match self.socket.accept().await {
+                Ok((socket, peer)) => match &self.tls {
+                    None => return (Line::plain(socket), peer),
+                    Some(tls) => return (Line::tls(socket, tls, &self.handshakes), peer),
+                },
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    warn!(%error, "the admin side cannot accept connections");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a client went away before it was accepted; anything else is a shortage.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
 impl Listener for Bounded {
     type Io = Impatient;
-    type Addr = SocketAddr;
+    type Addr = Peer;
 
-    async fn accept(&mut self) -> (Impatient, SocketAddr) {
+    async fn accept(&mut self) -> (Impatient, Peer) {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
+        let (line, peer) = self.next().await;
         let due = Box::pin(tokio::time::sleep(self.within));
-        (Impatient { stream, due, within: self.within, _place: place }, peer)
+        (Impatient { line, due, within: self.within, _place: place }, peer)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    fn local_addr(&self) -> io::Result<Peer> {
+        self.socket.address().map(|address| match address {
+            Address::Tcp(address) => Peer::Tcp(address),
+            Address::Unix(_) => Peer::Unix,
+        })
     }
 }
 
 /// A connection on which reading fails when the next request is not there in time.
-pub(super) struct Impatient {
-    stream: TcpStream,
+pub struct Impatient {
+    line: Line,
     due: Pin<Box<Sleep>>,
     within: Duration,
     _place: OwnedSemaphorePermit,
@@ -68,7 +121,7 @@ impl AsyncRead for Impatient {
         if self.due.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        Pin::new(&mut self.line).poll_read(context, buffer)
     }
 }
 
@@ -78,7 +131,7 @@ impl AsyncWrite for Impatient {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = Pin::new(&mut self.line).poll_write(context, bytes);
         match written {
             // The client takes an answer: the time for its next request begins.
             Poll::Ready(Ok(_)) => {
@@ -95,26 +148,30 @@ impl AsyncWrite for Impatient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(&mut self.line).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(&mut self.line).poll_shutdown(context)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 
     /// A server of these connections that answers each byte with another.
     async fn echo(within: Duration) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = ListenSocket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
-            let mut bounded = Bounded::new(listener, within);
+            let mut bounded = Bounded::new(ListenSocket::Tcp(listener), None);
+            bounded.within = within;
             loop {
                 let (mut stream, _) = bounded.accept().await;
                 tokio::spawn(async move {

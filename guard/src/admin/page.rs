@@ -33,7 +33,7 @@ use crate::control::{Sample, Snapshot};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const STYLE: &str = include_str!("../../assets/page.css");
+pub(super) const STYLE: &str = include_str!("../../assets/page.css");
 const SCRIPT: &str = include_str!("../../assets/page.js");
 /// uPlot 1.6.32, MIT; `scripts/vendor-uplot.sh` renews it.
 const CHARTS_STYLE: &str = include_str!("../../assets/uplot/uPlot.min.css");

@@ -12,9 +12,11 @@ use crate::control::{
     PinnedSession, PressureStatus, Rates, Recording, RecordingHead, Sample, Snapshot, SwitchStatus,
     UpstreamStatus,
 };
+use crate::listener::socket::ListenSocket;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
+use crate::secret::Secret;
 
 /// A guard that only remembers what it was asked.
 struct Fake {
@@ -180,11 +182,23 @@ struct Served {
     _runtime: tokio::runtime::Runtime,
 }
 
+fn open(operations: Ops) -> Router {
+    router(operations, Arc::new(Access::new(&Secret::default(), false)))
+}
+
+fn with_token(operations: Ops) -> Router {
+    router(operations, Arc::new(Access::new(&TOKEN.into(), false)))
+}
+
+const TOKEN: &str = "+0123456789abcdef0123456789abcd=";
+
 fn serve_for_test(make: fn(Ops) -> Router) -> Served {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let listening = async { ListenSocket::tcp(SocketAddr::from(([127, 0, 0, 1], 0))) };
+    let listener = runtime.block_on(listening).unwrap();
     let address = listener.local_addr().unwrap();
+    let bounded = Bounded::new(ListenSocket::Tcp(listener), None);
     let fake = Fake {
         pressure: tokio::sync::watch::Sender::new(PressureStatus::default()),
         live: Live::default(),
@@ -193,7 +207,7 @@ fn serve_for_test(make: fn(Ops) -> Router) -> Served {
         paused: Mutex::default(),
         recorder: recorder(),
     };
-    runtime.spawn(serve(listener, make(Arc::new(fake)), std::future::pending()));
+    runtime.spawn(serve(bounded, make(Arc::new(fake)), std::future::pending()));
     Served { address, _runtime: runtime }
 }
 
@@ -230,7 +244,7 @@ impl Served {
 
 #[test]
 fn everything_can_be_read() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     assert_eq!(served.get("/live"), (200, "live\n".into()));
     assert_eq!(served.get("/ready"), (200, "ready\n".into()));
     assert_eq!(served.get("/metrics"), (200, "guard_draining 0\n".into()));
@@ -246,7 +260,7 @@ fn everything_can_be_read() {
 
 #[test]
 fn a_switch_is_set_listed_and_cleared() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     let order = r#"{"target":"tag job=reminders","keep_ratio":0.1,"ttl_ms":60000,"author":"ann"}"#;
     let (code, list) = served.change("POST", "/api/v1/switches", order);
     assert_eq!(code, 200, "{list}");
@@ -263,7 +277,7 @@ fn a_switch_is_set_listed_and_cleared() {
 
 #[test]
 fn an_order_that_makes_no_sense_is_declined() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     for (body, code, part) in [
         ("{", 400, "EOF"),
         (r#"{"target":"batch"}"#, 400, "not a target; expected"),
@@ -279,7 +293,7 @@ fn an_order_that_makes_no_sense_is_declined() {
 
 #[test]
 fn a_recording_is_begun_listed_and_read() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     assert_eq!(served.get("/api/v1/recordings"), (200, "[]".into()));
     let (code, head) = served.change("POST", "/api/v1/recordings", r#"{"note":"looks odd"}"#);
     assert_eq!(code, 200, "{head}");
@@ -303,7 +317,7 @@ fn a_recording_is_begun_listed_and_read() {
 
 #[test]
 fn a_reload_that_fails_says_why_and_a_drain_ends_readiness() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     assert_eq!(
         served.change("POST", "/api/v1/reload", ""),
         (422, r#"{"error":"t.toml:1: upstream: required, and missing"}"#.into())
@@ -315,7 +329,7 @@ fn a_reload_that_fails_says_why_and_a_drain_ends_readiness() {
 
 #[test]
 fn a_browser_cannot_be_used_against_it() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     let rebound = "GET /api/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     assert_eq!(served.send(rebound).0, 403);
     let without_host = "GET /api/v1/status HTTP/1.0\r\n\r\n";
@@ -329,7 +343,7 @@ fn a_browser_cannot_be_used_against_it() {
 /// Also where another site had found out the header: a browser says which site asks.
 #[test]
 fn another_site_s_page_cannot_change_anything() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     let resume = |origin: &str| {
         format!(
             "POST /api/v1/drain HTTP/1.1\r\nHost: localhost:9307\r\nX-Tidegate: 1\r\nOrigin: {origin}\r\n\
@@ -346,9 +360,78 @@ fn another_site_s_page_cannot_change_anything() {
     assert_eq!(served.send(&resume("http://localhost:9307")).0, 202);
 }
 
+/// `more` are lines of the head, each with its end.
+fn request(method: &str, path: &str, more: &str, body: &str) -> String {
+    let len = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: db-proxy-1:9307\r\nConnection: close\r\n{more}\
+         Content-Length: {len}\r\n\r\n{body}"
+    )
+}
+
+#[test]
+fn with_a_token_only_who_shows_it_learns_or_changes_anything() {
+    let served = serve_for_test(with_token);
+    let shown = format!("Authorization: Bearer {TOKEN}\r\n");
+    for path in [
+        "/", "/live", "/ready", "/metrics", "/api/v1/status", "/api/v1/snapshot/stream",
+        "/page/stream", "/page/page.js", "/check/web/mysql/main", "/nothing", "/login/nothing",
+    ] {
+        for head in ["", "Authorization: Bearer nothing\r\n", "Cookie: tidegate=1.00\r\n"] {
+            let (head, body) = served.whole(&request("GET", path, head, ""));
+            assert!(head.starts_with("HTTP/1.1 401"), "{path}: {head}");
+            assert!(head.contains("www-authenticate: Bearer"), "{path}: {head}");
+            assert!(body.starts_with("{\"error\":\"the token is missing"), "{path}: {body}");
+        }
+    }
+    assert_eq!(served.send(&request("GET", "/live", &shown, "")), (200, "live\n".into()));
+    assert_eq!(served.send(&request("GET", "/nothing", &shown, "")).0, 404);
+    let change = "X-Tidegate: 1\r\n";
+    assert_eq!(served.send(&request("POST", "/api/v1/drain", change, "")).0, 401);
+    assert_eq!(served.send(&request("POST", "/api/v1/drain", &shown, "")).0, 403);
+    assert_eq!(served.send(&request("GET", "/ready", &shown, "")).0, 200, "it does not drain");
+    let both = format!("{shown}{change}");
+    assert_eq!(served.send(&request("POST", "/api/v1/drain", &both, "")).0, 202);
+}
+
+#[test]
+fn a_browser_logs_in_by_a_form_and_is_known_by_its_cookie() {
+    let served = serve_for_test(with_token);
+    let (head, _) = served.whole(&request("GET", "/", "Accept: text/html\r\n", ""));
+    assert!(head.starts_with("HTTP/1.1 303") && head.contains("location: /login"), "{head}");
+    let (head, form) = served.whole(&request("GET", "/login", "", ""));
+    assert!(head.starts_with("HTTP/1.1 200") && form.contains("type=\"password\""), "{head}");
+    assert!(head.contains("form-action 'self'; frame-ancestors 'none'"), "{head}");
+    assert!(served.send(&request("GET", "/login/page.css", "", "")).1.contains("color-scheme"));
+
+    let post = |more: &str, body: &str| served.whole(&request("POST", "/login", more, body));
+    for wrong in ["", "token=", "token=nothing", "other=1", "token=%ff%00", TOKEN] {
+        let (head, body) = post("", wrong);
+        assert!(head.starts_with("HTTP/1.1 403"), "{wrong}: {head}");
+        assert!(!head.contains("set-cookie") && body.contains("not the token"), "{wrong}: {head}");
+    }
+    let right = format!("token={}", TOKEN.replace('+', "%2B").replace('=', "%3D"));
+    for origin in ["http://evil.example", "https://db-proxy-1:9307", "null"] {
+        let (head, _) = post(&format!("Origin: {origin}\r\n"), &right);
+        assert!(head.starts_with("HTTP/1.1 403") && !head.contains("set-cookie"), "{origin}: {head}");
+    }
+    let (head, _) = post("Origin: http://db-proxy-1:9307\r\n", &right);
+    assert!(head.starts_with("HTTP/1.1 303") && head.contains("location: /\r\n"), "{head}");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    let (cookie, rest) = cookie.split_once("; ").unwrap();
+    assert_eq!(rest, "Path=/; HttpOnly; SameSite=Strict");
+
+    let known = format!("Cookie: {cookie}\r\n");
+    assert_eq!(served.send(&request("GET", "/", &known, "")).0, 200);
+    let drain = |more: &str| served.send(&request("POST", "/api/v1/drain", more, "")).0;
+    assert_eq!(drain(&known), 403, "a form of another site is not enough");
+    assert_eq!(drain(&format!("{known}X-Tidegate: 1\r\nOrigin: http://evil.example\r\n")), 403);
+    assert_eq!(drain(&format!("{known}X-Tidegate: 1\r\n")), 202);
+}
+
 #[test]
 fn the_page_is_served_with_a_strict_policy() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     for (path, kind, part) in [
         ("/", "text/html; charset=utf-8", "<dd class=\"value\">1,204</dd>"),
         ("/page/page.css", "text/css; charset=utf-8", "prefers-color-scheme"),
@@ -380,7 +463,7 @@ fn the_page_is_served_with_a_strict_policy() {
 
 #[test]
 fn a_glance_is_told_as_json_and_as_events() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     let (_, snapshot) = served.get("/api/v1/snapshot");
     let snapshot: Snapshot = serde_json::from_str(&snapshot).unwrap();
     assert_eq!((snapshot.version, snapshot.now.rates.statements), (1, 1204.0));
@@ -408,7 +491,7 @@ fn a_glance_is_told_as_json_and_as_events() {
 
 #[test]
 fn a_tool_is_told_by_status_code_and_in_freno_s_words() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     let told = r#"{"StatusCode":200,"Message":"","Value":0.4,"Threshold":0.75}"#;
     assert_eq!(served.get("/check/web/mysql/main"), (200, told.into()));
     assert_eq!(served.get("/check/gh-ost/mysql/main").0, 417);
@@ -420,7 +503,7 @@ fn a_tool_is_told_by_status_code_and_in_freno_s_words() {
 
 #[test]
 fn bodies_and_heads_are_bounded() {
-    let served = serve_for_test(router);
+    let served = serve_for_test(open);
     let large = "x".repeat(BODY_MAX + 1);
     assert_eq!(served.change("POST", "/api/v1/switches", &large).0, 413);
     let long = format!("/{}", "x".repeat(70_000));

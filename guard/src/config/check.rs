@@ -1,6 +1,7 @@
 //! What no single key can tell: names that must exist, sums against caps, the order of timeouts,
 //! rules that can never match.
 
+mod admin;
 mod limits;
 mod network;
 mod recorder;
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::error::{ConfigError, ConfigErrors, Warning};
 use super::source::{Key, Source};
-use super::{AuthPlugin, Config, Engine, Loaded};
+use super::{AuthPlugin, Config, Loaded};
 use crate::secret::Secret;
 
 /// Collects what is found.
@@ -34,6 +35,11 @@ impl<'s> Findings<'s> {
 
     fn warn(&mut self, key: &Key, why: impl Into<String>) {
         self.warnings.push(self.source.finding(key, why).into());
+    }
+
+    /// Whether the file has this key.
+    fn is_given(&self, key: &Key) -> bool {
+        self.source.is_given(key)
     }
 
     /// A whole number outside of `range` is an error.
@@ -61,23 +67,28 @@ impl<'s> Findings<'s> {
 pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
     let control = &mut config.control;
     let file = control.password_file.as_ref();
-    read_secret(&Key::of("control"), &mut control.password, file, findings);
+    read_secret((&Key::of("control"), "password"), &mut control.password, file, findings);
     for (index, user) in config.users.iter_mut().enumerate() {
         let key = Key::of("user").item(index);
-        read_secret(&key, &mut user.password, user.password_file.as_ref(), findings);
+        let file = user.password_file.as_ref();
+        read_secret((&key, "password"), &mut user.password, file, findings);
     }
+    let admin = &mut config.admin;
+    let file = admin.token_file.as_ref();
+    read_secret((&Key::of("admin"), "token"), &mut admin.token, file, findings);
 }
 
+/// Reads the secret `name` of a section from `file`, which its key with `_file` behind it names.
 fn read_secret(
-    key: &Key,
+    (section, name): (&Key, &str),
     secret: &mut Secret,
     file: Option<&PathBuf>,
     findings: &mut Findings<'_>,
 ) {
     let Some(file) = file else { return };
-    let key = key.field("password_file");
+    let key = section.field(&format!("{name}_file"));
     if !secret.is_empty() {
-        findings.error(&key, "given beside password; expected one of the two");
+        findings.error(&key, format!("given beside {name}; expected one of the two"));
         return;
     }
     match std::fs::read_to_string(file).map(Zeroizing::new) {
@@ -89,6 +100,7 @@ fn read_secret(
 /// Checks everything, in the order of the file.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     network::check(config, findings);
+    admin::check(config, findings);
     replicas::check(config, findings);
     accounts(config, findings);
     limits::check(config, findings);
@@ -123,14 +135,6 @@ fn accounts(config: &Config, findings: &mut Findings<'_>) {
         }
         if user.password.is_empty() {
             findings.warn(&key.field("password"), "empty: this account needs no password");
-        }
-    }
-
-    for (name, list) in [("users", &config.admin.users), ("stats_users", &config.admin.stats_users)]
-    {
-        if config.upstream.engine == Engine::Mysql && !list.is_empty() {
-            let why = "not used: only PostgreSQL's clients have the console";
-            findings.warn(&Key::of("admin").field(name), why);
         }
     }
 

@@ -49,7 +49,7 @@ impl Key {
     }
 
     fn is_secret(&self) -> bool {
-        const SECRETS: [&str; 4] = ["password", "secrets", "url", "ledger"];
+        const SECRETS: [&str; 5] = ["password", "token", "secrets", "url", "ledger"];
         self.0.iter().any(|step| matches!(step, Step::Field(name) if SECRETS.contains(&&**name)))
     }
 }
@@ -126,6 +126,11 @@ impl<'t> Source<'t> {
             value: value.filter(|_| !key.is_secret()).and_then(|span| self.excerpt(span)),
             why: why.into(),
         }
+    }
+
+    /// Whether a key is there and holds a plain value.
+    pub(super) fn is_given(&self, key: &Key) -> bool {
+        self.find(key).1.is_some()
     }
 
     /// Whether a key is there and holds a list.

@@ -230,6 +230,57 @@ fn a_secret_is_read_from_a_file() {
     );
 }
 
+/// An address that others reach takes both; a token that is no good is none anywhere.
+#[test]
+fn who_may_come_to_the_admin_side_is_never_left_open() {
+    const TOKEN: &str = "token = \"0123456789abcdef0123456789abcdef\"";
+    const TLS: &str = "certificate = \"/dev/null\"\nkey = \"/dev/null\"";
+    let check = |lines: &[&str], expected: Option<&str>| {
+        let more = format!("[admin]\n{}\n", lines.join("\n"));
+        match (parse(&with(&more)), expected) {
+            (Ok(loaded), None) => assert_eq!(loaded.warnings, [], "{more}"),
+            (Err(errors), Some(part)) => {
+                let told = errors.to_string();
+                assert!(told.contains(part) && !told.contains("0123"), "{more}: {told}");
+            }
+            (got, _) => panic!("{more}: {got:?}"),
+        }
+    };
+    for open in ["address = \"0.0.0.0:9307\"", "address = \"[::]:9307\"", "address = \"10.0.0.7:9307\""] {
+        check(&[open, TOKEN, TLS], None);
+        check(&[open, TOKEN], Some("expected certificate and key as well"));
+        check(&[open, TLS], Some("expected token or token_file as well"));
+        check(&[open], Some("expected token or token_file, and certificate and key as well"));
+    }
+    for lines in [&[TOKEN, TLS][..], &[TOKEN], &[TLS], &[]] {
+        check(lines, None);
+    }
+    let socket = "address = \"/run/tidegate/admin\"";
+    check(&[socket], None);
+    check(&[socket, "socket_mode = \"0660\""], None);
+    let everybody = "socket_mode = \"0666\"";
+    check(&[socket, everybody], Some("socket_mode = \"0666\": open to everybody on this host"));
+    check(&[socket, everybody, TOKEN], None);
+    for (token, part) in [
+        ("token = \"\"", "admin.token: too short"),
+        ("token = \"0123456789abcdef0123456789abcde\"", "admin.token: too short"),
+        ("token = \"0123456789abcdef0123456789abcde \"", "admin.token: not a token"),
+        ("token = \"0123456789abcdef0123456789abcd\\r\\n\"", "admin.token: not a token"),
+        ("token_file = \"/dev/null\"", "admin.token_file = \"/dev/null\": too short"),
+        ("token_file = \"/none\"", "cannot be read"),
+        ("token = 123401234", "admin.token: wrong type; expected text in quotes"),
+    ] {
+        check(&[token], Some(part));
+    }
+    check(&[TOKEN, "token_file = \"/dev/null\""], Some("token_file = \"/dev/null\": given beside token"));
+    check(&["key = \"/dev/null\""], Some("admin.certificate: missing"));
+    let long = format!("address = \"/{}\"", "x".repeat(120));
+    check(&[&long], Some("too long for a Unix socket; expected 107 bytes at most"));
+    let shown = parse(&with(&format!("[admin]\n{TOKEN}\n"))).unwrap().config;
+    let shown = format!("{shown:?} {:?}", list(&shown));
+    assert!(shown.contains("***") && !shown.contains("0123"), "{shown}");
+}
+
 #[test]
 fn what_no_key_can_tell_alone_is_told() {
     for (more, expected) in [
@@ -240,9 +291,9 @@ fn what_no_key_can_tell_alone_is_told() {
         ),
         (
             "[admin]\naddress = \"0.0.0.0:9307\"",
-            "t.toml:9: admin.address = \"0.0.0.0:9307\": open to other hosts, and it asks for no \
-             password; expected a loopback address, such as \"127.0.0.1:9307\" (metrics_address may \
-             be open)",
+            "t.toml:9: admin.address = \"0.0.0.0:9307\": open to other hosts; expected token or \
+             token_file, and certificate and key as well, or a loopback address such as \
+             \"127.0.0.1:9307\", or the path of a Unix socket (metrics_address may be open)",
         ),
         (
             "[admin]\nmetrics_address = \"0.0.0.0:9307\"",

@@ -1,7 +1,6 @@
 //! A guard of any engine, put together: it serves, and drains.
 
 use std::{
-    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
@@ -9,12 +8,12 @@ use std::{
 
 use observe::counters::Role;
 use policy::{sql::Statements, switch::Switches};
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use tokio::{sync::Notify, task::JoinSet};
 use tracing::{info, warn};
 
-use super::{CANCEL_GRACE, StartError, listen_http, whole};
+use super::{CANCEL_GRACE, StartError, admin_tls, listen_admin, listen_metrics, whole};
 use crate::{
-    admin,
+    admin::{self, Access, Bounded},
     config::{Address, Config, Pooling},
     control::Operations,
     ddl::Ddl,
@@ -45,8 +44,9 @@ const DIGESTS_MAX: usize = 16 * 1024;
 pub(super) struct Assembly<E: Engine> {
     shared: Arc<Shared<E>>,
     listeners: Vec<Listener<E>>,
-    admin: TcpListener,
-    metrics: Option<TcpListener>,
+    admin: Bounded,
+    access: Arc<Access>,
+    metrics: Option<Bounded>,
     operator: Arc<Operator<E>>,
     observer: Option<Observer<E>>,
     /// Whoever looks at the primary for the replicas' sake, and how replicas are reached.
@@ -109,8 +109,10 @@ impl<E: Engine> Assembly<E> {
             lacks: None,
         });
         let drain = Arc::new(Notify::new());
-        let admin = listen_http(config.admin.address)?;
-        let metrics = config.admin.metrics_address.map(listen_http).transpose()?;
+        let tls = admin_tls(&config.admin)?;
+        let access = Arc::new(Access::new(&config.admin.token, tls.is_some()));
+        let admin = Bounded::new(listen_admin(&config.admin)?, tls);
+        let metrics = config.admin.metrics_address.map(listen_metrics).transpose()?;
         let notifier = Arc::new(Notifier::from_env());
         let told = Arc::clone(&notifier);
         let operator =
@@ -119,6 +121,7 @@ impl<E: Engine> Assembly<E> {
             shared,
             listeners: parts.listeners,
             admin,
+            access,
             metrics,
             operator: Arc::new(operator),
             observer,
@@ -137,8 +140,8 @@ impl<E: Engine> Assembly<E> {
     }
 
     /// Where the HTTP side is.
-    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.local_addr().ok()
+    pub(super) fn admin_address(&self) -> Option<Address> {
+        self.admin.address().ok()
     }
 
     /// What an operator may ask.
@@ -180,9 +183,10 @@ impl<E: Engine> Assembly<E> {
             tasks.spawn(Arc::clone(memory).run(Arc::clone(&self.shared.gate)));
         }
         let operations: Arc<dyn Operations> = Arc::clone(&self.operator) as _;
-        tasks.spawn(serve(self.admin, admin::router(Arc::clone(&operations))));
-        if let Some(listener) = self.metrics {
-            tasks.spawn(serve(listener, admin::metrics_router(operations)));
+        let router = admin::router(Arc::clone(&operations), self.access);
+        tasks.spawn(serve(self.admin, router));
+        if let Some(bounded) = self.metrics {
+            tasks.spawn(serve(bounded, admin::metrics_router(operations)));
         }
         let notifier = Arc::clone(&self.notifier);
         tasks.spawn(async move { notifier.run_watchdog().await });
@@ -203,8 +207,8 @@ impl<E: Engine> Assembly<E> {
     }
 }
 
-async fn serve(listener: TcpListener, router: axum::Router) {
-    if let Err(error) = admin::serve(listener, router, std::future::pending()).await {
+async fn serve(bounded: Bounded, router: axum::Router) {
+    if let Err(error) = admin::serve(bounded, router, std::future::pending()).await {
         warn!(%error, "the admin side ended");
     }
 }

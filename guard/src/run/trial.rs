@@ -69,7 +69,7 @@ fn aside(mut config: Config) -> Config {
     for listener in &mut config.listeners {
         listener.address = Address::Tcp(free);
     }
-    config.admin.address = free;
+    config.admin.address = Address::Tcp(free);
     config.admin.metrics_address = None;
     config.limit.memory = None;
     config.recorder.folder = None;

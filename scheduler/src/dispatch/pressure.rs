@@ -12,7 +12,8 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -36,7 +37,21 @@ struct Event {
     pressure: f64,
 }
 
-/// Follows the guard at this URL, as `http://127.0.0.1:9307`, for as long as somebody wants to know.
+/// What carries bytes to and fro.
+trait Carrier: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Carrier for T {}
+
+/// Connects to the guard's HTTP side, by its URL or the path of its Unix socket; and what it is called there.
+async fn connect(place: &str) -> io::Result<(Box<dyn Carrier>, &str)> {
+    if place.starts_with('/') {
+        return Ok((Box::new(UnixStream::connect(place).await?), "localhost"));
+    }
+    let host = place.strip_prefix("http://").unwrap_or(place).trim_end_matches('/');
+    Ok((Box::new(TcpStream::connect(host).await?), host))
+}
+
+/// Follows the guard at this URL, as `http://127.0.0.1:9307`, or Unix socket, for as long as somebody wants to know.
 pub async fn follow(url: String, signal: watch::Sender<Signal>) {
     let mut pause = PAUSE.0;
     let mut is_told = false;
@@ -57,9 +72,8 @@ pub async fn follow(url: String, signal: watch::Sender<Signal>) {
 
 /// Reads one stream to its end, which is always an error.
 async fn listen(url: &str, signal: &watch::Sender<Signal>) -> io::Result<std::convert::Infallible> {
-    let host = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
     let opened = async {
-        let stream = TcpStream::connect(host).await?;
+        let (stream, host) = connect(url).await?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let task = Aborted(tokio::spawn(async move { drop(connection.await) }));
@@ -133,7 +147,30 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_guard_is_followed_by_its_unix_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (signal, mut heard) = watch::channel(None);
+        let follower = tokio::spawn(follow(path.to_str().unwrap().to_owned(), signal));
+        let (mut guard, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 4096];
+        let len = guard.read(&mut asked).await.unwrap();
+        let asked = String::from_utf8_lossy(&asked[..len]).to_lowercase();
+        assert!(asked.starts_with("get /api/v1/pressure/stream http/1.1"), "{asked}");
+        assert!(asked.contains("host: localhost"), "{asked}");
+        let answer = b"HTTP/1.1 200 OK\r\n\r\ndata: {\"pressure\":0.5}\n\n";
+        guard.write_all(answer).await.unwrap();
+        heard.changed().await.unwrap();
+        assert_eq!(heard.borrow().map(|(_, pressure)| pressure), Some(0.5));
+        follower.abort();
+    }
 
     #[test]
     fn events_are_cut_wherever_the_network_cuts_them() {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::{
@@ -30,27 +30,11 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         }
     }
     upstream(config, findings);
-    let admin = Key::of("admin");
-    if !config.admin.address.ip().is_loopback() {
-        findings.error(
-            &admin.field("address"),
-            "open to other hosts, and it asks for no password; expected a loopback address, such as \
-             \"127.0.0.1:9307\" (metrics_address may be open)",
-        );
-    }
     clashes(config, findings);
 }
 
 fn listener(key: &Key, own: &Listener, findings: &mut Findings<'_>) {
-    match (&own.certificate, &own.key) {
-        (None, None) | (Some(_), Some(_)) => {}
-        (None, Some(_)) => {
-            findings.error(&key.field("certificate"), "missing: certificate and key go together");
-        }
-        (Some(_), None) => {
-            findings.error(&key.field("key"), "missing: certificate and key go together");
-        }
-    }
+    tls_files(key, (own.certificate.as_ref(), own.key.as_ref()), findings);
     if own.tls == ListenerTls::Required && own.certificate.is_none() {
         findings.warn(
             &key.field("certificate"),
@@ -68,8 +52,6 @@ fn listener(key: &Key, own: &Listener, findings: &mut Findings<'_>) {
              the way",
         );
     }
-    findings.readable(&key.field("certificate"), own.certificate.as_ref());
-    findings.readable(&key.field("key"), own.key.as_ref());
     findings.within(&key.field("max_clients"), own.max_clients, 1..=1_000_000);
     findings.within(&key.field("logins_at_once"), own.logins_at_once, 1..=10_000);
     nonzero(&key.field("login_timeout"), own.login_timeout, findings);
@@ -77,13 +59,42 @@ fn listener(key: &Key, own: &Listener, findings: &mut Findings<'_>) {
     nonzero(&key.field("idle_timeout"), own.idle_timeout, findings);
 }
 
-fn socket(key: &Key, own: &Listener, path: &Path, engine: Engine, findings: &mut Findings<'_>) {
-    let address = key.field("address");
+/// A certificate and its key: both or none, and files that can be read.
+pub(super) fn tls_files(
+    section: &Key,
+    (certificate, key): (Option<&PathBuf>, Option<&PathBuf>),
+    findings: &mut Findings<'_>,
+) {
+    let together = "missing: certificate and key go together";
+    match (certificate, key) {
+        (None, None) | (Some(_), Some(_)) => {}
+        (None, Some(_)) => findings.error(&section.field("certificate"), together),
+        (Some(_), None) => findings.error(&section.field("key"), together),
+    }
+    findings.readable(&section.field("certificate"), certificate);
+    findings.readable(&section.field("key"), key);
+}
+
+/// The path of a Unix socket, and the group that it is for.
+pub(super) fn socket_file(
+    section: &Key,
+    path: &Path,
+    group: Option<&str>,
+    findings: &mut Findings<'_>,
+) {
     if path.as_os_str().len() >= SOCKET_PATH_MAX {
         let max = SOCKET_PATH_MAX - 1;
-        findings
-            .error(&address, format!("too long for a Unix socket; expected {max} bytes at most"));
+        let why = format!("too long for a Unix socket; expected {max} bytes at most");
+        findings.error(&section.field("address"), why);
     }
+    if let Some(Err(why)) = group.map(gid) {
+        findings.error(&section.field("socket_group"), why.to_string());
+    }
+}
+
+fn socket(key: &Key, own: &Listener, path: &Path, engine: Engine, findings: &mut Findings<'_>) {
+    let address = key.field("address");
+    socket_file(key, path, own.socket_group.as_deref(), findings);
     let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
     let port = name.strip_prefix(b".s.PGSQL.").filter(|port| !port.is_empty());
     if engine == Engine::Postgres && !port.is_some_and(|port| port.iter().all(u8::is_ascii_digit)) {
@@ -94,9 +105,6 @@ fn socket(key: &Key, own: &Listener, path: &Path, engine: Engine, findings: &mut
     }
     if own.tls == ListenerTls::Required {
         findings.warn(&key.field("tls"), "not used: a Unix socket has no TLS");
-    }
-    if let Some(Err(why)) = own.socket_group.as_deref().map(gid) {
-        findings.error(&key.field("socket_group"), why.to_string());
     }
 }
 
@@ -149,12 +157,13 @@ fn upstream(config: &Config, findings: &mut Findings<'_>) {
 /// No two of our own addresses may be the same, and the upstream may not be the guard.
 fn clashes(config: &Config, findings: &mut Findings<'_>) {
     let mut taken: Vec<(Key, Address)> = Vec::new();
-    let http = |name, at| (Key::of("admin").field(name), Address::Tcp(at));
+    let admin = &config.admin;
+    let http = |name, at| (Key::of("admin").field(name), at);
     let listeners = config.listeners.iter().enumerate();
     let ours = listeners
         .map(|(index, own)| (Key::of("listener").item(index).field("address"), own.address.clone()))
-        .chain([http("address", config.admin.address)])
-        .chain(config.admin.metrics_address.map(|at| http("metrics_address", at)));
+        .chain([http("address", admin.address.clone())])
+        .chain(admin.metrics_address.map(|at| http("metrics_address", Address::Tcp(at))));
     for (key, address) in ours {
         if let Some((earlier, _)) = taken.iter().find(|(_, other)| overlap(other, &address)) {
             let what = if matches!(address, Address::Tcp(_)) { "port" } else { "path" };
