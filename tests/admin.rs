@@ -88,7 +88,11 @@ async fn the_command_line_speaks_to_a_unix_socket() {
     assert_eq!(code, Some(3), "{told}");
     assert!(told.contains(path) && told.contains("Connection refused"), "{told}");
     let mut guard = Guard::start_with(|doors| text(&server, doors, &lines)).await.unwrap();
-    assert_eq!(tidegate("status", &["--admin", path], None).0, Some(0), "what was left is replaced");
+    assert_eq!(
+        tidegate("status", &["--admin", path], None).0,
+        Some(0),
+        "what was left is replaced"
+    );
     assert!(guard.drain(DRAIN).unwrap().success());
     assert!(!socket.exists());
 }
@@ -173,9 +177,15 @@ async fn beyond_the_loopback_it_takes_the_token_and_tls() {
         (&trusted, Some(&*other), 1, "the token is missing or another one"),
         (&trusted, Some("short"), 2, "TIDEGATE_ADMIN_TOKEN: too short"),
         (&["--admin", &tls], Some(TOKEN), 3, "invalid peer certificate"),
+        (&["--admin", &tls, "--admin-ca", "/none.pem"], Some(TOKEN), 2, "/none.pem: "),
         (&["--admin", &plain], Some(TOKEN), 2, "speaks TLS; expected --admin https://127.0.0.1:"),
         // It is not even connected to.
-        (&["--admin", "http://192.0.2.1:9"], Some(TOKEN), 2, "the token would be sent in plain text"),
+        (
+            &["--admin", "http://192.0.2.1:9"],
+            Some(TOKEN),
+            2,
+            "the token would be sent in plain text",
+        ),
     ] {
         let (code, told) = tidegate("status", more, token);
         assert_eq!(code, Some(expected), "{more:?}: {told}");
@@ -214,7 +224,10 @@ fn half_of_what_it_takes_beyond_the_loopback_is_an_error() {
     for (keys, part) in [
         (&["token_file"][..], "expected token or token_file as well"),
         (&["certificate", "key"], "expected certificate and key as well"),
-        (&["token_file", "certificate", "key"], "expected token or token_file, and certificate and key"),
+        (
+            &["token_file", "certificate", "key"],
+            "expected token or token_file, and certificate and key",
+        ),
         (&["key"], "admin.key: missing: certificate and key go together"),
     ] {
         let (code, told) = check(folder, &without(keys));

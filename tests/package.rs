@@ -55,3 +55,47 @@ fn it_has_all_in_it_and_runs() {
     let mut check = Command::new(&installed);
     done(check.args(["check", "-c"]).arg(config).env("TIDEGATE_CONTROL_PASSWORD", "secret"));
 }
+
+/// The instructions of the Dockerfile, each as one line. No image is built: that takes a service that a test may not
+/// start. So what it names is compared with what there is.
+fn instructions(text: &str) -> Vec<String> {
+    let whole = text.replace("\\\n", " ");
+    let is_one = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    whole.lines().map(str::trim).filter(is_one).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_image_names_what_there_is_and_runs_as_nobody() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let read = |name: &str| fs::read_to_string(sources.join(name)).unwrap();
+    let all = instructions(&read("Dockerfile"));
+    let of = |word: &str| {
+        let rest = all.iter().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
+        rest.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
+    let [build, run] = of("FROM").try_into().unwrap();
+    assert!(build.starts_with(&format!("rust:{}-", version.trim_matches('"'))), "{build}");
+    let release = build.split([' ', '-']).nth(1).unwrap().to_owned();
+    assert_eq!(run, format!("debian:{release}-slim"), "the C library is no older than the build's");
+
+    for copied in of("COPY") {
+        let from = copied.split(' ').next().unwrap();
+        assert!(from.starts_with("--from=build") || sources.join(from).exists(), "{copied}");
+    }
+    let ignored = read(".dockerignore");
+    for folder in ["/.git", "/.tidegate", "/target"] {
+        assert!(ignored.lines().any(|line| line == folder), "{folder} would be sent to the build");
+    }
+    let user: u32 = of("USER")[0].split(':').next().unwrap().parse().unwrap();
+    assert_ne!(user, 0);
+
+    assert_eq!(of("ENTRYPOINT"), [r#"["tidegate"]"#]);
+    let health = of("HEALTHCHECK").remove(0);
+    let health = health.split_once("CMD ").unwrap().1.to_owned();
+    for (words, skipped) in [(health, 1), (of("CMD").remove(0), 0)] {
+        let words: Vec<String> = serde_json::from_str(&words).unwrap();
+        done(Command::new(program().unwrap()).args(&words[skipped..]).arg("--help"));
+    }
+}

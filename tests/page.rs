@@ -5,6 +5,7 @@
 #[path = "page/browser.rs"]
 mod browser;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use harness::*;
@@ -134,6 +135,82 @@ async fn the_page_shows_a_pile_up_and_flips_a_switch_by_keys_alone() {
     )
     .await;
     page.picture("gone").await;
+    page.close().await;
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789+/ABC=";
+
+/// A guard whose admin side asks for the token, and where that is. Whether it is ready is asked elsewhere.
+async fn with_token(server: &Server) -> (Guard, String) {
+    let at = Cell::new(0);
+    let text = |doors: Doors| {
+        at.set(free_port().unwrap());
+        let own = format!(
+            "[admin]\naddress = \"127.0.0.1:{}\"\ntoken = \"{TOKEN}\"\nmetrics_address = ",
+            at.get()
+        );
+        let text = Setup::with("[class.jobs]\nin_flight = 12\n").text(server, doors);
+        text.replace("[admin]\naddress = ", &own)
+    };
+    let guard = Guard::start_with(text).await.unwrap();
+    (guard, format!("http://127.0.0.1:{}/", at.get()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_is_asked_for_the_token_and_then_sees_the_page_move() {
+    let axe = state().join("axe/axe.min.js");
+    let (Some(program), Ok(axe)) = (Browser::program(), std::fs::read_to_string(&axe)) else {
+        eprintln!("\n*** SKIPPED: no browser or no axe ***\n");
+        return;
+    };
+    let server = Server::start(Engine::MariaDb).await.unwrap();
+    let (mut guard, url) = with_token(&server).await;
+    let mut page = Browser::start(&program).await;
+    page.look(1280, "light").await;
+    page.open(&url).await;
+    page.until("it is asked", "location.pathname === '/login'").await;
+    is_usable(&mut page, &axe, "login").await;
+    page.until("one can type at once", "document.activeElement.name === 'token'").await;
+    page.write("another").await;
+    page.press("Enter", 13).await;
+    page.until(
+        "it is told",
+        "document.querySelector('.failed')?.innerText.includes('not the token')",
+    )
+    .await;
+    is_usable(&mut page, &axe, "login-failed").await;
+    page.until("one can type again", "document.activeElement.name === 'token'").await;
+    page.write(TOKEN).await;
+    page.press("Enter", 13).await;
+    page.until(
+        "the page is shown",
+        "location.pathname === '/' && document.querySelector('#state')",
+    )
+    .await;
+    page.until("it is live", "document.querySelector('#link').innerText === 'live'").await;
+    let said = page.evaluate("document.querySelector('.about').innerText").await;
+    page.until("it moves", &format!("document.querySelector('.about').innerText !== {said}")).await;
+    assert_eq!(page.evaluate("document.cookie").await, "", "no script can read it");
+
+    // What the buttons do is done by those who have logged in, also as the browser sends it.
+    let flip = "fetch('/api/v1/switches', { method: 'POST', headers: { 'X-Tidegate': '1' }, body: JSON.stringify(
+                { target: 'class jobs', keep_ratio: 0, ttl_ms: 60000, reason: 'r', author: 'a' }) })
+                .then((answer) => answer.status)";
+    assert_eq!(page.evaluate(flip).await, 200);
+    page.until("it is shown", "document.querySelector('#classes button[data-flip=on]')").await;
+
+    // The refused token and what a guard that is gone does not answer are in the console; no more than that.
+    let is_refusal = |said: &&String| !said.contains("403");
+    assert_eq!(
+        page.complaints.iter().filter(is_refusal).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
+    let config = guard.config();
+    guard.crash();
+    let log = config.with_extension("log");
+    let arguments = [std::path::Path::new("guard"), "-c".as_ref(), &config];
+    let _another = Process::start(&harness::program().unwrap(), &arguments, &log).unwrap();
+    page.until("another guard does not know it", "location.pathname === '/login'").await;
     page.close().await;
 }
 

@@ -121,9 +121,7 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(bounded, router)
-        .with_graceful_shutdown(shutdown)
-        .await
+    axum::serve(bounded, router).with_graceful_shutdown(shutdown).await
 }
 
 fn read_only() -> Router<Ops> {

@@ -1,5 +1,6 @@
 //! Reaching a guard's admin side: over TCP, TLS or a Unix socket.
 
+use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
@@ -59,24 +60,23 @@ impl Place {
     /// a token to send, plain text is for this host alone.
     ///
     /// # Errors
-    /// When nobody answers in time, or it is not who it should be.
+    /// When nobody answers in time, or it is not who it should be; [`io::ErrorKind::InvalidInput`] when it makes no sense to
+    /// ask.
     pub(super) fn connect(&self, ca: Option<&Path>, has_token: bool) -> io::Result<Box<dyn Line>> {
         match self {
             Self::Plain(host) => {
                 let address = address(host)?;
                 if has_token && !address.ip().is_loopback() {
-                    let why = "the token would be sent in plain text; expected https://";
-                    return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+                    return Err(usage("the token would be sent in plain text; expected https://"));
                 }
                 Ok(Box::new(tcp(&address)?))
             }
             Self::Tls(host) => {
                 let name = host.rsplit_once(':').map_or(&**host, |(name, _)| name);
                 let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
-                let name = ServerName::try_from(name).map_err(io::Error::other)?;
-                let config = Arc::new(config(ca).map_err(io::Error::other)?);
-                let connection =
-                    ClientConnection::new(config, name).map_err(io::Error::other)?;
+                let name = ServerName::try_from(name).map_err(usage)?;
+                let config = Arc::new(config(ca).map_err(usage)?);
+                let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
                 let mut stream = StreamOwned::new(connection, tcp(&address(host)?)?);
                 // Nothing is sent before it is known to whom.
                 while stream.conn.is_handshaking() {
@@ -91,6 +91,11 @@ impl Place {
             }
         }
     }
+}
+
+/// What was asked for makes no sense.
+fn usage(why: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 fn address(host: &str) -> io::Result<SocketAddr> {

@@ -185,9 +185,8 @@ mod tests {
         let (cookie, rest) = told.split_once("; ").unwrap();
         assert_eq!(rest, "Path=/; HttpOnly; SameSite=Strict; Secure");
         assert!(!told.contains(TOKEN));
-        let caller = |access: &Access, cookie: &str, now| {
-            access.caller(&with(header::COOKIE, cookie), now)
-        };
+        let caller =
+            |access: &Access, cookie: &str, now| access.caller(&with(header::COOKIE, cookie), now);
         assert_eq!(caller(&access, cookie, now), Caller::Known);
         assert_eq!(caller(&access, &format!("a=b; {cookie}; c=d"), now), Caller::Known);
         assert_eq!(caller(&access, cookie, now + LOGIN_FOR * 2), Caller::Unknown);

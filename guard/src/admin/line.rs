@@ -41,7 +41,10 @@ impl Line {
     }
 
     /// What carries bytes, as soon as there is something that does.
-    fn poll_carrier(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Carrier>>> {
+    fn poll_carrier(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Pin<&mut dyn Carrier>>> {
         if let State::Beginning(handshake) = &mut self.0 {
             match ready!(handshake.as_mut().poll(context)) {
                 Ok(stream) => self.0 = State::Tls(Box::new(stream)),

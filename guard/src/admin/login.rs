@@ -54,10 +54,7 @@ async fn login(Shared(access): Shared<Arc<Access>>, body: Bytes) -> Response {
         return form(Some("That is not the token of this guard."));
     }
     info!("a browser has logged in to the page");
-    let to_the_page = [
-        (header::SET_COOKIE, access.login(now)),
-        (header::LOCATION, "/".to_owned()),
-    ];
+    let to_the_page = [(header::SET_COOKIE, access.login(now)), (header::LOCATION, "/".to_owned())];
     (StatusCode::SEE_OTHER, to_the_page).into_response()
 }
 

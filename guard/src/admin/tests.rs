@@ -374,8 +374,17 @@ fn with_a_token_only_who_shows_it_learns_or_changes_anything() {
     let served = serve_for_test(with_token);
     let shown = format!("Authorization: Bearer {TOKEN}\r\n");
     for path in [
-        "/", "/live", "/ready", "/metrics", "/api/v1/status", "/api/v1/snapshot/stream",
-        "/page/stream", "/page/page.js", "/check/web/mysql/main", "/nothing", "/login/nothing",
+        "/",
+        "/live",
+        "/ready",
+        "/metrics",
+        "/api/v1/status",
+        "/api/v1/snapshot/stream",
+        "/page/stream",
+        "/page/page.js",
+        "/check/web/mysql/main",
+        "/nothing",
+        "/login/nothing",
     ] {
         for head in ["", "Authorization: Bearer nothing\r\n", "Cookie: tidegate=1.00\r\n"] {
             let (head, body) = served.whole(&request("GET", path, head, ""));
@@ -413,7 +422,10 @@ fn a_browser_logs_in_by_a_form_and_is_known_by_its_cookie() {
     let right = format!("token={}", TOKEN.replace('+', "%2B").replace('=', "%3D"));
     for origin in ["http://evil.example", "https://db-proxy-1:9307", "null"] {
         let (head, _) = post(&format!("Origin: {origin}\r\n"), &right);
-        assert!(head.starts_with("HTTP/1.1 403") && !head.contains("set-cookie"), "{origin}: {head}");
+        assert!(
+            head.starts_with("HTTP/1.1 403") && !head.contains("set-cookie"),
+            "{origin}: {head}"
+        );
     }
     let (head, _) = post("Origin: http://db-proxy-1:9307\r\n", &right);
     assert!(head.starts_with("HTTP/1.1 303") && head.contains("location: /\r\n"), "{head}");

@@ -70,9 +70,11 @@ const TOKEN_MIN: usize = 32;
 pub fn check_token(token: &[u8]) -> Result<(), String> {
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     if !token.iter().all(is_allowed) {
-        return Err("not a token; expected letters, digits and -._~+/= only, such as `openssl rand \
+        return Err(
+            "not a token; expected letters, digits and -._~+/= only, such as `openssl rand \
                     -hex 32` prints"
-            .into());
+                .into(),
+        );
     }
     if token.len() < TOKEN_MIN {
         return Err(format!(

@@ -246,7 +246,9 @@ fn who_may_come_to_the_admin_side_is_never_left_open() {
             (got, _) => panic!("{more}: {got:?}"),
         }
     };
-    for open in ["address = \"0.0.0.0:9307\"", "address = \"[::]:9307\"", "address = \"10.0.0.7:9307\""] {
+    for open in
+        ["address = \"0.0.0.0:9307\"", "address = \"[::]:9307\"", "address = \"10.0.0.7:9307\""]
+    {
         check(&[open, TOKEN, TLS], None);
         check(&[open, TOKEN], Some("expected certificate and key as well"));
         check(&[open, TLS], Some("expected token or token_file as well"));
@@ -272,7 +274,10 @@ fn who_may_come_to_the_admin_side_is_never_left_open() {
     ] {
         check(&[token], Some(part));
     }
-    check(&[TOKEN, "token_file = \"/dev/null\""], Some("token_file = \"/dev/null\": given beside token"));
+    check(
+        &[TOKEN, "token_file = \"/dev/null\""],
+        Some("token_file = \"/dev/null\": given beside token"),
+    );
     check(&["key = \"/dev/null\""], Some("admin.certificate: missing"));
     let long = format!("address = \"/{}\"", "x".repeat(120));
     check(&[&long], Some("too long for a Unix socket; expected 107 bytes at most"));
