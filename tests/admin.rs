@@ -175,7 +175,7 @@ async fn beyond_the_loopback_it_takes_the_token_and_tls() {
     for (more, token, expected, part) in [
         (&trusted[..], None, 1, "the token is missing or another one"),
         (&trusted, Some(&*other), 1, "the token is missing or another one"),
-        (&trusted, Some("short"), 2, "TIDEGATE_ADMIN_TOKEN: too short"),
+        (&trusted, Some("q7"), 2, "TIDEGATE_ADMIN_TOKEN: too short"),
         (&["--admin", &tls], Some(TOKEN), 3, "invalid peer certificate"),
         (&["--admin", &tls, "--admin-ca", "/none.pem"], Some(TOKEN), 2, "/none.pem: "),
         (&["--admin", &plain], Some(TOKEN), 2, "speaks TLS; expected --admin https://127.0.0.1:"),

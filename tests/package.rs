@@ -75,7 +75,7 @@ fn the_image_names_what_there_is_and_runs_as_nobody() {
     };
     let manifest = read("Cargo.toml");
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
-    let [build, run] = of("FROM").try_into().unwrap();
+    let [build, run]: [String; 2] = of("FROM").try_into().unwrap();
     assert!(build.starts_with(&format!("rust:{}-", version.trim_matches('"'))), "{build}");
     let release = build.split([' ', '-']).nth(1).unwrap().to_owned();
     assert_eq!(run, format!("debian:{release}-slim"), "the C library is no older than the build's");
