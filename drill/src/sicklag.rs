@@ -3,7 +3,7 @@
 //! Clients read single rows at a pace that either replica takes with ease. Then one of the two answers a quarter of a
 //! second late, and after a while it is well again. Nothing else is wrong with it: it lets everybody in,
 //! replicates, and answers each ping, so that no check of whether it is there finds anything. The lateness comes from a
-//! [`FaultProxy`] before it, through which all three ways go:
+//! [fault proxy](crate::faults::FaultProxy) before it, through which all three ways go:
 //!
 //! directly, half of the clients at each replica, as a driver with a list of hosts has them; the same through a pool of
 //! a fixed size before each replica, as a conventional proxy with a balancer over it; and through the guard, which
