@@ -83,7 +83,7 @@ impl Tolerated {
                 Some(Self::StatementIdInWarnings)
             }
             (Command::StmtExecute, [response::OK, ..])
-                if engine == Engine::MySql && exchange.packets.len() > 1 && is_ok(payload) =>
+                if engine == Engine::MySql && ends_call(exchange, payload) =>
             {
                 Some(Self::CountOfCall)
             }
@@ -125,21 +125,23 @@ impl Tolerated {
             }
             Self::Statistics => payload.clear(),
             Self::ChangeInEof => payload[4] &= 0xBF,
-            Self::CountOfCall => payload[1] = 0,
             Self::ToldAtLogin => {
                 let status = OkPacket::parse(payload, exchange.capabilities).map(|ok| ok.status);
                 let status = status.map(|told| told.without(Status::SESSION_STATE_CHANGED));
                 *payload = format!("{status:?}").into_bytes();
             }
+            Self::CountOfCall => blank_changes(payload, exchange, engine, true),
             Self::LateSchema | Self::VariableOrder | Self::TransactionState => {
-                blank_changes(payload, exchange, engine);
+                let is_call = engine == Engine::MySql && counts_nothing(&exchange.step);
+                blank_changes(payload, exchange, engine, is_call);
             }
         }
     }
 }
 
-/// Puts the changes of an OK packet in order, without those that may differ.
-fn blank_changes(payload: &mut Vec<u8>, exchange: &Exchange, engine: Engine) {
+/// Puts the changes of an OK packet in order, without those that may differ, and without the number of rows where
+/// it is that of a call.
+fn blank_changes(payload: &mut Vec<u8>, exchange: &Exchange, engine: Engine, is_call: bool) {
     let Ok(ok) = OkPacket::parse(payload, exchange.capabilities) else { return };
     let is_told =
         |change: &StateChange<'_>| Tolerated::of_change(engine, &exchange.step, change).is_none();
@@ -152,8 +154,7 @@ fn blank_changes(payload: &mut Vec<u8>, exchange: &Exchange, engine: Engine) {
         false => ok.status,
     };
     let OkPacket { mut affected_rows, last_insert_id, warnings, info, .. } = ok;
-    if engine == Engine::MySql && counts_nothing(&exchange.step) {
-        // As with `Tolerated::CountOfCall`.
+    if is_call {
         affected_rows = 0;
     }
     let head = (payload[0], affected_rows, last_insert_id, status, warnings, info);
@@ -161,10 +162,10 @@ fn blank_changes(payload: &mut Vec<u8>, exchange: &Exchange, engine: Engine) {
     *payload = text.into_bytes();
 }
 
-/// Whether it is an OK that counts few rows and changes nothing: a row begins as an OK does, and is
-/// never that short and ends as it does.
-fn is_ok(payload: &[u8]) -> bool {
-    payload.len() == 7 && payload[1] < 0xFB && payload[2] == 0
+/// Whether it is the OK at the end of a call with results. A row begins as an OK does, but what ends rows does not.
+fn ends_call(exchange: &Exchange, payload: &[u8]) -> bool {
+    exchange.packets.len() > 1
+        && exchange.packets.last().is_some_and(|packet| *packet.payload == *payload)
 }
 
 /// Whether it is the call, by its text, of a procedure that runs no statement that counts.

@@ -9,7 +9,7 @@ use bytes::{BufMut, BytesMut};
 use wire::mysql::Capabilities;
 
 use super::connection::Connection;
-use crate::mysql::session::settings::{Settings, put_value};
+use crate::mysql::session::settings::{AT_PREPARE, Settings, put_value};
 
 /// What a login chose.
 #[derive(Debug, Clone, Copy)]
@@ -76,9 +76,14 @@ impl<'a> Chosen<'a> {
                 None if self.ignores_space && !(self.mariadb && to.is_reset) => {
                     BytesMut::from_iter(b"SET ".iter().chain(IGNORING_SPACE))
                 }
-                None => BytesMut::from(&b"SET sql_mode=DEFAULT"[..]),
+                None => default(b"sql_mode"),
             });
         }
+        let changed = AT_PREPARE.iter().filter(|name| from.variable(name) != to.variable(name));
+        steps.extend(changed.map(|name| match to.variable(name) {
+            Some(value) => assignment(name, value),
+            None => default(name),
+        }));
         steps
     }
 
@@ -113,6 +118,10 @@ fn assignment(name: &[u8], value: &[u8]) -> BytesMut {
     sql.put_u8(b'=');
     put_value(name, value, &mut sql);
     sql
+}
+
+fn default(name: &[u8]) -> BytesMut {
+    BytesMut::from_iter(b"SET ".iter().chain(name).chain(b"=DEFAULT"))
 }
 
 #[cfg(test)]
@@ -156,5 +165,14 @@ mod tests {
             Some("SET character_set_connection='latin1'")
         );
         assert!(texts(MARIADB, &chosen, &chosen).is_empty());
+    }
+
+    #[test]
+    fn what_is_read_at_prepare_is_set_as_it_was() {
+        let mut chosen = Settings::default();
+        chosen.set_variable(b"div_precision_increment", b"6");
+        let login = Settings::default();
+        assert_eq!(texts(MARIADB, &login, &chosen), ["SET div_precision_increment=6"]);
+        assert_eq!(texts(MARIADB, &chosen, &login), ["SET div_precision_increment=DEFAULT"]);
     }
 }

@@ -201,14 +201,10 @@ impl Session {
         }
         // A connection that stays needs no replay, and can be asked before it matters: the question
         // would change ROW_COUNT(), and end warnings that the client may ask for.
+        let leaves_nothing = is_alone && reply.error.is_none() && reply.warnings == 0;
         match is_unseen {
-            true => {
-                is_alone
-                    && matches!(task.shape.kind, Kind::Set | Kind::Use)
-                    && reply.error.is_none()
-                    && reply.warnings == 0
-            }
-            false => is_set_alone || !self.pins.has(Pin::Unknown),
+            true => leaves_nothing && matches!(task.shape.kind, Kind::Set | Kind::Use),
+            false => leaves_nothing && is_set_alone || !self.pins.has(Pin::Unknown),
         }
     }
 

@@ -115,11 +115,15 @@ impl Settings {
         self.variables.get(name).map(AsRef::as_ref)
     }
 
-    /// Whether a text means the same under both: the schema, and what decides how it is parsed.
+    /// Whether a text means the same under both: the schema, what decides how it is parsed, and what is read when it
+    /// is prepared.
     pub fn is_same_scene(&self, other: &Self) -> bool {
         self.schema == other.schema
             && self.is_reset == other.is_reset
-            && SCENE.iter().all(|name| self.variable(name) == other.variable(name))
+            && SCENE
+                .iter()
+                .chain(&AT_PREPARE)
+                .all(|name| self.variable(name) == other.variable(name))
     }
 
     /// Whether every variable this label carries is also set by `wanted`, on top of the same
@@ -187,6 +191,11 @@ impl Settings {
 /// The variables that decide how a text is parsed, in an order in which they can be set.
 const SCENE: [&[u8]; 4] =
     [b"character_set_client", b"character_set_connection", b"collation_connection", b"sql_mode"];
+
+/// The variables that MySQL reads when it prepares a statement, and not when it executes it: of how many digits a
+/// quotient is, how long the results of GROUP_CONCAT and of names of days are. MariaDB reads them each time.
+pub const AT_PREPARE: [&[u8]; 3] =
+    [b"div_precision_increment", b"group_concat_max_len", b"lc_time_names"];
 
 /// The variables that go together: where one is set, all that the session chose are set again.
 const CHARSETS: [&[u8]; 4] = [
@@ -298,6 +307,10 @@ mod tests {
         let mut wanted = Settings::new(Some(b"a"), false);
         wanted.set_variable(b"time_zone", b"+01:00");
         let mut current = Settings::new(Some(b"a"), true);
+        assert!(wanted.is_same_scene(&current));
+        current.set_variable(b"div_precision_increment", b"6");
+        assert!(!wanted.is_same_scene(&current));
+        wanted.set_variable(b"div_precision_increment", b"6");
         assert!(wanted.is_same_scene(&current));
         current.set_variable(b"sql_mode", b"ANSI_QUOTES");
         assert!(!wanted.is_same_scene(&current));
