@@ -13,6 +13,7 @@ use guard::secret::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use self::reach::Place;
 use crate::exit::Failure;
@@ -114,8 +115,7 @@ impl Client {
                 )),
             }
         })?;
-        // A record of TLS that tells of an alert (RFC 8446 §5.1).
-        if matches!(place, Place::Plain(_)) && answer.first() == Some(&0x15) {
+        if matches!(place, Place::Plain(_)) && is_alert(&answer) {
             let at = place.host();
             return Err(Failure::Usage(format!("{at} speaks TLS; expected --admin https://{at}")));
         }
@@ -126,7 +126,7 @@ impl Client {
     fn token(&self) -> Result<Option<Secret>, Failure> {
         let (named, token) = match &self.admin_token_file {
             Some(file) => {
-                let text = std::fs::read_to_string(file).map(zeroize::Zeroizing::new);
+                let text = std::fs::read_to_string(file).map(Zeroizing::new);
                 let named = format!("--admin-token-file {}", file.display());
                 let text = text.map_err(|error| Failure::Usage(format!("{named}: {error}")))?;
                 (named, Secret::from(text.trim_end_matches(['\r', '\n'])))
@@ -149,18 +149,30 @@ impl Client {
         body: &str,
     ) -> io::Result<Vec<u8>> {
         let mut line = place.connect(self.admin_ca.as_deref(), token.is_some())?;
-        line.write_all(head.as_bytes())?;
+        let mut request = Zeroizing::new(head.as_bytes().to_vec());
         if let Some(token) = token {
-            line.write_all(b"Authorization: Bearer ")?;
-            line.write_all(token.expose())?;
-            line.write_all(b"\r\n")?;
+            // Grown once: what a growing one leaves behind would hold the token.
+            request.reserve_exact(64 + token.expose().len() + body.len());
+            request.extend_from_slice(b"Authorization: Bearer ");
+            request.extend_from_slice(token.expose());
+            request.extend_from_slice(b"\r\n");
         }
-        write!(line, "\r\n{body}")?;
-        line.flush()?;
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body.as_bytes());
+        // Whoever closes before all is written may have said why.
+        let written = line.write_all(&request).and_then(|()| line.flush());
         let mut answer = Vec::new();
-        line.take(ANSWER_MAX).read_to_end(&mut answer)?;
-        Ok(answer)
+        let read = line.take(ANSWER_MAX).read_to_end(&mut answer);
+        match written.and(read) {
+            Err(error) if !is_alert(&answer) => Err(error),
+            _ => Ok(answer),
+        }
     }
+}
+
+/// Whether it is a record of TLS that tells of an alert (RFC 8446 §5.1).
+fn is_alert(answer: &[u8]) -> bool {
+    answer.first() == Some(&0x15)
 }
 
 fn read<T: DeserializeOwned>(answer: &[u8]) -> anyhow::Result<T> {
