@@ -227,7 +227,7 @@ impl Relay {
             Err(ConnectError::Refused(error)) => return login.pass_on(&error).await,
             Err(error) => return login.refuse(b"08006", &error.to_string()).await,
         };
-        let own = BackendKey::of_session(id, 7, login.version);
+        let own = BackendKey::of_session(id, login.version);
         self.keys.lock().await.push((own.clone(), connected.key.clone().unwrap()));
         login.accept(&connected.parameters, &own).await.unwrap();
         // Either side may hang up as it likes.

@@ -13,6 +13,7 @@ pub mod swapped;
 pub mod account;
 pub mod listener;
 pub mod secret;
+pub mod seldom;
 pub mod stream;
 pub mod tls;
 pub mod users;

@@ -43,9 +43,10 @@ pub mod sequences;
 pub mod session;
 pub mod settings;
 pub mod statements;
+mod stop;
 pub mod welcome;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
@@ -75,6 +76,7 @@ use crate::{
     engine::{self, Engine, OpenError},
     listener::Arrival,
     metrics::{ClientOutcome, ConnectOutcome},
+    seldom::Seldom,
     session::registry::Entry,
     stream::socket::Socket,
     upstream,
@@ -102,10 +104,10 @@ pub struct Postgres {
     version: String,
     /// Its first number.
     major: u32,
-    /// Tells guards apart that clients reach under one address.
-    instance: u32,
     /// What clients cancel by, by session.
     keys: Arc<Keys>,
+    /// That a cancel request came to the wrong guard.
+    misled: Seldom,
     /// The statements that clients have prepared.
     statements: Statements,
     /// The connections by which clients listen.
@@ -127,17 +129,16 @@ impl Postgres {
         replications: u32,
         console: Arc<Console>,
     ) -> Self {
-        let instance = fastrand::u32(..);
         let number = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
         Self {
             major: number.parse().unwrap_or_default(),
             version,
-            instance,
-            listeners: Listeners::new(instance, listen),
+            listeners: Listeners::new(fastrand::u32(..), listen),
             replications: Arc::new(Semaphore::new(
                 usize::try_from(replications).unwrap_or(Semaphore::MAX_PERMITS),
             )),
             keys: Arc::default(),
+            misled: Seldom::default(),
             pauses: Pauses::default(),
             statements: Statements::default(),
             console,
@@ -207,6 +208,15 @@ impl Shared {
         let is_known = self.engine.keys.has(key);
         match self.sessions.find(key.process_id).filter(|_| is_known) {
             Some(card) => card.kill_query(),
+            None if self.sessions.is_of_another(key.process_id)
+                && self.engine.misled.is_due(Instant::now()) =>
+            {
+                warn!(
+                    session = key.process_id,
+                    "a cancel request for a session of another guard, of which nothing can be cancelled here: what \
+                     stands before several guards must bring a client's requests to its own; told once a minute"
+                );
+            }
             None => debug!(session = key.process_id, "a cancel request without the right key"),
         }
     }
@@ -316,7 +326,7 @@ async fn let_in(
     parameters: &[Parameter],
 ) -> Result<Place, LoginError> {
     let engine = &arrival.shared.engine;
-    let key = BackendKey::of_session(arrival.id, engine.instance, login.version);
+    let key = BackendKey::of_session(arrival.id, login.version);
     let listing = engine.keys.list(key.clone());
     let database = String::from_utf8_lossy(&login.database).into();
     let entry = arrival.enter(Arc::clone(&login.user), Some(database));

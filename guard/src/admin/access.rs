@@ -9,16 +9,13 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 use axum::http::{HeaderMap, header};
-use parking_lot::Mutex;
 
-use crate::secret::Secret;
+use crate::{secret::Secret, seldom::Seldom};
 
 /// The name of the cookie. Browsers keep one for all ports of a host.
 const COOKIE: &str = "tidegate";
 /// How long a login is good for new requests; a stream that has begun goes on.
 const LOGIN_FOR: Duration = Duration::from_secs(12 * 60 * 60);
-/// How often it is told at most that somebody tried another token.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// What is asked of those who come to the HTTP side.
 pub struct Access {
@@ -27,8 +24,8 @@ pub struct Access {
     /// Signs cookies.
     key: hmac::Key,
     began: Instant,
-    /// When somebody's other token was last told of.
-    told: Mutex<Option<Instant>>,
+    /// That somebody tried another token.
+    told: Seldom,
 }
 
 /// Who asks.
@@ -56,7 +53,7 @@ impl Access {
             is_tls,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             began: Instant::now(),
-            told: Mutex::default(),
+            told: Seldom::default(),
         }
     }
 
@@ -109,12 +106,7 @@ impl Access {
 
     /// Whether to tell now that somebody has shown another token.
     pub(super) fn is_worth_telling(&self, now: Instant) -> bool {
-        let mut told = self.told.lock();
-        let is_due = told.is_none_or(|told| now.duration_since(told) >= TOLD_EVERY);
-        if is_due {
-            *told = Some(now);
-        }
-        is_due
+        self.told.is_due(now)
     }
 }
 
@@ -208,13 +200,5 @@ mod tests {
             )]);
             assert_eq!(access.caller(&headers, now), Caller::Unknown, "{wrong}");
         }
-    }
-
-    #[test]
-    fn that_somebody_guesses_is_told_now_and_then() {
-        let (access, now) = (access(), Instant::now());
-        assert!(access.is_worth_telling(now));
-        assert!(!access.is_worth_telling(now + TOLD_EVERY / 2));
-        assert!(access.is_worth_telling(now + TOLD_EVERY));
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! version 3.0   process id: the session's   secret: 4 random bytes
-//! version 3.2   process id: the session's   secret: the instance (4 bytes), 28 random bytes
+//! version 3.2   process id: the session's   secret: 32 random bytes
 //! ```
 //!
-//! Four bytes leave no room for more: a client of version 3.0 reaches its session only through the
-//! instance that it is connected to.
+//! The session's number carries which guard gave it (`session/registry.rs`), of those that clients reach under one
+//! address: a client that asks another one to cancel is not mistaken for a session there, and the log says why
+//! nothing was cancelled.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -31,24 +32,13 @@ pub struct BackendKey {
 }
 
 impl BackendKey {
-    /// A new key for the client of a session. `instance` tells guards apart that clients reach
-    /// under one address.
-    pub fn of_session(id: u32, instance: u32, version: Version) -> Self {
+    /// A new key for the client of a session.
+    pub fn of_session(id: u32, version: Version) -> Self {
         let long = version >= Version::V3_2;
         let mut secret = Zeroizing::new(vec![0; if long { LONG_LEN } else { CANCEL_KEY_MIN }]);
         aws_lc_rs::rand::fill(&mut secret)
             .expect("aws-lc aborts rather than run out of randomness");
-        if long {
-            secret[..size_of::<u32>()].copy_from_slice(&instance.to_be_bytes());
-        }
         Self { process_id: id, secret: secret.into() }
-    }
-
-    /// Which instance gave this key to a client; `None` if it does not say.
-    pub fn instance(&self) -> Option<u32> {
-        let secret = self.secret.expose();
-        let instance = secret.first_chunk().filter(|_| secret.len() == LONG_LEN)?;
-        Some(u32::from_be_bytes(*instance))
     }
 
     /// The secret as it is sent.
@@ -108,11 +98,11 @@ mod tests {
 
     #[test]
     fn a_key_is_as_long_as_its_version_has_it_and_new_each_time() {
-        let short = BackendKey::of_session(1 << 30, 7, Version::V3_0);
-        assert_eq!((short.secret().as_bytes().len(), short.instance()), (4, None));
-        let long = BackendKey::of_session(1 << 30, 7, Version::V3_2);
-        assert_eq!((long.secret().as_bytes().len(), long.instance()), (32, Some(7)));
-        assert_ne!(long, BackendKey::of_session(1 << 30, 7, Version::V3_2));
+        let short = BackendKey::of_session(1 << 30, Version::V3_0);
+        assert_eq!(short.secret().as_bytes().len(), 4);
+        let long = BackendKey::of_session(1 << 30, Version::V3_2);
+        assert_eq!(long.secret().as_bytes().len(), 32);
+        assert_ne!(long, BackendKey::of_session(1 << 30, Version::V3_2));
         assert_eq!(long, BackendKey::from(CancelRequest { process: 1 << 30, key: long.secret() }));
         assert_ne!(long, BackendKey::from(CancelRequest { process: 1, key: long.secret() }));
     }

@@ -19,9 +19,19 @@ use crate::{
     upstream::control::Backend,
 };
 
-/// The first id the guard gives a client. Servers count from 1, so an id that a client got from
-/// the guard is not taken for one of the server's.
-const FIRST_ID: u32 = 1 << 30;
+/// A bit of all ids that the guard gives clients. Servers count from 1, so an id that a client got from
+/// the guard is not taken for one of the server's. The bit above is none's, as ids are signed in places.
+const OF_A_GUARD: u32 = 1 << 30;
+
+/// How many bits of an id count. As many as Linux has for processes at most, so no id comes again sooner than
+/// one of the server's may. The eight between are the instance's.
+const COUNT_BITS: u32 = 22;
+
+/// Which guard gave a client this id, of those that clients reach under one address.
+const fn instance_of(id: u32) -> Option<u8> {
+    let is_of_a_guard = id >> 30 == OF_A_GUARD >> 30;
+    if is_of_a_guard { Some((id >> COUNT_BITS) as u8) } else { None }
+}
 
 /// What others may know of a session, and do to it.
 #[derive(Debug)]
@@ -233,7 +243,10 @@ impl Card {
 #[derive(Debug)]
 pub struct Sessions {
     by_id: Mutex<HashMap<u32, Arc<Card>>>,
-    next_id: AtomicU32,
+    /// Drawn by lot: guards know nothing of each other.
+    instance: u8,
+    /// Ids that were given.
+    given: AtomicU32,
     count: AtomicUsize,
 }
 
@@ -241,20 +254,28 @@ impl Default for Sessions {
     fn default() -> Self {
         Self {
             by_id: Mutex::default(),
-            next_id: AtomicU32::new(FIRST_ID),
+            instance: fastrand::u8(..),
+            given: AtomicU32::new(0),
             count: AtomicUsize::new(0),
         }
     }
 }
 
 impl Sessions {
-    /// An id for a client that is about to log in.
+    /// An id for a client that is about to log in; none that a session has.
     pub fn next_id(&self) -> u32 {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        if id >= u32::MAX - 1 {
-            self.next_id.store(FIRST_ID, Ordering::Relaxed);
+        loop {
+            let count = self.given.fetch_add(1, Ordering::Relaxed) % (1 << COUNT_BITS);
+            let id = OF_A_GUARD | u32::from(self.instance) << COUNT_BITS | count;
+            if !self.by_id.lock().contains_key(&id) {
+                return id;
+            }
         }
-        id
+    }
+
+    /// Whether another guard gave a client this id.
+    pub fn is_of_another(&self, id: u32) -> bool {
+        instance_of(id).is_some_and(|instance| instance != self.instance)
     }
 
     /// Enters a session that has logged in. It is listed until the entry is dropped.
@@ -325,5 +346,32 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.sessions.by_id.lock().remove(&self.card.id);
         self.sessions.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(sessions: &Arc<Sessions>) -> Entry {
+        sessions.enter(sessions.next_id(), Arc::from("app"), None, Peer::Unix)
+    }
+
+    #[test]
+    fn an_id_says_which_guard_gave_it_and_is_given_once() {
+        let sessions = Arc::new(Sessions { instance: 200, ..Sessions::default() });
+        let first = enter(&sessions);
+        assert_eq!(first.card.id, (1 << 30) + (200 << 22));
+        assert!(!sessions.is_of_another(first.card.id));
+        let other = Sessions { instance: 201, ..Sessions::default() };
+        assert!(other.is_of_another(first.card.id));
+        for of_the_server in [0, 7, u32::MAX] {
+            assert!(!other.is_of_another(of_the_server), "{of_the_server}");
+        }
+        sessions.given.store(u32::MAX, Ordering::Relaxed);
+        let last = enter(&sessions);
+        assert_eq!(last.card.id, (1 << 30) + (201 << 22) - 1);
+        let next = enter(&sessions);
+        assert_eq!(next.card.id, first.card.id + 1, "the first one is still there");
     }
 }

@@ -54,7 +54,7 @@ async fn serve(context: LoginContext) -> (SocketAddr, Outcome) {
         let mut entered = login(tcp.into(), &context).await?;
         if let Entered::Login(login) = &mut entered {
             let settings = SETTINGS.map(|(name, value)| (name.into(), value.into()));
-            let key = BackendKey::of_session(1 << 30, 7, login.version);
+            let key = BackendKey::of_session(1 << 30, login.version);
             login.accept(&settings, &key).await?;
         }
         Ok(entered)

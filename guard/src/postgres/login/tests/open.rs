@@ -129,7 +129,7 @@ async fn a_cancel_is_handed_on_and_ends_when_it_is_dropped() {
         if tls {
             client = secured(client, Some(ALPN)).await.unwrap();
         }
-        let key = BackendKey::of_session(1 << 30, 7, Version::V3_2);
+        let key = BackendKey::of_session(1 << 30, Version::V3_2);
         client.say(|out| put_cancel_request(out, key.process_id, key.secret())).await;
         let Ok(Entered::Cancel(cancel)) = outcome.await.unwrap() else { panic!("no cancel") };
         assert_eq!(cancel.key, key);

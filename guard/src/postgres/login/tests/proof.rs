@@ -21,7 +21,7 @@ async fn whoever_knows_the_password_is_let_in() {
             let (client, login) = meet(context(tls), mode, &account(user, "secret")).await;
             let client = client.unwrap();
             assert_eq!((client.version, client.parameters.len()), (Version::V3_2, SETTINGS.len()));
-            assert_eq!(client.key.unwrap().instance(), Some(7));
+            assert_eq!(client.key.unwrap().process_id, 1 << 30);
             let login = entered(login);
             assert_eq!((&*login.user, &*login.database), (user, user.as_bytes()));
             let credential = login.account.credential();
