@@ -241,6 +241,22 @@ impl Guard {
         self.process.kill();
     }
 
+    /// Stops it in the middle, as SIGSTOP does: its sockets stay open.
+    ///
+    /// # Errors
+    /// When it is gone, or does not stop.
+    pub fn freeze(&self) -> Result<(), Error> {
+        Ok(self.process.freeze()?)
+    }
+
+    /// Has it go on where it was stopped.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn thaw(&self) -> Result<(), Error> {
+        Ok(self.process.thaw()?)
+    }
+
     /// The text of `/metrics`.
     ///
     /// # Errors

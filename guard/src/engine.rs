@@ -16,6 +16,7 @@ use crate::{
     upstream::{
         Upstream,
         control::{Backend, Courier},
+        target::Target,
     },
 };
 
@@ -65,6 +66,12 @@ pub trait Connection: Debug + Send + 'static {
 
     /// Who serves it at the server.
     fn backend(&self) -> Backend;
+
+    /// Stops what runs on it without a reserved connection, where the protocol has a way, and closes it: of one that
+    /// those may not end, or that none of them can be told of.
+    ///
+    /// Dropping the future closes it.
+    fn leave(self, target: &Target) -> impl Future<Output = ()> + Send;
 }
 
 /// Why a connection was not opened, as a pool sees it.

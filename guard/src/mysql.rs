@@ -52,7 +52,7 @@ use crate::{
     },
     session::registry::Entry,
     stream::{packets::PacketError, socket::Socket},
-    upstream::{self, control::Backend},
+    upstream::{self, control::Backend, target::Target},
 };
 
 /// What all sessions share, of this engine.
@@ -259,6 +259,9 @@ impl engine::Connection for Connection {
     fn backend(&self) -> Backend {
         Backend { id: self.thread_id, since: self.server_started }
     }
+
+    /// No key of its own stops it: what runs goes on until the server finds that nobody listens.
+    async fn leave(self, _target: &Target) {}
 }
 
 impl engine::ConnectError for ConnectError {

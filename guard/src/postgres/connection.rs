@@ -10,6 +10,7 @@ use std::{io, sync::Arc};
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing::warn;
 use wire::{
     Malformed,
     postgres::{
@@ -23,12 +24,18 @@ use wire::{
 
 use super::{
     connect::{Connected, Parameter, ServerError},
+    key::BackendKey,
     sequences::Draws,
     settings::Settings,
     statements::ServerStatements,
+    stop,
     welcome::{ROLE, Reports},
 };
-use crate::{engine, stream::Stream, upstream::control::Backend};
+use crate::{
+    engine,
+    stream::Stream,
+    upstream::{control::Backend, target::Target},
+};
 
 /// How many bytes one read from the database asks for, and what a connection keeps for reading.
 pub const READ_LEN: usize = 32 * 1024;
@@ -82,6 +89,8 @@ pub struct Connection {
     pub tracker: Tracker,
     /// Who serves it.
     pub backend: Backend,
+    /// What it is cancelled by, where the reserved connections cannot.
+    pub key: Option<BackendKey>,
     /// How the last reply left its transaction.
     pub status: TransactionStatus,
     /// The label: what the session was set to, beyond what every fresh one is.
@@ -115,6 +124,7 @@ impl Connection {
             outbuf: BytesMut::new(),
             tracker: Tracker::new(),
             backend: Backend { id, since: 0 },
+            key: connected.key,
             status: TransactionStatus::Idle,
             settings: Arc::default(),
             lock_timeout: None,
@@ -290,6 +300,14 @@ impl engine::Connection for Connection {
 
     fn backend(&self) -> Backend {
         self.backend
+    }
+
+    async fn leave(self, target: &Target) {
+        if let Some(key) = &self.key
+            && let Err(error) = stop::by_key(target, key).await
+        {
+            warn!(backend = self.backend.id, %error, "a CancelRequest did not get through");
+        }
     }
 }
 

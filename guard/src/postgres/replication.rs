@@ -22,10 +22,11 @@ use tracing::{info, warn};
 
 use super::{
     Arrival, LeaseError, Postgres, Shared,
-    connect::{self, ConnectError, Connected, Wishes},
+    connect::{self, Connected, Wishes},
     key::BackendKey,
     let_in,
     login::{Login, LoginError},
+    stop::stop,
     turn_away,
 };
 use crate::{
@@ -167,17 +168,13 @@ impl Walsender<'_> {
         cause
     }
 
-    /// Gives an order over a reserved connection. Where that may not, for its account is less than
-    /// a superuser and this one is one, the connection's own key stops what runs.
+    /// Gives an order.
     async fn stop(&self, ask: fn(Backend) -> Ask) {
         let Some(key) = &self.key else { return };
         let backend = Backend { id: key.process_id, since: 0 };
-        let told = self.shared.upstream.control().ask(ask(backend)).await;
-        let Err(refused) = told else { return };
-        let stopped: Result<(), ConnectError> =
-            connect::cancel(&self.shared.upstream.target, key).await;
+        let stopped = stop(&self.shared.upstream, ask(backend), Some(key), END_TIMEOUT).await;
         if let Err(error) = stopped {
-            warn!(backend = backend.id, %refused, %error, "a replication connection does not obey");
+            warn!(backend = backend.id, %error, "a replication connection does not obey");
         }
     }
 }

@@ -176,8 +176,8 @@ pub struct Member<C> {
     /// Whether it was given back in a known state. False while it is leased, so that a connection
     /// whose session died in the middle is never lent again.
     settled: bool,
-    /// Its place among the open connections.
-    _slot: OpenSlot,
+    /// Its place among the open connections; free when dropped.
+    pub(super) slot: OpenSlot,
 }
 
 impl<E: Engine> managed::Manager for Manager<E> {
@@ -201,7 +201,7 @@ impl<E: Engine> managed::Manager for Manager<E> {
         drop(permit);
         upstream.metrics.upstream.connects.of(outcome_of(&result)).increment(1);
         upstream.metrics.upstream.connect_time.record(began.elapsed());
-        Ok(Box::new(Member { connection: result?, settled: false, _slot: slot }))
+        Ok(Box::new(Member { connection: result?, settled: false, slot }))
     }
 
     async fn recycle(

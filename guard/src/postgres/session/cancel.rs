@@ -2,7 +2,7 @@
 //! wait for, a client that went away.
 //!
 //! ```text
-//! limit passed ─► pg_cancel_backend over a control connection ─┐
+//! limit passed ─► pg_cancel_backend, or CancelRequest (stop.rs) ─┐
 //!                                                               ├─► both over ─► ROLLBACK ─► settle
 //! the reply is read to its end ────────────────────────────────┘        │   (in a transaction)
 //!        │ not over within the grace time                               │
@@ -16,7 +16,10 @@
 //! A cancel inside a transaction leaves its locks where a savepoint is open, so the guard rolls
 //! back, and the client's transaction has failed until it ends it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use policy::{admission::Outcome, class::ClassId, deadline::Deadline};
 use tokio::task::JoinHandle;
@@ -35,7 +38,7 @@ use crate::{
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     postgres::{
         client::{ClientError, Message},
-        handover, refuse,
+        handover, refuse, stop,
     },
     session::{
         cause_of,
@@ -107,8 +110,12 @@ impl Session {
                 put_sync(&mut lease.outbuf);
             }
         }
-        let control = self.upstream().control().clone();
-        let order = tokio::spawn(async move { control.ask(Ask::Cancel(backend)).await });
+        let key = lease.key.clone();
+        let upstream = Arc::clone(self.upstream());
+        let patience = self.shared.options.cancel_grace / 2;
+        let order = tokio::spawn(async move {
+            stop::stop(&upstream, Ask::Cancel(backend), key.as_ref(), patience).await
+        });
         if let Err(lost) = self.read_out(&task, &mut open, &cause, began).await {
             return self.give_up(&task, &open.unit, &cause, gone, Some(&lost)).await;
         }
