@@ -45,6 +45,12 @@ impl Scene {
         PgClient::login(self.guard.addr(), &APP).await.unwrap()
     }
 
+    /// Waits until the guard has heard what the middleman has done by now: it hears of its sockets in turn. Whoever
+    /// asks in the moment of an end is told that its statement was lost, for nobody knows how far it came.
+    async fn hears(&self) {
+        assert_eq!(self.guard.get("/live").await.unwrap().status, 200);
+    }
+
     /// Nothing is open, nobody has panicked, and others are served.
     async fn ends_well(self, acts: u32) {
         assert_eq!(self.middleman.acts(), acts, "the middleman has not done its part");
@@ -92,6 +98,7 @@ async fn between_transactions_nobody_notices() {
                 let sql = marked(&format!("SELECT {number}"));
                 let answer = pg_done(&mut client, &sql).await;
                 assert_eq!(answer.value(), Some(&*number.to_string()), "{act:?}, {linger}");
+                scene.hears().await;
                 let answer = pg_done(&mut client, "SELECT 'next'").await;
                 assert_eq!(answer.value(), Some("next"), "{act:?}, {linger}");
                 let answer = client.execute("SELECT $1::text", &["third"]).await.unwrap();
@@ -162,6 +169,7 @@ async fn what_a_session_has_set_is_kept_or_it_ends() {
             pg_done(&mut client, set).await;
             pg_done(&mut client, &marked("SELECT 1")).await;
             acts += 1;
+            scene.hears().await;
             assert_eq!(pg_done(&mut client, "SHOW work_mem").await.value(), Some("7MB"), "{set}");
         }
         scene.ends_well(acts).await;

@@ -356,6 +356,28 @@ fn portal_cases() -> Vec<Case> {
             ],
         ),
         (
+            "portals of what changes nothing, and something else before they run",
+            vec![
+                series([parse("a", "ABORT"), parse("c", "COMMIT")]),
+                series([bind("a", &[]), parse("", "SELECT 1"), describe('P', ""), execute("")]),
+                series([bind("a", &[]), describe('S', "missing"), describe('P', "")]),
+                series([bind("a", &[]), parse("b", "SELECT 2"), bind("b", &[]), execute("")]),
+                series([
+                    parse("", "BEGIN"),
+                    bind("", &[]),
+                    parse("", "SELECT 3"),
+                    describe('P', ""),
+                    execute(""),
+                    bind("", &[]),
+                    execute(""),
+                ]),
+                q("ROLLBACK"),
+                q("BEGIN"),
+                series([bind("c", &[]), parse("", rows), describe('P', ""), execute("")]),
+                q("SELECT 1"),
+            ],
+        ),
+        (
             "cursors",
             vec![
                 q("DECLARE c CURSOR FOR SELECT * FROM t"),

@@ -64,6 +64,21 @@ impl Relay<'_> {
         self.hold(statement, definitions)
     }
 
+    /// Binds the portal without a name to a statement of the client's, as it is bound here.
+    pub(super) fn bring_portal(&mut self, name: &[u8]) -> Result<(), Stop> {
+        let statement = self.statements.get(name).cloned();
+        match &statement {
+            Some(statement) => self.prepare_ahead(statement)?,
+            None if name.is_empty() => self.bring_unnamed()?,
+            // It is forgotten meanwhile.
+            None => return Ok(()),
+        }
+        self.push(Request::Bind, Asker::Guard)?;
+        let name = statement.as_ref().map_or(&b""[..], |statement| &statement.name);
+        put_bind(&mut self.connection.outbuf, b"", name, &[], Format::Text);
+        Ok(())
+    }
+
     /// Notes a statement that is on its way to the connection; what has to go for it is closed.
     pub(super) fn hold(
         &mut self,

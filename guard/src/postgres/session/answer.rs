@@ -21,11 +21,14 @@ use crate::postgres::{
     refuse::{self, Error},
 };
 
-/// A portal of a statement that the guard answers: the one without a name, which whatever comes next puts an
-/// end to. That of a BEGIN is of the transaction that it begins, and stays behind it.
+/// A portal of a statement that the guard answers: the one without a name. Where something else of its series goes
+/// to the server before it has run, it is bound there. That of a BEGIN is of the transaction that it begins, and
+/// stays behind it.
 #[derive(Debug)]
 pub(super) struct Local {
     portal: Box<[u8]>,
+    /// The statement, by its client's name.
+    pub statement: Box<[u8]>,
     shape: Arc<Shape>,
     has_run: bool,
 }
@@ -46,8 +49,11 @@ impl Session {
         if self.answer(message, shape.as_ref())? {
             return Ok(());
         }
+        let is_of_series = message.kind != Kind::Query;
+        self.local.take_if(|local| local.has_run || !is_of_series);
+        let carried = self.unit(message, shape).await;
         self.local = None;
-        self.unit(message, shape).await
+        carried
     }
 
     /// What the text of a message does, if it has one. The only time that it is read.
@@ -252,7 +258,8 @@ impl Session {
         match self.act_of(&shape) {
             Some(Ok(_)) if has_more || (has_name && !is_only_here) => false,
             Some(Ok(_)) => {
-                self.local = Some(Local { portal: bind.portal.into(), shape, has_run: false });
+                let (portal, statement) = (bind.portal.into(), bind.statement.into());
+                self.local = Some(Local { portal, statement, shape, has_run: false });
                 put_bare(self.client.out(), Reply::BindComplete);
                 true
             }

@@ -338,13 +338,17 @@ impl Session {
             is_ending: false,
         };
         let (until, card) = (deadline.map(|deadline| deadline.at), call.card);
-        let stop = loop {
-            match relay.run(&mut self.timer, until, &call).await {
-                // As the server: a cancel that finds it waiting for its client is dropped.
-                Stop::Killed
-                    if !card.is_ended() && !card.has_verdict() && relay.waits_for_client() => {}
-                stop => break stop,
-            }
+        let portal = self.local.as_ref().map(|local| &*local.statement);
+        let stop = match portal.map_or(Ok(()), |statement| relay.bring_portal(statement)) {
+            Err(stop) => stop,
+            Ok(()) => loop {
+                match relay.run(&mut self.timer, until, &call).await {
+                    // As the server: a cancel that finds it waiting for its client is dropped.
+                    Stop::Killed
+                        if !card.is_ended() && !card.has_verdict() && relay.waits_for_client() => {}
+                    stop => break stop,
+                }
+            },
         };
         if let Some(failing) = self.take_up_again(&mut unit, &stop) {
             return Ok(Carriage::Failed { again: task, failing });
