@@ -124,12 +124,19 @@ impl Slots {
     }
 }
 
+/// The other schema of a session, as commands have it.
+const OTHER_SCHEMA: &[u8] = b"$schema_b";
+
 impl Step {
-    /// The step of a session in this schema, by whose name it calls its XA transactions: such names
-    /// are known to the whole server.
+    /// The step of a session in this schema, by whose name it calls its XA transactions, and its other schema: such
+    /// names are known to the whole server.
     pub(crate) fn within(&self, schema: &str) -> Self {
         match self {
             Self::Query(sql) => Self::Query(sql.replace("$schema", schema)),
+            Self::Command(payload) if payload.ends_with(OTHER_SCHEMA) => {
+                let command = &payload[..payload.len() - OTHER_SCHEMA.len()];
+                Self::Command([command, schema.as_bytes(), b"_b"].concat())
+            }
             other => other.clone(),
         }
     }

@@ -62,10 +62,12 @@ pub(super) fn classify(sql: &[u8], dialect: Dialect) -> Classified {
         kind = kind.max(next);
         statements += 1;
     }
-    if statements > 1 {
+    // MySQL and MariaDB answer a comment behind the end of a statement as another one.
+    let has_empty = reader.cursor.comments_end && matches!(dialect, Dialect::MySql(_));
+    if statements > 1 || has_empty {
         reader.effects |= Effects::MULTI;
     }
-    let alone = statements == 1 && !reader.cursor.executable;
+    let alone = statements == 1 && !has_empty && !reader.cursor.executable;
     Classified {
         kind,
         tables: reader.tables.finish(),

@@ -12,20 +12,26 @@ pub(super) struct Cursor<'a> {
     ahead: VecDeque<Token>,
     /// Some of the code stands in an executable comment: a server may or may not run it.
     pub(super) executable: bool,
+    /// A comment stands right behind a `;`.
+    pub(super) comments_end: bool,
+    ends: bool,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(lexer: Lexer<'a>) -> Self {
-        Self { lexer, ahead: VecDeque::new(), executable: false }
+        Self { lexer, ahead: VecDeque::new(), executable: false, comments_end: false, ends: false }
     }
 
     fn read(&mut self) -> Option<Token> {
         loop {
             let token = self.lexer.next()?;
             match token.kind {
-                TokenKind::Comment => {}
+                TokenKind::Comment => self.comments_end |= self.ends,
                 TokenKind::ExecutableOpen | TokenKind::ExecutableClose => self.executable = true,
-                _ => return Some(token),
+                kind => {
+                    self.ends = kind == TokenKind::Sign(b';');
+                    return Some(token);
+                }
             }
         }
     }

@@ -155,6 +155,8 @@ impl<const POSTGRES: bool> Folder<POSTGRES> {
     /// The next token. Literals are noted in `scratch`.
     pub(super) fn push(&mut self, sql: &[u8], token: Token, scratch: &mut Scratch) {
         match token.kind {
+            // To MySQL a comment behind the end of a statement is a statement, to PostgreSQL it is nothing.
+            TokenKind::Comment if self.semicolon && !POSTGRES => self.begin(),
             TokenKind::Comment => {}
             TokenKind::Sign(b';') => {
                 self.flush(sql);
@@ -205,6 +207,8 @@ impl<const POSTGRES: bool> Folder<POSTGRES> {
     }
 
     pub(super) fn finish(mut self) -> (Hashes, Option<Box<str>>) {
+        // Signs are all that may wait, which say themselves what they are.
+        self.flush(b"");
         self.close_row();
         (self.hashes, self.text.map(Text::into_boxed_str))
     }

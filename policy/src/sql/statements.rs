@@ -179,9 +179,8 @@ fn fold<const POSTGRES: bool>(
     while let Some(token) = lexer.token::<POSTGRES>() {
         if token.kind == TokenKind::Comment {
             scratch.note_comment(read, token.span);
-        } else {
-            folder.push(read, token, scratch);
         }
+        folder.push(read, token, scratch);
     }
     if read.len() < sql.len() {
         folder.truncate();

@@ -193,6 +193,13 @@ fn a_digest_keeps_what_matters() {
     check_different("SELECT ab, c", "SELECT a, bc");
 }
 
+#[test]
+fn a_sign_at_the_end_is_not_lost() {
+    assert_ne!(judge("").digest, judge("-").digest);
+    assert_ne!(judge("SELECT").digest, judge("SELECT +").digest);
+    assert_ne!(judge("BEGIN;").digest, judge("BEGIN; -- a").digest);
+}
+
 /// Rules name digests, so they must be the same in every release.
 #[test]
 fn digests_are_stable() {
@@ -360,6 +367,9 @@ fn effects() {
         ("SELECT 1", E::NONE),
         ("SELECT 1; SELECT 2", E::MULTI),
         ("SELECT 1;", E::NONE),
+        ("/* a */ SELECT 1 /* b */ ; ", E::NONE),
+        ("SELECT 1; -- nothing", E::MULTI),
+        ("SELECT 1;; /* a */ ;", E::MULTI),
         ("SELECT @a", E::USER_VARIABLE),
         ("SELECT@a", E::USER_VARIABLE),
         ("SELECT @a := 1", E::USER_VARIABLE | E::ASSIGNS_USER_VARIABLE),

@@ -50,6 +50,68 @@ pub(super) const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a quotient has as many digits as when its statement was prepared",
+        asks: false,
+        steps: &[
+            Prepare(0, "SELECT 1 / ?"),
+            Sql("SET div_precision_increment = 6"),
+            Execute(0, &[3], Without),
+            Prepare(1, "SELECT 1 / ?"),
+            Execute(1, &[3], Without),
+            Execute(0, &[3], Without),
+            Sql("SELECT 1 / 3"),
+        ],
+    },
+    Case {
+        name: "an error of a closed statement stays behind the end of an empty transaction",
+        asks: true,
+        steps: &[
+            Prepare(0, "SELECT 1"),
+            Sql("BEGIN"),
+            Close(0),
+            Reset(0),
+            Sql("ROLLBACK"),
+            Sql("SHOW WARNINGS"),
+        ],
+    },
+    Case {
+        name: "an error of the guard's own and the begin of a transaction",
+        asks: true,
+        steps: &[
+            Prepare(0, "SELECT 1"),
+            Close(0),
+            Reset(0),
+            Sql("BEGIN"),
+            Sql("SHOW WARNINGS"),
+            Sql("ROLLBACK"),
+            Reset(0),
+            Sql("BEGIN"),
+            Sql("SELECT ROW_COUNT()"),
+        ],
+    },
+    Case {
+        name: "a comment behind the end of a statement is another one",
+        asks: false,
+        steps: &[
+            Sql("BEGIN; -- nothing"),
+            Sql("COMMIT; /* nothing */"),
+            Sql("ROLLBACK; "),
+            Sql("SELECT 1; # nothing"),
+        ],
+    },
+    Case {
+        name: "a choice for the next transaction behind the end of one",
+        asks: false,
+        steps: &[
+            Sql("SET autocommit = 0"),
+            Sql("ROLLBACK; SET TRANSACTION READ ONLY"),
+            Sql("INSERT INTO t (a) VALUES (1)"),
+            Sql("BEGIN"),
+            Sql("INSERT INTO t (a) VALUES (1)"),
+            Sql("COMMIT"),
+        ],
+    },
+    Case {
         name: "a variable is what it was when its statement was prepared",
         asks: false,
         steps: &[

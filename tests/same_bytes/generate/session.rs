@@ -92,7 +92,7 @@ impl Generator {
             "SET session_track_schema = OFF",
             "SET session_track_system_variables = 'sql_mode'",
             "SET session_track_state_change = ON",
-            "USE app",
+            "USE $schema_b",
         ])
     }
 
@@ -206,7 +206,7 @@ impl Generator {
         let command = |command: Command, rest: &[u8]| [&[command as u8], rest].concat();
         let payload = match self.rng.u8(..12) {
             0..3 => command(Command::Ping, b""),
-            3 => command(Command::InitDb, b"app"),
+            3 => command(Command::InitDb, b"$schema_b"),
             4 => command(Command::InitDb, b"no_such_schema"),
             5 => command(Command::Statistics, b""),
             6 if !self.asks => command(Command::ResetConnection, b""),

@@ -21,26 +21,24 @@ const MESSAGE_MAX: usize = 128;
 /// The last of the guard's own answers.
 #[derive(Debug, Default)]
 pub struct Answered {
-    statement: Option<Said>,
+    error: Option<Box<Error>>,
+    /// A statement that came behind, with an OK.
+    ok: bool,
     /// A command without SQL that came behind: it counts no rows, and leaves the warnings.
     command: Option<Command>,
 }
 
-#[derive(Debug)]
-enum Said {
-    Ok,
-    Error(Box<Error>),
-}
-
 impl Answered {
-    /// An OK to a statement, such as the end of an empty transaction.
-    pub fn ok(&mut self) {
-        *self = Self { statement: Some(Said::Ok), command: None };
+    /// An OK to a statement, such as the end of an empty transaction. It uses no tables, so MariaDB keeps the
+    /// warnings of before.
+    pub fn ok(&mut self, mariadb: bool) {
+        let error = self.error.take().filter(|_| mariadb);
+        *self = Self { error, ok: true, command: None };
     }
 
     /// An error.
     pub fn error(&mut self, error: Error) {
-        *self = Self { statement: Some(Said::Error(Box::new(error))), command: None };
+        *self = Self { error: Some(Box::new(error)), ok: false, command: None };
     }
 
     /// The answer to `COM_PING` or `COM_SET_OPTION`.
@@ -50,18 +48,18 @@ impl Answered {
 
     /// Whether all that `effect` asks for is known, whatever the server's session was.
     pub fn covers(&self, effect: Effects) -> bool {
-        self.statement.is_some() && ASKED.contains(effect)
+        (self.ok || self.is_error()) && ASKED.contains(effect)
             || self.command.is_some() && effect == Effects::ROW_COUNT
     }
 
     /// Whether the server's session knows of all that was answered.
     pub fn is_nothing(&self) -> bool {
-        self.statement.is_none() && self.command.is_none()
+        !self.ok && self.error.is_none() && self.command.is_none()
     }
 
     /// Whether it is an error, which stays in the warnings until a statement uses tables.
     pub fn is_error(&self) -> bool {
-        matches!(self.statement, Some(Said::Error(_)))
+        self.error.is_some()
     }
 
     /// Sends what has the same effect, before a statement with these effects, which counts anew.
@@ -73,16 +71,15 @@ impl Answered {
         connection: &mut Connection,
         effects: Effects,
     ) -> Result<(), Lost> {
-        let Self { statement, command } = std::mem::take(self);
+        let Self { error, ok, command } = std::mem::take(self);
         if !effects.intersects(ASKED) {
             return Ok(());
         }
-        let statement = statement.map(|said| match said {
-            Said::Ok => BytesMut::from(&b"DO 0"[..]),
-            Said::Error(error) => signal(&error),
-        });
-        if let Some(sql) = statement {
-            connection.execute(&sql).await?;
+        if let Some(error) = error {
+            connection.execute(&signal(&error)).await?;
+        }
+        if ok {
+            connection.execute(b"DO 0").await?;
         }
         match command {
             Some(Command::SetOption) => {
@@ -138,7 +135,17 @@ mod tests {
         assert!(!answered.covers(Effects::ROW_COUNT));
         answered.command(Command::Ping);
         assert!(answered.covers(Effects::ROW_COUNT) && !answered.covers(Effects::WARNINGS));
-        answered.ok();
+        answered.ok(false);
         assert!(answered.covers(Effects::WARNINGS) && !answered.covers(Effects::FOUND_ROWS));
+    }
+
+    #[test]
+    fn mariadb_keeps_an_error_behind_an_ok() {
+        for mariadb in [false, true] {
+            let mut answered = Answered::default();
+            answered.error(Error { code: 1243, sqlstate: *b"HY000", message: String::new() });
+            answered.ok(mariadb);
+            assert_eq!(answered.is_error(), mariadb);
+        }
     }
 }

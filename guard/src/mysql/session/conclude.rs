@@ -247,8 +247,10 @@ impl Session {
     pub(super) fn note_pins(&mut self, task: &Task, reply: &Reply, now: Instant) {
         let before = self.pins.clone();
         // What reads nothing leaves the choice for the next transaction standing; so a few kinds
-        // that surely were that transaction, or ended it, are all that count.
+        // that surely were that transaction, or ended it, are all that count. Of several statements the last may
+        // be the choice.
         let ends_transaction = reply.error.is_none()
+            && !task.shape.effects.contains(Effects::MULTI)
             && matches!(
                 task.shape.kind,
                 Kind::Commit

@@ -123,12 +123,16 @@ impl LookBack {
     /// Notes an OK of the guard's own to a statement, such as the end of an empty transaction.
     pub fn succeed(&mut self) {
         self.warnings.add_ok(self.mariadb);
-        self.answered.ok();
+        self.answered.ok(self.mariadb);
     }
 
-    /// Notes that a BEGIN was answered, which the server will be told yet.
+    /// Notes that a BEGIN was answered, which the server will be told yet. What it was not told before comes behind
+    /// that.
     pub fn begin(&mut self) {
         self.warnings.add_ok(self.mariadb);
+        if !self.answered.is_nothing() {
+            self.answered.ok(self.mariadb);
+        }
     }
 
     /// Notes that COM_STMT_RESET was answered.
