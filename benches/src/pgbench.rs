@@ -1,10 +1,12 @@
 //! The comparison on PostgreSQL: pgbench through every contestant, in turns.
 //!
-//! PgBouncer is the one of Debian's unstable suite where `scripts/install-pgbouncer.sh` could have it.
-//! The release's (1.18) carries no prepared statements in transaction pooling: those rows then say why
-//! and stay empty.
+//! PgBouncer takes part twice: Debian's package, and that of the unstable suite where
+//! `scripts/install-pgbouncer.sh` could have it. Before 1.24 it carries no prepared statements in
+//! transaction pooling by default: those rows then say so and stay empty.
 
+mod config;
 pub(crate) mod contestant;
+pub(crate) mod lineup;
 mod summary;
 
 use std::fmt;
@@ -19,6 +21,7 @@ use drill::home::Scratch;
 use serde::Serialize;
 
 use self::contestant::{Contestant, Field, pgbench_command};
+use self::lineup::Lineup;
 use crate::Shared;
 use crate::machine::Machine;
 use crate::process::cpu_of;
@@ -37,6 +40,8 @@ pub(crate) struct Options {
     /// Only workloads whose name (such as `select/prepared/64`) contains one of these.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    #[command(flatten)]
+    lineup: Lineup,
 }
 
 /// What the clients do.
@@ -75,7 +80,7 @@ impl Workload {
 #[derive(Serialize)]
 struct Sample {
     workload: String,
-    target: &'static str,
+    target: String,
     round: u32,
     transactions: u64,
     /// Transactions per second.
@@ -101,23 +106,24 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
     ensure!(!workloads.is_empty(), "--only {:?} leaves no workload", options.only);
     let (rounds, seconds) = (options.rounds.unwrap_or(3).max(1), options.time.unwrap_or(4).max(1));
 
-    let field = Field::open(shared)?;
-    let names: Vec<&str> = field.contestants.iter().map(|contestant| contestant.name).collect();
+    let field = Field::open(shared, &options.lineup)?;
     let mut samples = Vec::new();
     for workload in &workloads {
         for round in 1..=rounds {
             for contestant in &field.contestants {
+                if contestant.left_out_of(workload.mode).is_some() {
+                    continue;
+                }
                 match measure(contestant, *workload, round, seconds) {
                     Ok(sample) => samples.push(sample),
                     Err(error) => eprintln!("{workload} on {}: {error:#}", contestant.name),
                 }
             }
         }
-        println!("{}", summary::table(&samples, &[*workload], &names));
+        println!("{}", summary::table(&samples, &[*workload], &field.contestants));
     }
-    let pgbouncer = &field.pgbouncer;
-    let title = format!("pgbench: medians of {rounds} rounds of {seconds} s; {pgbouncer}");
-    let table = summary::table(&samples, &workloads, &names);
+    let title = format!("pgbench: medians of {rounds} rounds of {seconds} s");
+    let table = summary::table(&samples, &workloads, &field.contestants);
     report(&shared.out, &machine, ("pgbench", &title), &table, &samples)
 }
 
@@ -139,7 +145,7 @@ fn measure(target: &Contestant, workload: Workload, round: u32, seconds: u32) ->
     ensure!(transactions > 0.0, "no transaction in {text}");
     Ok(Sample {
         workload: workload.to_string(),
-        target: target.name,
+        target: target.name.clone(),
         round,
         transactions: transactions as u64,
         tps: field("tps = ")?,

@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::pgbench::contestant::{Field, pgbench_command};
+use crate::pgbench::lineup::Lineup;
 use crate::report::{Table, number};
 use crate::stage::Stage;
 use crate::sysbench::{PREPARE, command, sysbench};
@@ -42,7 +43,7 @@ pub(crate) struct Options {
 #[derive(Serialize)]
 struct Sample {
     workload: String,
-    target: &'static str,
+    target: String,
     transactions: f64,
     /// In the order of [`COUNTED`].
     calls: Vec<f64>,
@@ -73,7 +74,7 @@ pub(crate) fn run(stage: &Stage, shared: &Shared, options: &Options) -> Result<(
             samples.push(Sample::of(name, target.name, counted?));
         }
     }
-    let field = Field::open(shared)?;
+    let field = Field::open(shared, &Lineup::default())?;
     for (mode, clients) in ["simple", "extended"]
         .iter()
         .flat_map(|mode| options.clients.iter().map(move |c| (mode, c)))
@@ -85,7 +86,7 @@ pub(crate) fn run(stage: &Stage, shared: &Shared, options: &Options) -> Result<(
             let command = pgbench_command(contestant.addr, &arguments)?;
             let name = format!("pgbench select/{mode}/{clients}");
             let counted = count(id, &command, "transactions actually processed:");
-            samples.push(Sample::of(name, contestant.name, counted?));
+            samples.push(Sample::of(name, &contestant.name, counted?));
         }
     }
     stage.report("syscalls", "System calls per transaction", &table(&samples), &samples)
@@ -120,8 +121,8 @@ fn performed(report: &str, done: &str) -> Result<f64> {
 }
 
 impl Sample {
-    fn of(workload: String, target: &'static str, (transactions, calls): (f64, Vec<f64>)) -> Self {
-        Self { workload, target, transactions, calls }
+    fn of(workload: String, target: &str, (transactions, calls): (f64, Vec<f64>)) -> Self {
+        Self { workload, target: target.to_owned(), transactions, calls }
     }
 }
 
@@ -131,7 +132,7 @@ fn table(samples: &[Sample]) -> Table {
     let mut table = Table::new(2, &heading);
     for sample in samples {
         let each = |calls: &f64| number(calls / sample.transactions, 2);
-        let mut row = vec![sample.workload.clone(), sample.target.to_owned()];
+        let mut row = vec![sample.workload.clone(), sample.target.clone()];
         row.extend(sample.calls.iter().map(each));
         table.push(row);
     }
