@@ -34,14 +34,8 @@ const SPARE: usize = 10;
 #[derive(Args)]
 pub(crate) struct Options {
     /// Idle client connections; fewer if the limit of open files does not allow so many.
-    #[arg(long, default_value_t = Self::default().clients)]
+    #[arg(long, default_value_t = 10_000)]
     clients: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { clients: 10_000 }
-    }
 }
 
 /// A client that says nothing.

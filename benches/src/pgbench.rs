@@ -29,7 +29,7 @@ use crate::stage::report;
 use crate::statistics::median;
 
 /// What to run, and for how long.
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Options {
     /// Rounds; the medians over them are reported [default: 3].
     #[arg(long)]
