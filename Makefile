@@ -14,7 +14,7 @@ test: servers clients
 	cargo build --workspace --bins --tests
 	cargo test --workspace --no-fail-fast
 
-# Side by side with a direct connection, a bare forwarder, HAProxy and PgBouncer.
+# Side by side with a direct connection, a bare forwarder, HAProxy and PgBouncer: about an hour.
 bench: servers clients
 	cargo build --release --workspace --bins
 	cargo run --release --quiet --package tidegate-benches -- all

@@ -107,6 +107,7 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
     let (rounds, seconds) = (options.rounds.unwrap_or(3).max(1), options.time.unwrap_or(4).max(1));
 
     let field = Field::open(shared, &options.lineup)?;
+    let threads = options.lineup.workers_max().to_string();
     let mut samples = Vec::new();
     for workload in &workloads {
         for round in 1..=rounds {
@@ -114,7 +115,7 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
                 if contestant.left_out_of(workload.mode).is_some() {
                     continue;
                 }
-                match measure(contestant, *workload, round, seconds) {
+                match measure(contestant, *workload, round, (seconds, &threads)) {
                     Ok(sample) => samples.push(sample),
                     Err(error) => eprintln!("{workload} on {}: {error:#}", contestant.name),
                 }
@@ -122,17 +123,24 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
         }
         println!("{}", summary::table(&samples, &[*workload], &field.contestants));
     }
-    let title = format!("pgbench: medians of {rounds} rounds of {seconds} s");
+    let left_out = options.lineup.left_out().map_or(String::new(), |why| format!("; {why}"));
+    let title = format!("pgbench: medians of {rounds} rounds of {seconds} s{left_out}");
     let table = summary::table(&samples, &workloads, &field.contestants);
     report(&shared.out, &machine, ("pgbench", &title), &table, &samples)
 }
 
-fn measure(target: &Contestant, workload: Workload, round: u32, seconds: u32) -> Result<Sample> {
+/// `threads` are pgbench's: as many as workers, so that it can load them all.
+fn measure(
+    target: &Contestant,
+    workload: Workload,
+    round: u32,
+    (seconds, threads): (u32, &str),
+) -> Result<Sample> {
     let (clients, seconds) = (workload.clients.to_string(), seconds.to_string());
     let log = (workload.clients == 1).then(Scratch::new).transpose()?;
     let prefix = log.as_ref().map(|log| format!("--log-prefix={}/log", log.path().display()));
     let mut arguments =
-        vec!["-n", "-M", workload.mode, "-c", &clients, "-j", "1", "-P", "1", "-T", &seconds];
+        vec!["-n", "-M", workload.mode, "-c", &clients, "-j", threads, "-P", "1", "-T", &seconds];
     arguments.extend(workload.script.1);
     arguments.extend(prefix.iter().flat_map(|prefix| ["-l", prefix]));
     let Timed { text, transactions: timed, cpu } = timed(target, &arguments)?;

@@ -5,14 +5,18 @@ use std::net::SocketAddr;
 use drill::server::account::{APP, CONTROL};
 
 use super::contestant::{CLIENTS_MAX, POOL};
-use crate::stage::WORKERS;
 
 /// Limits that hold but never refuse, and rules of which the last matches.
-pub(super) fn text(upstream: SocketAddr, listen: SocketAddr, admin: SocketAddr) -> String {
+pub(super) fn text(
+    upstream: SocketAddr,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    workers: usize,
+) -> String {
     format!(
         r#"
 [guard]
-workers = {WORKERS}
+workers = {workers}
 
 [[listener]]
 address = "{listen}"

@@ -14,11 +14,11 @@ use drill::server::engine::Engine;
 use drill::server::{Server, Settings};
 
 use super::config;
-use super::lineup::Lineup;
+use super::lineup::{Entry, Lineup};
 use crate::machine::Core;
 use crate::process::{Process, pin};
 use crate::stage::{WORKERS, free_addr};
-use crate::{Shared, client, guard};
+use crate::{Shared, client};
 
 /// Connections to the server that a pooler may use for clients.
 pub(super) const POOL: u32 = 40;
@@ -86,11 +86,15 @@ pub(crate) struct Field {
 impl Field {
     /// Starts everybody.
     pub(crate) fn open(shared: &Shared, lineup: &Lineup) -> Result<Self> {
+        if let Some(why) = lineup.left_out() {
+            eprintln!("\n!!! SKIPPED: {why}\n");
+        }
         let scratch = Scratch::new()?;
         let settings =
             Settings { engine: Engine::Postgres, max_connections: 900, ..Settings::default() };
         let server = client::block_on(async { Ok(Server::start(settings).await?) })?;
-        pin(server.id(), Core::Server)?;
+        let workers = lineup.workers_max();
+        pin(server.id(), Core::Server, workers)?;
         pgbench(server.addr(), &["-i", "-q", "-s", SCALE])?;
 
         let (forwarder, forwarder_addr) = start_forwarder(&server, scratch.path())?;
@@ -105,12 +109,13 @@ impl Field {
             contestants.push(Contestant::pgbouncer(&bouncer, version));
             bouncers.push(bouncer);
         }
-        let before = shared.before.iter().map(|path| ("before", path.clone()));
-        let guards = before.chain([("guard", guard::program(shared.tidegate.as_deref())?)]);
-        for (name, program) in guards {
-            let (process, addr) = start_guard(name, &program, &server, scratch.path())?;
-            contestants.push(Contestant::new(name, addr, Some(process.id())));
+        for entry in lineup.guards(shared)? {
+            let (process, addr) = start_guard(&entry, &server, scratch.path())?;
+            contestants.push(Contestant::new(&entry.name, addr, Some(process.id())));
             processes.push(process);
+        }
+        for id in contestants.iter().filter_map(|contestant| contestant.id) {
+            pin(id, Core::Proxy, workers)?;
         }
         Ok(Self {
             contestants,
@@ -148,7 +153,7 @@ pub(crate) fn pgbench_command(addr: SocketAddr, arguments: &[&str]) -> Result<Co
 }
 
 fn start_pgbouncer(server: &Server, program: Program) -> Result<PgBouncer> {
-    let bouncer = client::block_on(async {
+    client::block_on(async {
         let setup = pgbouncer::Setup {
             program,
             pool_size: POOL,
@@ -156,9 +161,7 @@ fn start_pgbouncer(server: &Server, program: Program) -> Result<PgBouncer> {
             ..pgbouncer::Setup::default()
         };
         Ok(PgBouncer::start(server, &setup).await?)
-    })?;
-    pin(bouncer.id(), Core::Proxy)?;
-    Ok(bouncer)
+    })
 }
 
 fn start_forwarder(server: &Server, scratch: &Path) -> Result<(Process, SocketAddr)> {
@@ -175,17 +178,16 @@ fn start_forwarder(server: &Server, scratch: &Path) -> Result<(Process, SocketAd
     Ok((process, listen))
 }
 
-fn start_guard(
-    name: &str,
-    program: &Path,
-    server: &Server,
-    scratch: &Path,
-) -> Result<(Process, SocketAddr)> {
+fn start_guard(entry: &Entry, server: &Server, scratch: &Path) -> Result<(Process, SocketAddr)> {
     let (listen, admin) = (free_addr()?, free_addr()?);
-    let file = scratch.join(format!("{name}.toml"));
-    fs::write(&file, config::text(server.addr(), listen, admin))?;
-    let arguments = ["guard".to_owned(), "-c".to_owned(), file.display().to_string()];
-    let mut process = Process::start(program, &arguments, &scratch.join(format!("{name}.log")))?;
+    let file = scratch.join(format!("{}.toml", entry.name));
+    fs::write(&file, config::text(server.addr(), listen, admin, entry.workers))?;
+    let mut arguments = vec!["guard".to_owned(), "-c".to_owned(), file.display().to_string()];
+    if entry.is_stealing {
+        arguments.push("--work-stealing".to_owned());
+    }
+    let log = scratch.join(format!("{}.log", entry.name));
+    let mut process = Process::start(&entry.program, &arguments, &log)?;
     until_served(listen, &mut process)?;
     Ok((process, listen))
 }

@@ -8,6 +8,7 @@ use crate::statistics::median;
 /// Whom the others are compared with, besides each PgBouncer.
 const DIRECT: &str = "direct";
 const FORWARDER: &str = "forwarder";
+const GUARD: &str = "guard";
 
 /// The table of some workloads. Ratios are taken within a round before their median is.
 pub(super) fn table(
@@ -17,9 +18,10 @@ pub(super) fn table(
 ) -> Table {
     let peers: Vec<&str> =
         contestants.iter().filter(|one| one.is_peer()).map(|one| one.name.as_str()).collect();
-    let mut heading = ["workload", "who", "tps", "mean ms", "p50 ms", "CPU µs", "least"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut heading =
+        ["workload", "who", "tps", "tps / guard", "mean ms", "p50 ms", "CPU µs", "least"]
+            .map(str::to_owned)
+            .to_vec();
     heading.push(format!("CPU / {FORWARDER}"));
     heading.extend(peers.iter().map(|peer| format!("CPU / {peer}")));
     heading.extend(peers.iter().map(|peer| format!("p50 added / {peer}")));
@@ -37,6 +39,7 @@ pub(super) fn table(
                 name.clone(),
                 who,
                 number(own.middle(|sample| sample.tps), 0),
+                number(own.tps_over(GUARD), 2),
                 number(own.middle(|sample| sample.latency_ms), 3),
                 number(own.middle(|sample| sample.p50_ms), 3),
                 number(own.middle(|sample| sample.cpu_us), 1),
@@ -70,6 +73,12 @@ impl Own<'_> {
     fn beside(&self, sample: &Sample, other: &str) -> Option<&Sample> {
         let is_it = |it: &&&Sample| it.target == other && it.round == sample.round;
         self.samples.iter().find(is_it).copied()
+    }
+
+    /// Transactions per second over those of `other`.
+    fn tps_over(&self, other: &str) -> f64 {
+        let ratio = |own: &Sample| Some(own.tps / self.beside(own, other)?.tps);
+        median(self.all().filter_map(ratio))
     }
 
     /// CPU over that of `other`; not a number for direct access, which has none.
