@@ -1,7 +1,7 @@
 # Everything a person or CI needs, on a Debian with nothing but the Rust toolchain.
 # The install scripts are quick when there is nothing to do.
 
-.PHONY: demo test bench deb lint fmt docs clean servers clients
+.PHONY: demo test night bench deb lint fmt docs clean servers clients
 
 # A pile-up, and the top of the hour, on private servers, each first without Tidegate and then with it:
 # MariaDB, or with `make demo engine=postgres` PostgreSQL.
@@ -14,7 +14,13 @@ test: servers clients
 	cargo build --workspace --bins --tests
 	cargo test --workspace --no-fail-fast
 
-# Side by side with a direct connection, a bare forwarder, HAProxy and PgBouncer.
+# What searches, in full size and with seeds of its own: four servers, some hours. One of them with
+# engine=mariadb, mysql, postgres or postgres18.
+night: servers clients
+	cargo build --workspace --bins --tests
+	scripts/night.sh $(if $(filter file,$(origin engine)),,$(engine))
+
+# Side by side with a direct connection, a bare forwarder, HAProxy and PgBouncer: about an hour.
 bench: servers clients
 	cargo build --release --workspace --bins
 	cargo run --release --quiet --package tidegate-benches -- all

@@ -85,16 +85,30 @@ enum Generation {
     Postgres18,
 }
 
+/// What each client does to get its update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Habit {
+    /// It waits for an update that is a transaction by itself.
+    Single,
+    /// It waits for one behind a savepoint, in a transaction that has written something before.
+    Savepoint,
+    /// It hangs up within 0.3 seconds, and comes again.
+    Vanish,
+}
+
 /// A locked row, clients that retry, and a time limit: PgBouncer's and the guard's.
 ///
 /// Needs PostgreSQL and PgBouncer, as Debian packages them. Exit code 0 only when behind the guard
 /// never more backends waited for the lock than its pool has connections, and no update was committed
-/// whose client was told that it had failed.
+/// whose client was told that it had failed, or had hung up.
 #[derive(Debug, Args)]
 struct Zombie {
     /// Which database to run on; PgBouncer knows only these.
     #[arg(long, value_enum, default_value_t = Generation::Postgres)]
     engine: Generation,
+    /// What clients do.
+    #[arg(long, value_enum, default_value_t = Habit::Single)]
+    habit: Habit,
     /// A shorter lock, and so a shorter queue.
     #[arg(long)]
     quick: bool,
@@ -130,6 +144,11 @@ impl Zombie {
         let mut scene = if self.quick { Scene::quick() } else { Scene::default() };
         scene.clients = self.clients;
         scene.hold = self.hold.map_or(scene.hold, Duration::from_secs);
+        scene.habit = match self.habit {
+            Habit::Single => zombie::Habit::Single,
+            Habit::Savepoint => zombie::Habit::Savepoint,
+            Habit::Vanish => zombie::Habit::Vanish,
+        };
         scene.engine = match self.engine {
             Generation::Postgres => Engine::Postgres,
             Generation::Postgres18 => Engine::Postgres18,

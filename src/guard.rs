@@ -22,6 +22,10 @@ pub(crate) struct Guard {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "tidegate.toml")]
     config: PathBuf,
+    /// Serve with the work-stealing runtime also with one worker. For benches: no option for use, so it is
+    /// not told.
+    #[arg(long, hide = true)]
+    work_stealing: bool,
 }
 
 impl Guard {
@@ -31,7 +35,11 @@ impl Guard {
         for warning in &warnings {
             warn!(%warning, "the configuration is odd");
         }
-        runtime::build(config.guard.workers)?.block_on(serve(config, self.config))
+        let runtime = match self.work_stealing {
+            true => runtime::work_stealing(config.guard.workers)?,
+            false => runtime::build(config.guard.workers)?,
+        };
+        runtime.block_on(serve(config, self.config))
     }
 }
 

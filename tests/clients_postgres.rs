@@ -1,5 +1,5 @@
 //! The client matrix of PostgreSQL: each program of `tests/clients/postgres` runs all its checks
-//! against a private server directly, which proves the checks.
+//! against a private server directly, which proves the checks, and through a guard before it.
 //!
 //! A program prints a line for each check and says which failed; it can be run by hand against any
 //! endpoint with the variables that `tests/clients/postgres/settings.py` lists.
@@ -14,7 +14,7 @@ use tokio::process::Command;
 /// The longest that one program may take, on a machine that is busy with others.
 const LONGEST: Duration = Duration::from_secs(900);
 
-/// Whether the programs run through the guard too. It cannot speak PostgreSQL yet.
+/// Whether the programs run through the guard too; without, while a check itself is written.
 const THROUGH_THE_GUARD: bool = true;
 
 /// A test for each program and generation; 18 is the extended matrix.

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::client::{self, PATIENCE};
 use crate::pgbench::contestant::{DIRECT_MAX, Field};
+use crate::pgbench::lineup::Lineup;
 use crate::process::resident_kib;
 use crate::report::{Table, number};
 use crate::stage::Stage;
@@ -33,14 +34,8 @@ const SPARE: usize = 10;
 #[derive(Args)]
 pub(crate) struct Options {
     /// Idle client connections; fewer if the limit of open files does not allow so many.
-    #[arg(long, default_value_t = Self::default().clients)]
+    #[arg(long, default_value_t = 10_000)]
     clients: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { clients: 10_000 }
-    }
 }
 
 /// A client that says nothing.
@@ -60,7 +55,7 @@ enum Engine {
 #[derive(Serialize)]
 struct Held {
     engine: Engine,
-    target: &'static str,
+    target: String,
     /// Authenticated connections that were open at once.
     clients: usize,
     refused: usize,
@@ -93,18 +88,18 @@ pub(crate) fn run(stage: &Stage, shared: &Shared, options: &Options) -> Result<(
         let process = target.process.as_ref().context("direct access has no process to weigh")?;
         held.push(hold(target.name, Engine::MySql, target.addr, process.id(), single)?);
     }
-    for contestant in Field::open(shared)?.contestants {
+    for contestant in Field::open(shared, &Lineup::default())?.contestants {
         let Some(id) = contestant.id else { continue };
         // A bare forwarder opens a connection to the server for each client.
         let is_forwarder = contestant.name == "forwarder";
         let clients = if is_forwarder { paired.min(DIRECT_MAX) } else { single };
-        held.push(hold(contestant.name, Engine::Postgres, contestant.addr, id, clients)?);
+        held.push(hold(&contestant.name, Engine::Postgres, contestant.addr, id, clients)?);
     }
     report(stage, &held)
 }
 
 fn hold(
-    target: &'static str,
+    target: &str,
     engine: Engine,
     addr: SocketAddr,
     process: u32,
@@ -126,7 +121,7 @@ fn hold(
         }
         Ok(Held {
             engine,
-            target,
+            target: target.to_owned(),
             clients: open.len(),
             refused: clients - open.len(),
             resident_before_kib,
@@ -205,7 +200,7 @@ fn report(stage: &Stage, held: &[Held]) -> Result<()> {
                 Engine::MySql => "MySQL".to_owned(),
                 Engine::Postgres => "PostgreSQL".to_owned(),
             },
-            one.target.to_owned(),
+            one.target.clone(),
             one.clients.to_string(),
             one.refused.to_string(),
             one.resident_before_kib.to_string(),

@@ -8,21 +8,41 @@ use serde::Serialize;
 ///
 /// The server has one core and the proxy the other; the load generator floats over both. Direct
 /// access so has both cores, and a proxy's cost shows as lost throughput as well as in its own
-/// CPU time.
+/// CPU time. Where proxies with several workers take part, proxies have as many cores, and the server all others.
 #[derive(Clone, Copy)]
 pub(crate) enum Core {
     Server,
     Proxy,
 }
 
+/// Cores for each of several workers, so that they and nobody else are what holds up the load: a select that
+/// takes a proxy 10 µs takes the server 24 and pgbench 10 (two cores of an AMD EPYC).
+const CORES_PER_WORKER: usize = 4;
+
 impl Core {
-    /// The number of the core, or `None` on a machine with only one.
-    pub(crate) fn number(self) -> Option<usize> {
-        (cores() >= 2).then_some(match self {
-            Self::Server => 0,
-            Self::Proxy => 1,
-        })
+    /// The cores as `taskset` takes them, where proxies have this many workers at most; `None` on a machine with
+    /// only one.
+    pub(crate) fn list(self, workers: usize) -> Option<String> {
+        self.list_of(workers, cores())
     }
+
+    fn list_of(self, workers: usize, cores: usize) -> Option<String> {
+        match (self, workers) {
+            _ if cores < 2 => None,
+            (Self::Server, 0 | 1) => Some("0".to_owned()),
+            (Self::Proxy, 0 | 1) => Some("1".to_owned()),
+            (Self::Server, _) => Some(format!("{workers}-{}", cores - 1)),
+            (Self::Proxy, _) => Some(format!("0-{}", workers - 1)),
+        }
+    }
+}
+
+/// Why so many workers cannot be measured here, if they cannot.
+pub(crate) fn too_small_for(workers: usize) -> Option<String> {
+    let (needed, cores) = (workers * CORES_PER_WORKER, cores());
+    (workers > 1 && cores < needed).then(|| {
+        format!("{workers} workers are not measured: with server and load they take {needed} cores, and there are {cores}")
+    })
 }
 
 /// What a reader must know to judge the numbers.
@@ -73,4 +93,21 @@ pub(crate) fn connections_max() -> usize {
         line.split_whitespace().next()?.parse::<usize>().ok()
     });
     limit.unwrap_or(1024).saturating_sub(OTHER_FILES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_and_proxies_share_no_core() {
+        let check = |workers, cores, server: Option<&str>, proxy: Option<&str>| {
+            assert_eq!(Core::Server.list_of(workers, cores).as_deref(), server);
+            assert_eq!(Core::Proxy.list_of(workers, cores).as_deref(), proxy);
+        };
+        check(1, 1, None, None);
+        check(1, 2, Some("0"), Some("1"));
+        check(1, 16, Some("0"), Some("1"));
+        check(2, 8, Some("2-7"), Some("0-1"));
+    }
 }

@@ -5,6 +5,7 @@
 //! them. Numbers are reported, never asserted: a shared machine can hold no promise about time.
 //! `docs/benchmarks.md` says what each number means and how far it can be trusted.
 
+mod all;
 mod client;
 mod dispatch;
 mod forwarder;
@@ -45,7 +46,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// Runs everything below, then the allocation count and the micro benches.
+    /// Runs everything below, one after the other: about an hour.
     All(sysbench::Options),
     /// Point selects and read-write transactions, text and binary, at 1, 8, 64 and 256 threads.
     Sysbench(sysbench::Options),
@@ -108,55 +109,28 @@ struct Shared {
 
 fn main() -> Result<()> {
     let Cli { bench, shared } = Cli::parse();
+    let stage = || stage::Stage::open(&shared);
     match bench {
-        Bench::Forward { listen, upstream, workers } => {
-            return forwarder::run(listen, upstream, workers);
-        }
-        Bench::Pgbench(options) => return pgbench::run(&shared, &options),
-        Bench::Probe(options) => return probe::run(&shared, &options),
-        Bench::Dispatch(options) => return dispatch::run(&shared, &options),
-        Bench::Ledger(options) => return ledger::run(&shared, &options),
-        Bench::Sinks(options) => return sinks::run(&shared, &options),
-        Bench::Receive { listen } => return sinks::receive(listen),
-        Bench::Allocations => return cargo_bench("allocations"),
-        Bench::Micro => {
-            return ["policy", "recorder", "wire"].into_iter().try_for_each(cargo_bench);
-        }
-        _ => {}
-    }
-
-    let stage = stage::Stage::open(&shared)?;
-    match bench {
-        Bench::Sysbench(options) => sysbench::run(&stage, &options),
-        Bench::Idle(options) => idle::run(&stage, &shared, &options),
-        Bench::Storm(options) => storm::run(&stage, &options),
-        Bench::Refusal(options) => refusal::run(&stage, &options),
-        Bench::Syscalls(options) => syscalls::run(&stage, &shared, &options),
-        Bench::All(options) => {
-            all(&stage, &shared, &options)?;
-            drop(stage);
-            pgbench::run(&shared, &pgbench::Options::default())
-        }
-        Bench::Allocations
-        | Bench::Micro
-        | Bench::Dispatch(_)
-        | Bench::Forward { .. }
-        | Bench::Ledger(_)
-        | Bench::Pgbench(_)
-        | Bench::Receive { .. }
-        | Bench::Sinks(_)
-        | Bench::Probe(_) => Ok(()),
+        Bench::All(options) => all::run(&shared, &options),
+        Bench::Sysbench(options) => sysbench::run(&stage()?, &options),
+        Bench::Syscalls(options) => syscalls::run(&stage()?, &shared, &options),
+        Bench::Pgbench(options) => pgbench::run(&shared, &options),
+        Bench::Idle(options) => idle::run(&stage()?, &shared, &options),
+        Bench::Storm(options) => storm::run(&stage()?, &options),
+        Bench::Probe(options) => probe::run(&shared, &options),
+        Bench::Refusal(options) => refusal::run(&stage()?, &options),
+        Bench::Ledger(options) => ledger::run(&shared, &options),
+        Bench::Dispatch(options) => dispatch::run(&shared, &options),
+        Bench::Sinks(options) => sinks::run(&shared, &options),
+        Bench::Allocations => cargo_bench("allocations"),
+        Bench::Micro => MICRO.into_iter().try_for_each(cargo_bench),
+        Bench::Forward { listen, upstream, workers } => forwarder::run(listen, upstream, workers),
+        Bench::Receive { listen } => sinks::receive(listen),
     }
 }
 
-/// Runs every bench, the ones that answer the most important questions first.
-fn all(stage: &stage::Stage, shared: &Shared, options: &sysbench::Options) -> Result<()> {
-    sysbench::run(stage, options)?;
-    idle::run(stage, shared, &idle::Options::default())?;
-    storm::run(stage, &storm::Options::default())?;
-    refusal::run(stage, &refusal::Options::default())?;
-    ["allocations", "policy", "recorder", "wire"].into_iter().try_for_each(cargo_bench)
-}
+/// The micro benches' targets.
+const MICRO: [&str; 3] = ["policy", "recorder", "wire"];
 
 /// Runs one bench target of this package.
 ///

@@ -1,10 +1,12 @@
 //! The comparison on PostgreSQL: pgbench through every contestant, in turns.
 //!
-//! PgBouncer is the one of Debian's unstable suite where `scripts/install-pgbouncer.sh` could have it.
-//! The release's (1.18) carries no prepared statements in transaction pooling: those rows then say why
-//! and stay empty.
+//! PgBouncer takes part twice: Debian's package, and that of the unstable suite where
+//! `scripts/install-pgbouncer.sh` could have it. Before 1.24 it carries no prepared statements in
+//! transaction pooling by default: those rows then say so and stay empty.
 
+mod config;
 pub(crate) mod contestant;
+pub(crate) mod lineup;
 mod summary;
 
 use std::fmt;
@@ -19,6 +21,7 @@ use drill::home::Scratch;
 use serde::Serialize;
 
 use self::contestant::{Contestant, Field, pgbench_command};
+use self::lineup::Lineup;
 use crate::Shared;
 use crate::machine::Machine;
 use crate::process::cpu_of;
@@ -26,7 +29,7 @@ use crate::stage::report;
 use crate::statistics::median;
 
 /// What to run, and for how long.
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Options {
     /// Rounds; the medians over them are reported [default: 3].
     #[arg(long)]
@@ -37,6 +40,8 @@ pub(crate) struct Options {
     /// Only workloads whose name (such as `select/prepared/64`) contains one of these.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    #[command(flatten)]
+    lineup: Lineup,
 }
 
 /// What the clients do.
@@ -75,7 +80,7 @@ impl Workload {
 #[derive(Serialize)]
 struct Sample {
     workload: String,
-    target: &'static str,
+    target: String,
     round: u32,
     transactions: u64,
     /// Transactions per second.
@@ -101,32 +106,41 @@ pub(crate) fn run(shared: &Shared, options: &Options) -> Result<()> {
     ensure!(!workloads.is_empty(), "--only {:?} leaves no workload", options.only);
     let (rounds, seconds) = (options.rounds.unwrap_or(3).max(1), options.time.unwrap_or(4).max(1));
 
-    let field = Field::open(shared)?;
-    let names: Vec<&str> = field.contestants.iter().map(|contestant| contestant.name).collect();
+    let field = Field::open(shared, &options.lineup)?;
+    let threads = options.lineup.workers_max().to_string();
     let mut samples = Vec::new();
     for workload in &workloads {
         for round in 1..=rounds {
             for contestant in &field.contestants {
-                match measure(contestant, *workload, round, seconds) {
+                if contestant.left_out_of(workload.mode).is_some() {
+                    continue;
+                }
+                match measure(contestant, *workload, round, (seconds, &threads)) {
                     Ok(sample) => samples.push(sample),
                     Err(error) => eprintln!("{workload} on {}: {error:#}", contestant.name),
                 }
             }
         }
-        println!("{}", summary::table(&samples, &[*workload], &names));
+        println!("{}", summary::table(&samples, &[*workload], &field.contestants));
     }
-    let pgbouncer = &field.pgbouncer;
-    let title = format!("pgbench: medians of {rounds} rounds of {seconds} s; {pgbouncer}");
-    let table = summary::table(&samples, &workloads, &names);
+    let left_out = options.lineup.left_out().map_or(String::new(), |why| format!("; {why}"));
+    let title = format!("pgbench: medians of {rounds} rounds of {seconds} s{left_out}");
+    let table = summary::table(&samples, &workloads, &field.contestants);
     report(&shared.out, &machine, ("pgbench", &title), &table, &samples)
 }
 
-fn measure(target: &Contestant, workload: Workload, round: u32, seconds: u32) -> Result<Sample> {
+/// `threads` are pgbench's: as many as workers, so that it can load them all.
+fn measure(
+    target: &Contestant,
+    workload: Workload,
+    round: u32,
+    (seconds, threads): (u32, &str),
+) -> Result<Sample> {
     let (clients, seconds) = (workload.clients.to_string(), seconds.to_string());
     let log = (workload.clients == 1).then(Scratch::new).transpose()?;
     let prefix = log.as_ref().map(|log| format!("--log-prefix={}/log", log.path().display()));
     let mut arguments =
-        vec!["-n", "-M", workload.mode, "-c", &clients, "-j", "1", "-P", "1", "-T", &seconds];
+        vec!["-n", "-M", workload.mode, "-c", &clients, "-j", threads, "-P", "1", "-T", &seconds];
     arguments.extend(workload.script.1);
     arguments.extend(prefix.iter().flat_map(|prefix| ["-l", prefix]));
     let Timed { text, transactions: timed, cpu } = timed(target, &arguments)?;
@@ -139,7 +153,7 @@ fn measure(target: &Contestant, workload: Workload, round: u32, seconds: u32) ->
     ensure!(transactions > 0.0, "no transaction in {text}");
     Ok(Sample {
         workload: workload.to_string(),
-        target: target.name,
+        target: target.name.clone(),
         round,
         transactions: transactions as u64,
         tps: field("tps = ")?,

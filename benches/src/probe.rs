@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::machine::{Core, Machine};
 use crate::process::{cpu_of_family, pin};
 use crate::report::{Table, number};
-use crate::stage::report;
+use crate::stage::{WORKERS, report};
 use crate::statistics::median;
 use crate::{Shared, client, guard};
 
@@ -85,7 +85,7 @@ async fn measure(engine: Engine, program: &Path, options: &Options) -> Result<Ve
     };
     let settings = Settings { engine, arguments: patient, ..Settings::default() };
     let server = Server::start(settings).await?;
-    pin(server.id(), Core::Server)?;
+    pin(server.id(), Core::Server, WORKERS)?;
     let target = Target { engine, addr: server.addr() };
     let mut holder = Peer::login(target, &APP).await?;
     for sql in [

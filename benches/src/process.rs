@@ -21,12 +21,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `program` on the proxies' core, with its output in `log`.
     pub(crate) fn start(program: &Path, arguments: &[String], log: &Path) -> Result<Self> {
-        let process = match Core::Proxy.number() {
+        let process = match Core::Proxy.list(1) {
             None => drill::process::Process::start(program, arguments, log)?,
             // `taskset` becomes the program, so the process id is the program's.
             Some(core) => {
                 let program = program.display().to_string();
-                let pinned = ["--cpu-list".to_owned(), core.to_string(), program];
+                let pinned = ["--cpu-list".to_owned(), core, program];
                 let arguments = pinned.iter().chain(arguments);
                 drill::process::Process::start(Path::new("taskset"), arguments, log)?
             }
@@ -91,14 +91,15 @@ fn parent_of(id: u32) -> Result<u32> {
     parent.context("no PPid in /proc/<pid>/status")
 }
 
-/// Has a process, and all that it starts, run on one core.
-pub(crate) fn pin(id: u32, core: Core) -> Result<()> {
-    let Some(core) = core.number() else { return Ok(()) };
+/// Has a process, and all that it starts, run on the cores of its party, where proxies have this many workers
+/// at most.
+pub(crate) fn pin(id: u32, core: Core, workers: usize) -> Result<()> {
+    let Some(cores) = core.list(workers) else { return Ok(()) };
     let pinned = Command::new("taskset")
-        .args(["--all-tasks", "--pid", "--cpu-list", &core.to_string(), &id.to_string()])
+        .args(["--all-tasks", "--pid", "--cpu-list", &cores, &id.to_string()])
         .output()
         .context("cannot run taskset")?;
-    ensure!(pinned.status.success(), "taskset cannot pin process {id} to core {core}");
+    ensure!(pinned.status.success(), "taskset cannot pin process {id} to {cores}");
     Ok(())
 }
 

@@ -23,14 +23,8 @@ const DURATION: Duration = Duration::from_secs(30);
 #[derive(Args)]
 pub(crate) struct Options {
     /// Statements per case.
-    #[arg(long, default_value_t = Self::default().statements)]
+    #[arg(long, default_value_t = 50_000)]
     statements: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { statements: 50_000 }
-    }
 }
 
 #[derive(Serialize)]

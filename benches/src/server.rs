@@ -10,6 +10,7 @@ use mysql_async::prelude::Queryable as _;
 use crate::client;
 use crate::machine::Core;
 use crate::process::pin;
+use crate::stage::WORKERS;
 
 /// The account of the load generators.
 pub(crate) const ACCOUNT: Account = drill::server::account::APP;
@@ -33,7 +34,7 @@ impl Server {
         };
         let server = client::block_on(async { Ok(drill::server::Server::start(settings).await?) })?;
         // Threads of later connections inherit it from the one that makes them.
-        pin(server.id(), Core::Server)?;
+        pin(server.id(), Core::Server, WORKERS)?;
         Ok(Self(server))
     }
 

@@ -20,17 +20,11 @@ const DURATION: Duration = Duration::from_secs(60);
 #[derive(Args)]
 pub(crate) struct Options {
     /// Clients at once.
-    #[arg(long, default_value_t = Self::default().clients)]
+    #[arg(long, default_value_t = 256)]
     clients: usize,
     /// Connections each of them makes, one after the other.
-    #[arg(long, default_value_t = Self::default().each)]
+    #[arg(long, default_value_t = 20)]
     each: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { clients: 256, each: 20 }
-    }
 }
 
 #[derive(Serialize)]

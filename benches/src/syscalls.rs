@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::pgbench::contestant::{Field, pgbench_command};
+use crate::pgbench::lineup::Lineup;
 use crate::report::{Table, number};
 use crate::stage::Stage;
 use crate::sysbench::{PREPARE, command, sysbench};
@@ -37,12 +38,15 @@ pub(crate) struct Options {
     /// Clients at once.
     #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
     clients: Vec<u32>,
+    #[command(flatten)]
+    lineup: Lineup,
 }
 
 #[derive(Serialize)]
 struct Sample {
     workload: String,
-    target: &'static str,
+    target: String,
+    /// Not a number for who is left out.
     transactions: f64,
     /// In the order of [`COUNTED`].
     calls: Vec<f64>,
@@ -56,36 +60,44 @@ pub(crate) fn run(stage: &Stage, shared: &Shared, options: &Options) -> Result<(
         .chain(stage.guards(guard::Config::Workload))
         .collect();
     sysbench(&stage.direct(), PREPARE)?;
-    for clients in &options.clients {
-        for target in &targets {
-            let Some(process) = &target.process else { continue };
-            let arguments = [
-                "oltp_point_select".to_owned(),
-                "--tables=4".to_owned(),
-                "--table-size=25000".to_owned(),
-                "--db-ps-mode=disable".to_owned(),
-                format!("--threads={clients}"),
-                format!("--time={}", options.time),
-                "run".to_owned(),
-            ];
-            let name = format!("sysbench point-select/text/{clients}");
-            let counted = count(process.id(), &command(target, &arguments), "queries performed:");
-            samples.push(Sample::of(name, target.name, counted?));
+    let protocols = [("text", "disable"), ("binary", "auto")];
+    for (protocol, prepared) in protocols {
+        for clients in &options.clients {
+            for target in &targets {
+                let Some(process) = &target.process else { continue };
+                let arguments = [
+                    "oltp_point_select".to_owned(),
+                    "--tables=4".to_owned(),
+                    "--table-size=25000".to_owned(),
+                    format!("--db-ps-mode={prepared}"),
+                    format!("--threads={clients}"),
+                    format!("--time={}", options.time),
+                    "run".to_owned(),
+                ];
+                let name = format!("sysbench point-select/{protocol}/{clients}");
+                let counted =
+                    count(process.id(), &command(target, &arguments), "queries performed:");
+                samples.push(Sample::of(name, target.name, counted?));
+            }
         }
     }
-    let field = Field::open(shared)?;
-    for (mode, clients) in ["simple", "extended"]
-        .iter()
-        .flat_map(|mode| options.clients.iter().map(move |c| (mode, c)))
-    {
-        for contestant in &field.contestants {
-            let Some(id) = contestant.id else { continue };
-            let (clients, time) = (clients.to_string(), options.time.to_string());
-            let arguments = ["-n", "-S", "-M", mode, "-c", &clients, "-j", "1", "-T", &time];
-            let command = pgbench_command(contestant.addr, &arguments)?;
-            let name = format!("pgbench select/{mode}/{clients}");
-            let counted = count(id, &command, "transactions actually processed:");
-            samples.push(Sample::of(name, contestant.name, counted?));
+    let field = Field::open(shared, &options.lineup)?;
+    for mode in ["simple", "extended", "prepared"] {
+        for clients in &options.clients {
+            for contestant in &field.contestants {
+                let Some(id) = contestant.id else { continue };
+                let name = format!("pgbench select/{mode}/{clients}");
+                if let Some(why) = contestant.left_out_of(mode) {
+                    let who = format!("{}: {why}", contestant.name);
+                    samples.push(Sample::of(name, &who, (f64::NAN, vec![f64::NAN; COUNTED.len()])));
+                    continue;
+                }
+                let (clients, time) = (clients.to_string(), options.time.to_string());
+                let arguments = ["-n", "-S", "-M", mode, "-c", &clients, "-j", "1", "-T", &time];
+                let command = pgbench_command(contestant.addr, &arguments)?;
+                let counted = count(id, &command, "transactions actually processed:");
+                samples.push(Sample::of(name, &contestant.name, counted?));
+            }
         }
     }
     stage.report("syscalls", "System calls per transaction", &table(&samples), &samples)
@@ -120,8 +132,8 @@ fn performed(report: &str, done: &str) -> Result<f64> {
 }
 
 impl Sample {
-    fn of(workload: String, target: &'static str, (transactions, calls): (f64, Vec<f64>)) -> Self {
-        Self { workload, target, transactions, calls }
+    fn of(workload: String, target: &str, (transactions, calls): (f64, Vec<f64>)) -> Self {
+        Self { workload, target: target.to_owned(), transactions, calls }
     }
 }
 
@@ -131,7 +143,7 @@ fn table(samples: &[Sample]) -> Table {
     let mut table = Table::new(2, &heading);
     for sample in samples {
         let each = |calls: &f64| number(calls / sample.transactions, 2);
-        let mut row = vec![sample.workload.clone(), sample.target.to_owned()];
+        let mut row = vec![sample.workload.clone(), sample.target.clone()];
         row.extend(sample.calls.iter().map(each));
         table.push(row);
     }

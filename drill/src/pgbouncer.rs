@@ -1,7 +1,7 @@
 //! PgBouncer as a child process before a private PostgreSQL, to compare with: Debian's package, or
 //! that of its unstable suite, own port and folder. Debian's service of that name is not used.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -34,21 +34,30 @@ pub enum Program {
 }
 
 impl Program {
-    /// The newest that is there.
+    /// Those that are there, the release's first; each version once.
     #[must_use]
-    pub fn newest() -> Self {
-        if Self::Unstable.path().is_ok() { Self::Unstable } else { Self::Release }
+    pub fn installed() -> Vec<(Self, Version)> {
+        let mut installed: Vec<(Self, Version)> = Vec::new();
+        for program in [Self::Release, Self::Unstable] {
+            if let Ok(version) = program.version()
+                && installed.iter().all(|(_, other)| *other != version)
+            {
+                installed.push((program, version));
+            }
+        }
+        installed
     }
 
-    /// Its own name and version.
+    /// Which version it says that it is.
     ///
     /// # Errors
-    /// When it is not there.
-    pub fn version(self) -> Result<String, Error> {
+    /// When it is not there, or tells no version.
+    pub fn version(self) -> Result<Version, Error> {
         let path = self.path()?;
         let output = Command::new(&path).arg("--version").output().map_err(at(&path))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Version::told(&text)
+            .ok_or(Error::Failed { program: "pgbouncer --version".into(), log: text })
     }
 
     fn path(self) -> Result<PathBuf, Error> {
@@ -62,6 +71,40 @@ impl Program {
         };
         let missing = Error::Missing { program: "PgBouncer", hint };
         Some(path).filter(|path| path.is_file()).ok_or(missing)
+    }
+}
+
+/// A version of PgBouncer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// In 1.26.1 it is 1.
+    pub major: u32,
+    /// In 1.26.1 it is 26.
+    pub minor: u32,
+    /// In 1.26.1 it is 1.
+    pub patch: u32,
+}
+
+impl Version {
+    /// Whether it carries prepared statements in transaction pooling, if nothing is set. 1.21 could first;
+    /// since [1.24](https://www.pgbouncer.org/changelog.html) `max_prepared_statements` is 200 by default.
+    #[must_use]
+    pub fn carries_prepared(self) -> bool {
+        (self.major, self.minor) >= (1, 24)
+    }
+
+    /// Reads the line `PgBouncer 1.26.1`, which more may follow.
+    fn told(text: &str) -> Option<Self> {
+        let mut numbers = text.strip_prefix("PgBouncer ")?.split_whitespace().next()?.split('.');
+        let mut number = || numbers.next()?.parse().ok();
+        Some(Self { major: number()?, minor: number()?, patch: number()? })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { major, minor, patch } = self;
+        write!(f, "{major}.{minor}.{patch}")
     }
 }
 
@@ -237,6 +280,19 @@ mod tests {
     use super::*;
     use crate::server::engine::Engine;
     use crate::server::probe::Look;
+
+    #[test]
+    fn a_version_says_whether_prepared_statements_are_carried() {
+        let check = |text, expect: Option<(&str, bool)>| {
+            let version = Version::told(text);
+            let told = version.map(|version| (version.to_string(), version.carries_prepared()));
+            assert_eq!(told, expect.map(|(name, carries)| (name.to_owned(), carries)), "{text}");
+        };
+        check("PgBouncer 1.18.0\nlibevent 2.1.12-stable\n", Some(("1.18.0", false)));
+        check("PgBouncer 1.23.1\n", Some(("1.23.1", false)));
+        check("PgBouncer 1.26.1\n", Some(("1.26.1", true)));
+        check("pgbouncer: not found", None);
+    }
 
     #[tokio::test]
     async fn clients_share_the_pool() {

@@ -8,8 +8,10 @@
 //! before the database has confirmed the end.
 //!
 //! Each attempt has a number of its own, which a trigger writes down as it is applied; so what
-//! clients were told can be held against what is.
+//! clients were told can be held against what is. The same can be seen behind savepoints, and with clients
+//! that hang up instead of waiting for the limit: [`Habit`].
 
+mod habit;
 mod show;
 mod storm;
 
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
+pub use self::habit::Habit;
 use self::show::Seen;
 pub use self::show::Show;
 use self::storm::{Storm, connect};
@@ -37,8 +40,10 @@ use crate::server::engine::Engine;
 pub struct Scene {
     /// Which PostgreSQL.
     pub engine: Engine,
-    /// Clients that never give up.
+    /// Clients that come again and again.
     pub clients: usize,
+    /// What each of them does.
+    pub habit: Habit,
     /// Connections to the database that each of the two poolers may open.
     pub pool: u32,
     /// After how long an update is ended; whole seconds, as PgBouncer has it.
@@ -53,6 +58,7 @@ impl Default for Scene {
         Self {
             engine: Engine::Postgres,
             clients: 32,
+            habit: Habit::Single,
             pool: 8,
             limit: Duration::from_secs(1),
             hold: Duration::from_secs(10),
@@ -89,7 +95,7 @@ pub struct Outcome {
     pub lock_queue: Vec<u64>,
     /// Most backends seen of the clients' account.
     pub backends_max: u32,
-    /// Updates whose clients were told that they had failed.
+    /// Updates whose clients were told that they had failed, or had hung up well before the row was free.
     pub failures_told: usize,
     /// Those of them that are in the database nevertheless.
     pub failed_applied: usize,
@@ -103,6 +109,9 @@ pub struct Outcome {
 pub struct Report {
     /// How many connections each might open.
     pub pool: u32,
+    /// What clients did.
+    #[serde(default)]
+    pub habit: Habit,
     /// Behind PgBouncer.
     pub pgbouncer: Outcome,
     /// Behind the guard.
@@ -111,7 +120,7 @@ pub struct Report {
 
 impl Report {
     /// Whether the guard kept what it promises: never more waiters than connections, and nothing
-    /// applied that was told as failed.
+    /// applied that was told as failed or given up.
     #[must_use]
     pub fn guard_keeps_its_word(&self) -> bool {
         self.guard.lock_queue_max <= self.pool && self.guard.failed_applied == 0
@@ -120,6 +129,9 @@ impl Report {
 
 /// How often the server is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long before the row was free a client must have hung up for its update to count as given up: by then
+/// it may not be running any more.
+const NOTICED: Duration = Duration::from_secs(1);
 /// How long the clients go on once the row is free.
 const AFTER: Duration = Duration::from_secs(2);
 /// How long the server may take to be done with what is left, which may be many zombies.
@@ -133,7 +145,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 pub async fn run(scene: &Scene, show: &mut Show) -> Result<Report, Error> {
     let pgbouncer = behind(Way::PgBouncer, scene, show).await?;
     let guard = behind(Way::Guard, scene, show).await?;
-    Ok(Report { pool: scene.pool, pgbouncer, guard })
+    Ok(Report { pool: scene.pool, habit: scene.habit, pgbouncer, guard })
 }
 
 /// Runs the scene behind one of them, before a server of its own.
@@ -202,24 +214,24 @@ async fn play(
     let probe = connect(&server.postgres_config(&ROOT)).await?;
     let holder = connect(&server.postgres_config(&ROOT)).await?;
     holder.batch_execute("BEGIN; SELECT FROM hot WHERE id = 1 FOR UPDATE").await?;
-    let storm = Storm::start(target, scene.clients);
+    let storm = Storm::start(target, scene.clients, scene.habit);
     let mut most = Most::default();
     watch(scene.hold, &probe, &storm, &mut most, show).await?;
     holder.batch_execute("ROLLBACK").await?;
     let freed = Instant::now();
     watch(AFTER, &probe, &storm, &mut most, show).await?;
     let back_after = storm.first_success().map(|at| at.saturating_duration_since(freed));
-    let told = storm.end().await;
+    let lost = storm.end(freed - NOTICED).await;
     settle(&probe).await?;
-    let rows = probe.query("SELECT attempt FROM applied", &[]).await?;
-    let failed_applied =
-        rows.iter().filter(|row| told.failed.contains(&row.get::<_, i64>(0))).count();
+    // What came before a savepoint has its attempt's number below zero.
+    let rows = probe.query("SELECT DISTINCT abs(attempt) FROM applied", &[]).await?;
+    let failed_applied = rows.iter().filter(|row| lost.contains(&row.get::<_, i64>(0))).count();
     Ok(Outcome {
         way,
         lock_queue_max: most.seen.lock_queue,
         lock_queue: most.lock_queue,
         backends_max: most.seen.backends,
-        failures_told: told.failed.len(),
+        failures_told: lost.len(),
         failed_applied,
         back_after_ms: back_after.map(whole_ms),
     })
@@ -302,7 +314,7 @@ mod tests {
     fn report(lock_queue_max: u32, failed_applied: usize) -> Report {
         let pgbouncer = outcome(Way::PgBouncer, 64, 64);
         let guard = outcome(Way::Guard, lock_queue_max, failed_applied);
-        Report { pool: 8, pgbouncer, guard }
+        Report { pool: 8, habit: Habit::Single, pgbouncer, guard }
     }
 
     #[test]
@@ -310,6 +322,21 @@ mod tests {
         assert!(report(8, 0).guard_keeps_its_word());
         assert!(!report(9, 0).guard_keeps_its_word());
         assert!(!report(8, 1).guard_keeps_its_word());
+    }
+
+    #[test]
+    fn a_run_of_before_there_were_habits_is_told_again() {
+        let mut json = serde_json::to_value(report(8, 0)).unwrap();
+        json.as_object_mut().unwrap().remove("habit");
+        let report: Report = serde_json::from_value(json).unwrap();
+        assert_eq!(report.habit, Habit::Single);
+    }
+
+    #[test]
+    fn updates_of_clients_that_vanish_are_given_up_and_not_told() {
+        let vanish = Report { habit: Habit::Vanish, ..report(8, 0) };
+        let table = crate::record::told_again(vanish);
+        assert!(table.contains("updates given up") && !table.contains("told as failed"), "{table}");
     }
 
     #[test]

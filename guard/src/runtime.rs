@@ -15,13 +15,42 @@ use tokio::runtime::{Builder, Runtime};
 /// # Errors
 /// When threads, or the kernel's means to wait for sockets, cannot be had.
 pub fn build(workers: usize) -> io::Result<Runtime> {
-    let workers = match workers {
+    match threads(workers) {
+        1 => Builder::new_current_thread().enable_all().build(),
+        _ => work_stealing(workers),
+    }
+}
+
+/// The work-stealing runtime with so many worker threads, also where that is one: to measure what the
+/// choice gives.
+///
+/// # Errors
+/// As [`build`].
+pub fn work_stealing(workers: usize) -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(threads(workers)).enable_all().build()
+}
+
+fn threads(workers: usize) -> usize {
+    match workers {
         0 => thread::available_parallelism().map_or(1, NonZero::get),
         workers => workers,
-    };
-    let mut builder = match workers {
-        1 => Builder::new_current_thread(),
-        _ => Builder::new_multi_thread(),
-    };
-    builder.worker_threads(workers).enable_all().build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::runtime::RuntimeFlavor;
+
+    #[test]
+    fn one_worker_is_served_by_the_thread_itself_unless_it_is_asked_otherwise() {
+        let check = |runtime: io::Result<Runtime>, flavour: RuntimeFlavor, workers| {
+            let runtime = runtime.unwrap();
+            assert_eq!(runtime.handle().runtime_flavor(), flavour);
+            assert_eq!(runtime.metrics().num_workers(), workers);
+        };
+        check(build(1), RuntimeFlavor::CurrentThread, 1);
+        check(build(2), RuntimeFlavor::MultiThread, 2);
+        check(work_stealing(1), RuntimeFlavor::MultiThread, 1);
+    }
 }

@@ -8,24 +8,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use drill::home::Scratch;
-use drill::pgbouncer::{self, PgBouncer, Program};
-use drill::server::account::{APP, CONTROL};
+use drill::pgbouncer::{self, PgBouncer, Program, Version};
+use drill::server::account::APP;
 use drill::server::engine::Engine;
 use drill::server::{Server, Settings};
 
+use super::config;
+use super::lineup::{Entry, Lineup};
 use crate::machine::Core;
 use crate::process::{Process, pin};
 use crate::stage::{WORKERS, free_addr};
-use crate::{Shared, client, guard};
+use crate::{Shared, client};
 
 /// Connections to the server that a pooler may use for clients.
-const POOL: u32 = 40;
+pub(super) const POOL: u32 = 40;
 
 /// Rows of `pgbench_accounts`, in units of 100,000: all in memory.
 const SCALE: &str = "5";
 
 /// Clients that poolers take.
-const CLIENTS_MAX: u32 = 11_000;
+pub(super) const CLIENTS_MAX: u32 = 11_000;
 
 /// Clients that may reach the server itself at once, beside those of the poolers.
 pub(crate) const DIRECT_MAX: usize = 600;
@@ -35,55 +37,90 @@ const START: Duration = Duration::from_secs(10);
 
 /// One contestant: where to connect, and the process whose time is counted.
 pub(crate) struct Contestant {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) addr: SocketAddr,
     /// `None` for direct access.
     pub(crate) id: Option<u32>,
+    /// Whether clients may prepare statements through it and run them later.
+    carries_prepared: bool,
 }
+
+impl Contestant {
+    fn new(name: &str, addr: SocketAddr, id: Option<u32>) -> Self {
+        Self { name: name.to_owned(), addr, id, carries_prepared: true }
+    }
+
+    fn pgbouncer(bouncer: &PgBouncer, version: Version) -> Self {
+        Self {
+            name: format!("{PGBOUNCER} {version}"),
+            addr: bouncer.addr(),
+            id: Some(bouncer.id()),
+            carries_prepared: version.carries_prepared(),
+        }
+    }
+
+    /// Whether it is one of those that the guard is compared with.
+    pub(super) fn is_peer(&self) -> bool {
+        self.name.starts_with(PGBOUNCER)
+    }
+
+    /// Why it has to be left out of one of pgbench's modes, if it has to.
+    pub(crate) fn left_out_of(&self, mode: &str) -> Option<&'static str> {
+        (mode == "prepared" && !self.carries_prepared)
+            .then_some("carries no prepared statements by transaction")
+    }
+}
+
+const PGBOUNCER: &str = "PgBouncer";
 
 /// A server with its data and all contestants before it; they vanish with it.
 pub(crate) struct Field {
     /// In the order of their turns.
     pub(crate) contestants: Vec<Contestant>,
-    /// What is compared with.
-    pub(crate) pgbouncer: String,
     _processes: Vec<Process>,
-    _bouncer: PgBouncer,
+    _bouncers: Vec<PgBouncer>,
     _server: Server,
     _scratch: Scratch,
 }
 
 impl Field {
     /// Starts everybody.
-    pub(crate) fn open(shared: &Shared) -> Result<Self> {
+    pub(crate) fn open(shared: &Shared, lineup: &Lineup) -> Result<Self> {
+        if let Some(why) = lineup.left_out() {
+            eprintln!("\n!!! SKIPPED: {why}\n");
+        }
         let scratch = Scratch::new()?;
         let settings =
-            Settings { engine: Engine::Postgres, max_connections: 700, ..Settings::default() };
+            Settings { engine: Engine::Postgres, max_connections: 900, ..Settings::default() };
         let server = client::block_on(async { Ok(Server::start(settings).await?) })?;
-        pin(server.id(), Core::Server)?;
+        let workers = lineup.workers_max();
+        pin(server.id(), Core::Server, workers)?;
         pgbench(server.addr(), &["-i", "-q", "-s", SCALE])?;
 
-        let program = Program::newest();
-        let bouncer = start_pgbouncer(&server, program)?;
         let (forwarder, forwarder_addr) = start_forwarder(&server, scratch.path())?;
         let mut contestants = vec![
-            Contestant { name: "direct", addr: server.addr(), id: None },
-            Contestant { name: "forwarder", addr: forwarder_addr, id: Some(forwarder.id()) },
-            Contestant { name: "PgBouncer", addr: bouncer.addr(), id: Some(bouncer.id()) },
+            Contestant::new("direct", server.addr(), None),
+            Contestant::new("forwarder", forwarder_addr, Some(forwarder.id())),
         ];
         let mut processes = vec![forwarder];
-        let before = shared.before.iter().map(|path| ("before", path.clone()));
-        let guards = before.chain([("guard", guard::program(shared.tidegate.as_deref())?)]);
-        for (name, program) in guards {
-            let (process, addr) = start_guard(name, &program, &server, scratch.path())?;
-            contestants.push(Contestant { name, addr, id: Some(process.id()) });
+        let mut bouncers = Vec::new();
+        for (program, version) in lineup.pgbouncers()? {
+            let bouncer = start_pgbouncer(&server, program)?;
+            contestants.push(Contestant::pgbouncer(&bouncer, version));
+            bouncers.push(bouncer);
+        }
+        for entry in lineup.guards(shared)? {
+            let (process, addr) = start_guard(&entry, &server, scratch.path())?;
+            contestants.push(Contestant::new(&entry.name, addr, Some(process.id())));
             processes.push(process);
+        }
+        for id in contestants.iter().filter_map(|contestant| contestant.id) {
+            pin(id, Core::Proxy, workers)?;
         }
         Ok(Self {
             contestants,
-            pgbouncer: program.version()?,
             _processes: processes,
-            _bouncer: bouncer,
+            _bouncers: bouncers,
             _server: server,
             _scratch: scratch,
         })
@@ -116,7 +153,7 @@ pub(crate) fn pgbench_command(addr: SocketAddr, arguments: &[&str]) -> Result<Co
 }
 
 fn start_pgbouncer(server: &Server, program: Program) -> Result<PgBouncer> {
-    let bouncer = client::block_on(async {
+    client::block_on(async {
         let setup = pgbouncer::Setup {
             program,
             pool_size: POOL,
@@ -124,9 +161,7 @@ fn start_pgbouncer(server: &Server, program: Program) -> Result<PgBouncer> {
             ..pgbouncer::Setup::default()
         };
         Ok(PgBouncer::start(server, &setup).await?)
-    })?;
-    pin(bouncer.id(), Core::Proxy)?;
-    Ok(bouncer)
+    })
 }
 
 fn start_forwarder(server: &Server, scratch: &Path) -> Result<(Process, SocketAddr)> {
@@ -143,17 +178,16 @@ fn start_forwarder(server: &Server, scratch: &Path) -> Result<(Process, SocketAd
     Ok((process, listen))
 }
 
-fn start_guard(
-    name: &str,
-    program: &Path,
-    server: &Server,
-    scratch: &Path,
-) -> Result<(Process, SocketAddr)> {
+fn start_guard(entry: &Entry, server: &Server, scratch: &Path) -> Result<(Process, SocketAddr)> {
     let (listen, admin) = (free_addr()?, free_addr()?);
-    let file = scratch.join(format!("{name}.toml"));
-    fs::write(&file, configuration(server.addr(), listen, admin))?;
-    let arguments = ["guard".to_owned(), "-c".to_owned(), file.display().to_string()];
-    let mut process = Process::start(program, &arguments, &scratch.join(format!("{name}.log")))?;
+    let file = scratch.join(format!("{}.toml", entry.name));
+    fs::write(&file, config::text(server.addr(), listen, admin, entry.workers))?;
+    let mut arguments = vec!["guard".to_owned(), "-c".to_owned(), file.display().to_string()];
+    if entry.is_stealing {
+        arguments.push("--work-stealing".to_owned());
+    }
+    let log = scratch.join(format!("{}.log", entry.name));
+    let mut process = Process::start(&entry.program, &arguments, &log)?;
     until_served(listen, &mut process)?;
     Ok((process, listen))
 }
@@ -168,80 +202,4 @@ fn until_served(addr: SocketAddr, process: &mut Process) -> Result<()> {
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
-}
-
-/// Limits that hold but never refuse, and rules of which the last matches.
-fn configuration(upstream: SocketAddr, listen: SocketAddr, admin: SocketAddr) -> String {
-    format!(
-        r#"
-[guard]
-workers = {WORKERS}
-
-[[listener]]
-address = "{listen}"
-max_clients = {CLIENTS_MAX}
-
-[upstream]
-engine = "postgres"
-address = "{upstream}"
-connections = {POOL}
-handshakes_at_once = 8
-handshakes_per_second = 1000
-
-[control]
-user = "{}"
-password = "{}"
-
-[[user]]
-name = "{}"
-password = "{}"
-
-[admin]
-address = "{admin}"
-
-[log]
-level = "warn"
-
-[overall]
-in_flight = {POOL}
-rate = 1000000
-queue_length = 4096
-queue_time = "10s"
-
-[class.oltp]
-in_flight = {POOL}
-rate = 1000000
-queue_length = 4096
-queue_time = "10s"
-statement_time = "10s"
-transaction_time = "30s"
-idle_in_transaction_time = "10s"
-lock_wait_time = "5s"
-
-[class.reports]
-in_flight = 2
-
-[[rule]]
-name = "reports by tag"
-class = "reports"
-tag = {{ job = "report*" }}
-
-[[rule]]
-name = "reports by account"
-class = "reports"
-user = "report*"
-
-[[rule]]
-name = "reports by table"
-class = "reports"
-table = ["report_*", "archive.*"]
-
-[[rule]]
-name = "pgbench"
-class = "oltp"
-table = ["pgbench_*"]
-network = ["127.0.0.0/8"]
-"#,
-        CONTROL.name, CONTROL.password, APP.name, APP.password,
-    )
 }

@@ -1,6 +1,6 @@
 //! What the drill tells: a line per second while it runs, then a table.
 
-use super::{Outcome, Report, Scene, Way};
+use super::{Habit, Outcome, Report, Scene, Way};
 use crate::screen::{Paint, Screen};
 use crate::sheet::table::Row;
 use crate::sheet::{self, Plot, Series, Sheet, Table, Tone};
@@ -42,13 +42,19 @@ impl Show {
             Way::Guard => "behind the guard, which cancels",
         };
         self.screen.title(title);
+        let tried = match scene.habit {
+            Habit::Single => "is ended",
+            Habit::Savepoint => "comes behind a savepoint, is ended",
+            Habit::Vanish => "is given up by its client within 0.3 s, would be ended",
+        };
         self.screen.line(&format!(
-            "{} clients want one row, which is locked for {:?}; each update is ended after {:?}, and \
+            "{} clients want one row, which is locked for {:?}; each update {tried} after {:?}, and \
              tried again. A private PostgreSQL, {} connections to it.",
             scene.clients, scene.hold, scene.limit, scene.pool
         ));
-        let head = " sec  lock queue                                   told: failed    done";
-        self.screen.line(&self.screen.paint(Paint::Dim, head));
+        let failed = scene.habit.failed();
+        let head = format!(" sec  lock queue{failed:>45}{:>8}", "done");
+        self.screen.line(&self.screen.paint(Paint::Dim, &head));
     }
 
     pub(super) fn second(&mut self, seen: Seen, failures: usize, successes: usize) {
@@ -81,21 +87,20 @@ impl sheet::Report for Report {
         let rows: [Row<'_, Outcome>; 5] = [
             ("lock queue on the server, at most", |it| cell(Some(it.lock_queue_max.into()))),
             ("connections to the server, at most", |it| cell(Some(it.backends_max.into()))),
-            ("updates told as failed", |it| cell(u64::try_from(it.failures_told).ok())),
+            (self.habit.updates_failed(), |it| cell(u64::try_from(it.failures_told).ok())),
             ("  of these, committed", |it| cell(u64::try_from(it.failed_applied).ok())),
             ("first success behind the lock (ms)", |it| cell(it.back_after_ms)),
         ];
         let outcomes = [("PgBouncer", &self.pgbouncer), ("guard", &self.guard)];
         Sheet {
             name: "zombie",
-            about: "A row is locked, clients retry for ever, and each update has a time limit: PgBouncer's, which closes \
-                    the client's socket, and the guard's, which cancels.",
+            about: self.habit.about(),
             scene: format!(
                 "{} connections to a private PostgreSQL for each of the two.",
                 self.pool
             ),
             promise: "never more backends wait for the lock than its pool has connections, and nothing is committed whose \
-                      client was told that it had failed",
+                      client was told that it had failed, or had hung up",
             is_kept: self.guard_keeps_its_word(),
             tables: vec![Table::of("", &outcomes, &rows)],
             notes: Vec::new(),
@@ -116,6 +121,42 @@ impl Report {
                 .map(|(name, tone, one)| Series::by_second(name, tone, &one.lock_queue))
                 .into(),
             ..Plot::default()
+        }
+    }
+}
+
+impl Habit {
+    /// What happens.
+    fn about(self) -> &'static str {
+        match self {
+            Self::Single => {
+                "A row is locked, clients retry for ever, and each update has a time limit: PgBouncer's, which closes the \
+                 client's socket, and the guard's, which cancels."
+            }
+            Self::Savepoint => {
+                "A row is locked, clients retry for ever, each update comes behind a savepoint and has a time limit: \
+                 PgBouncer's, which closes the client's socket, and the guard's, which cancels and rolls back."
+            }
+            Self::Vanish => {
+                "A row is locked, and clients that ask for it hang up soon and come again: PgBouncer then closes the \
+                 server's socket, and the guard cancels."
+            }
+        }
+    }
+
+    /// The head of the column that counts what did not succeed.
+    fn failed(self) -> &'static str {
+        match self {
+            Self::Single | Self::Savepoint => "told: failed",
+            Self::Vanish => "given up",
+        }
+    }
+
+    /// The same as a line of the table.
+    fn updates_failed(self) -> &'static str {
+        match self {
+            Self::Single | Self::Savepoint => "updates told as failed",
+            Self::Vanish => "updates given up",
         }
     }
 }

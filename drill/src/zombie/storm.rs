@@ -1,4 +1,4 @@
-//! Clients that want one row and never give up.
+//! Clients that want one row, again and again.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -7,26 +7,30 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_postgres::{Client, Config, Error, NoTls};
 
+use super::habit::Habit;
 use crate::server::account::APP;
 
 /// How long a client waits before it connects again where it was not let in.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What clients were told of their attempts, each of which has a number of its own.
+/// What came of the clients' attempts, each of which has a number of its own.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+struct Told {
     /// An error came: it was not done.
-    pub(super) failed: HashSet<i64>,
+    failed: HashSet<i64>,
+    /// Nothing came until then, when the client hung up.
+    given_up: Vec<(Instant, i64)>,
 }
 
 /// All clients, and what they share.
 #[derive(Debug)]
 pub(super) struct Storm {
     target: SocketAddr,
+    habit: Habit,
     next: AtomicI64,
     failures: AtomicUsize,
     successes: AtomicUsize,
@@ -37,9 +41,10 @@ pub(super) struct Storm {
 
 impl Storm {
     /// Lets that many clients loose.
-    pub(super) fn start(target: SocketAddr, clients: usize) -> Arc<Self> {
+    pub(super) fn start(target: SocketAddr, clients: usize, habit: Habit) -> Arc<Self> {
         let storm = Arc::new(Self {
             target,
+            habit,
             next: AtomicI64::new(1),
             failures: AtomicUsize::new(0),
             successes: AtomicUsize::new(0),
@@ -53,7 +58,7 @@ impl Storm {
         storm
     }
 
-    /// Attempts that failed so far.
+    /// Attempts so far that failed or were given up.
     pub(super) fn failures(&self) -> usize {
         self.failures.load(Ordering::Relaxed)
     }
@@ -68,16 +73,20 @@ impl Storm {
         *self.first_success.lock()
     }
 
-    /// Lets each client finish its attempt, and collects what they were told.
-    pub(super) async fn end(&self) -> Told {
+    /// Lets each client finish its attempt. Yields what must not be in the database then: attempts that
+    /// were told as failed, and those whose clients had hung up before `gone`.
+    pub(super) async fn end(&self, gone: Instant) -> HashSet<i64> {
         self.is_over.store(true, Ordering::Relaxed);
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
-        let mut all = Told::default();
+        let mut lost = HashSet::new();
         while let Some(told) = tasks.join_next().await {
             // A client that panicked was told nothing.
-            all.failed.extend(told.unwrap_or_default().failed);
+            let Told { failed, given_up } = told.unwrap_or_default();
+            lost.extend(failed);
+            let before = given_up.into_iter().filter(|(hung_up, _)| *hung_up < gone);
+            lost.extend(before.map(|(_, attempt)| attempt));
         }
-        all
+        lost
     }
 
     fn is_over(&self) -> bool {
@@ -88,21 +97,32 @@ impl Storm {
     async fn retry(self: Arc<Self>) -> Told {
         let mut told = Told::default();
         while !self.is_over() {
-            match connect(&APP.config(self.target)).await {
-                Ok(client) => self.update(&client, &mut told).await,
+            match Connection::open(self.target).await {
+                Ok(connection) => self.update(&connection.client, &mut told).await,
                 Err(_) => sleep(PAUSE).await,
             }
         }
         told
     }
 
-    /// Updates the row on one connection until that is over.
+    /// Updates the row on one connection until that is over, or the client has had enough of waiting.
     async fn update(&self, client: &Client, told: &mut Told) {
         while !self.is_over() && !client.is_closed() {
             let attempt = self.next.fetch_add(1, Ordering::Relaxed);
-            let sql = format!("UPDATE hot SET attempt = {attempt} WHERE id = 1");
-            match client.simple_query(&sql).await {
-                Ok(_) => {
+            let done = run(client, self.habit.steps(attempt));
+            let outcome = match self.habit.patience(attempt) {
+                None => done.await,
+                Some(patience) => match timeout(patience, done).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => {
+                        told.given_up.push((Instant::now(), attempt));
+                        self.failures.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
+                },
+            };
+            match outcome {
+                Ok(()) => {
                     self.first_success.lock().get_or_insert_with(Instant::now);
                     self.successes.fetch_add(1, Ordering::Relaxed);
                 }
@@ -111,6 +131,9 @@ impl Storm {
                 Err(error) if error.as_db_error().is_some() => {
                     told.failed.insert(attempt);
                     self.failures.fetch_add(1, Ordering::Relaxed);
+                    if self.habit.rolls_back() && client.batch_execute("ROLLBACK").await.is_err() {
+                        return;
+                    }
                 }
                 Err(_) => return,
             }
@@ -118,8 +141,36 @@ impl Storm {
     }
 }
 
+/// Runs statements, each by itself, until one fails.
+async fn run(client: &Client, steps: Vec<String>) -> Result<(), Error> {
+    for step in steps {
+        client.batch_execute(&step).await?;
+    }
+    Ok(())
+}
+
+/// A client's connection. Dropping it hangs up, also in the middle of a statement.
+struct Connection {
+    client: Client,
+    task: JoinHandle<()>,
+}
+
+impl Connection {
+    async fn open(target: SocketAddr) -> Result<Self, Error> {
+        let (client, connection) = APP.config(target).connect(NoTls).await?;
+        let task = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { client, task })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Connects. How a connection ends is for the client's own calls to tell, and for nobody else.
-pub(super) async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
+pub(super) async fn connect(config: &Config) -> Result<Client, Error> {
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(async move { drop(connection.await) });
     Ok(client)
