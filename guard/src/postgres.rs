@@ -368,6 +368,7 @@ async fn enter(socket: Socket, arrival: &mut Arrival<Postgres>) -> Result<Came, 
         Entered::Login(login) => login,
         Entered::Cancel(cancel) => {
             shared.cancel(&cancel.key);
+            cancel.hang_up().await;
             return Ok(Came::Cancel);
         }
     };
