@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the clients of the test matrix: sysbench and psql from Debian (pgbench came with the server),
 # and HAProxy and PgBouncer beside them to compare with; the Python drivers into a virtual environment,
-# the JavaScript drivers from npm, both at the versions pinned beside this script.
+# an exporter for PgBouncer's console beside them, the JavaScript drivers from npm, all at the versions
+# pinned beside this script.
 set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
@@ -27,6 +28,17 @@ python_clients() {
     stamp "$venv/.installed" "$here/requirements.txt"
 }
 
+# The exporter pins versions of its own, so it has a folder beside the environment.
+exporter() {
+    local folder=$state/exporter
+    if fresh "$folder/.installed" "$here/requirements-exporter.txt"; then return; fi
+    say "an exporter for PgBouncer into ${folder#"$root/"}"
+    rm -rf "$folder"
+    "$state/python/bin/pip" install --quiet --no-deps --use-pep517 --target "$folder" \
+        --requirement "$here/requirements-exporter.txt"
+    stamp "$folder/.installed" "$here/requirements-exporter.txt"
+}
+
 node_clients() {
     local node=$state/node
     if fresh "$node/.installed" "$here/package.json" "$here/package-lock.json"; then return; fi
@@ -38,4 +50,5 @@ node_clients() {
 }
 
 python_clients
+exporter
 node_clients

@@ -12,12 +12,14 @@ use tokio_postgres::{Client as Driver, Config};
 const SECTIONS: &str = "users = [\"app\"]\nstats_users = [\"other\"]\n\n\
                         [class.default]\nin_flight = 1\nqueue_time = \"60s\"\n";
 
-const TOPICS: [&str; 15] = [
+const TOPICS: [&str; 17] = [
     "POOLS",
     "CLIENTS",
     "SERVERS",
     "USERS",
     "STATS",
+    "STATS_TOTALS",
+    "STATS_AVERAGES",
     "CLASSES",
     "PINS",
     "LIMITS",

@@ -53,7 +53,7 @@ pub use self::queue::{Retries, Tenants, TenantsBy};
 pub use self::recorder::Recorder;
 pub use self::replica::{Fallback, Reads, Replica, Routing};
 pub use self::rule::{DigestText, KindName, Network, Rule, Switch, TargetText};
-use self::source::Source;
+use self::source::{Key, Source};
 pub use self::upstream::{
     Auth, Control, Engine, Observe, Pooling, TlsNegotiation, Upstream, UpstreamTls, User,
 };
@@ -238,10 +238,25 @@ impl Config {
         let source = Source::parse(path, text, env)?;
         let mut config: Self = source.read_without(&part::OTHERS)?;
         config.classes.entry(DEFAULT_CLASS.into()).or_default();
+        config.follow_engine(&source);
         let mut findings = Findings::new(&source);
         check::read_secrets(&mut config, &mut findings);
         check::check(&config, &mut findings);
         findings.finish(config)
+    }
+
+    /// Gives what has no port that of the engine.
+    fn follow_engine(&mut self, source: &Source<'_>) {
+        let engine = self.upstream.engine;
+        let replicas = self.replicas.values_mut().map(|replica| &mut replica.address);
+        let control = self.control.address.as_mut();
+        let servers = [&mut self.upstream.address].into_iter().chain(control).chain(replicas);
+        servers.for_each(|address| address.fill_port(engine.port()));
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if !source.is_given(&Key::of("listener").item(index).field("address")) {
+                listener.address = Listener::usual_address(engine);
+            }
+        }
     }
 }
 

@@ -52,6 +52,7 @@ pub use self::melt::MeltMetrics;
 pub use self::pressure::PressureMetrics;
 pub use self::recorder::RecorderMetrics;
 pub use self::replica::ReplicaMetrics;
+pub(crate) use self::shard::{Sharded, add};
 use self::table::{Metric, Type};
 pub use self::tally::Tally;
 pub use self::totals::Totals;

@@ -13,6 +13,7 @@
 //! | `sequences` | what was drawn on a connection, and who may be told |
 //! | `listeners` | connections by which many clients listen together |
 //! | `pauses` | single databases whose transactions are held |
+//! | `traffic` | what was done in each database |
 //! | `replication` | a client that replicates, and its connection |
 //! | `console` | the database `tidegate`: the guard itself, for operators |
 //! | `connect`, `connection`, `handover` | a connection to the database, and how it changes hands |
@@ -44,6 +45,7 @@ pub mod session;
 pub mod settings;
 pub mod statements;
 mod stop;
+pub mod traffic;
 pub mod welcome;
 
 use std::{sync::Arc, time::Instant};
@@ -63,6 +65,7 @@ use self::{
     replication::Replication,
     session::{Entrance, Session},
     statements::Statements,
+    traffic::{Own, Traffic},
     welcome::{Memory, Reports},
 };
 pub use self::{
@@ -116,6 +119,8 @@ pub struct Postgres {
     replications: Arc<Semaphore>,
     /// The databases that are paused.
     pauses: Pauses,
+    /// What was done in each database.
+    traffic: Arc<Traffic>,
     console: Arc<Console>,
 }
 
@@ -140,9 +145,15 @@ impl Postgres {
             keys: Arc::default(),
             misled: Seldom::default(),
             pauses: Pauses::default(),
+            traffic: Arc::new(Traffic::new(Instant::now())),
             statements: Statements::default(),
             console,
         }
+    }
+
+    /// What was done in each database.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 }
 
@@ -269,30 +280,31 @@ impl Engine for Postgres {
 
     async fn serve(socket: Socket, mut arrival: Arrival<Self>) {
         // Boxed, like the session below: a client's task should carry one of them, not both.
-        let (entrance, (entry, _listing)) = match Box::pin(enter(socket, &mut arrival)).await {
-            Ok(Came::Session(entrance, place)) => (entrance, place),
-            Ok(Came::Console(login, guest)) => {
-                let peer = arrival.peer;
-                if let Err(error) = Box::pin(console::serve(arrival, *login, guest)).await {
-                    debug!(%peer, %error, "a client of the console was gone");
+        let (entrance, (entry, _listing, traffic)) =
+            match Box::pin(enter(socket, &mut arrival)).await {
+                Ok(Came::Session(entrance, place)) => (entrance, place),
+                Ok(Came::Console(login, guest)) => {
+                    let peer = arrival.peer;
+                    if let Err(error) = Box::pin(console::serve(arrival, *login, guest)).await {
+                        debug!(%peer, %error, "a client of the console was gone");
+                    }
+                    return;
                 }
-                return;
-            }
-            Ok(Came::Replica(replication)) => {
-                let peer = arrival.peer;
-                if let Err(error) = Box::pin(replication.run(arrival)).await {
-                    debug!(%peer, %error, "a client that replicates was gone");
+                Ok(Came::Replica(replication)) => {
+                    let peer = arrival.peer;
+                    if let Err(error) = Box::pin(replication.run(arrival)).await {
+                        debug!(%peer, %error, "a client that replicates was gone");
+                    }
+                    return;
                 }
-                return;
-            }
-            Ok(Came::Cancel) => return arrival.turn_away(ClientOutcome::CancelRequest),
-            Err(error) => {
-                debug!(peer = %arrival.peer, %error, "a client was not let in");
-                return arrival.turn_away(outcome_of(&error));
-            }
-        };
+                Ok(Came::Cancel) => return arrival.turn_away(ClientOutcome::CancelRequest),
+                Err(error) => {
+                    debug!(peer = %arrival.peer, %error, "a client was not let in");
+                    return arrival.turn_away(outcome_of(&error));
+                }
+            };
         let Arrival { shared, door, .. } = arrival;
-        Box::pin(Session::new(shared, door, entry, entrance).run()).await;
+        Box::pin(Session::new(shared, door, entry, traffic, entrance).run()).await;
     }
 }
 
@@ -313,8 +325,9 @@ impl engine::ConnectError for ConnectError {
     }
 }
 
-/// A client's place among the sessions, and among those that can be cancelled by a key.
-type Place = (Entry, Listing);
+/// A client's place among the sessions, among those that can be cancelled by a key, and in what is
+/// counted of its database.
+type Place = (Entry, Listing, Own);
 
 /// Lets a client in. It has its place before it is told its key: a cancel may follow at once.
 ///
@@ -328,11 +341,12 @@ async fn let_in(
     let engine = &arrival.shared.engine;
     let key = BackendKey::of_session(arrival.id, login.version);
     let listing = engine.keys.list(key.clone());
-    let database = String::from_utf8_lossy(&login.database).into();
-    let entry = arrival.enter(Arc::clone(&login.user), Some(database));
+    let database: Arc<str> = String::from_utf8_lossy(&login.database).into();
+    let entry = arrival.enter(Arc::clone(&login.user), Some(Arc::clone(&database)));
     login.accept(parameters, &key).await?;
+    let traffic = arrival.shared.engine.traffic.enter(&database);
     arrival.let_in();
-    Ok((entry, listing))
+    Ok((entry, listing, traffic))
 }
 
 /// What a client came for.
@@ -354,6 +368,7 @@ async fn enter(socket: Socket, arrival: &mut Arrival<Postgres>) -> Result<Came, 
         Entered::Login(login) => login,
         Entered::Cancel(cancel) => {
             shared.cancel(&cancel.key);
+            cancel.hang_up().await;
             return Ok(Came::Cancel);
         }
     };

@@ -7,13 +7,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::upstream::Engine;
 use super::value::{self, Address, SocketMode};
 
 /// `[[listener]]`: where applications connect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listener {
-    /// IP address and port; the default is one step beside the database's own port. Or the path of a
+    /// IP address and port; before PostgreSQL the default is `127.0.0.1:6432`, as PgBouncer's port. Or the path of a
     /// Unix socket, which has no TLS; clients of PostgreSQL find one named `.s.PGSQL.6432` by its
     /// folder as host and 6432 as port. For rules, its clients are at 127.0.0.1.
     pub address: Address,
@@ -56,7 +57,7 @@ pub struct Listener {
 impl Default for Listener {
     fn default() -> Self {
         Self {
-            address: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 3307))),
+            address: Self::usual_address(Engine::default()),
             socket_mode: SocketMode(0o777),
             socket_group: None,
             tls: ListenerTls::Offered,
@@ -69,6 +70,13 @@ impl Default for Listener {
             write_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(8 * 60 * 60),
         }
+    }
+}
+
+impl Listener {
+    /// Where it listens if nothing else is said.
+    pub(super) fn usual_address(engine: Engine) -> Address {
+        Address::Tcp(SocketAddr::from(([127, 0, 0, 1], engine.guard_port())))
     }
 }
 

@@ -5,10 +5,17 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Config;
+use super::{Config, Engine};
 
-/// The least that is a configuration; all else in it is a default.
-const LEAST: &str = "[upstream]\naddress = \"db\"\n[control]\nuser = \"tidegate\"\n";
+/// The least that is a configuration, of each engine; all else in it is a default.
+const fn least(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Mysql => "[upstream]\naddress = \"db\"\n[control]\nuser = \"tidegate\"\n",
+        Engine::Postgres => {
+            "[upstream]\nengine = \"postgres\"\naddress = \"db\"\n[control]\nuser = \"tidegate\"\n"
+        }
+    }
+}
 
 /// Sections that a reload puts into force.
 const RELOADED: [&str; 7] = ["overall", "limit", "melt", "class", "database", "routing", "rule"];
@@ -28,11 +35,14 @@ pub struct ListedKey {
 
 /// All keys, in the order of their names.
 pub fn list(config: &Config) -> Vec<ListedKey> {
-    let least = Config::parse(Path::new("defaults"), LEAST, &|_| None);
+    let least = least(config.upstream.engine);
+    let least = Config::parse(Path::new("defaults"), least, &|_| None);
     let mut defaults = least.map(|least| flat(&least.config)).unwrap_or_default();
     for key in ["upstream.address", "control.user"] {
         defaults.remove(key);
     }
+    // What the least must say is no default.
+    defaults.insert("upstream.engine".into(), Some("mysql".into()));
     let listed = flat(config).into_iter().map(|(key, value)| {
         let default = defaults.get(&default_of(&key)).cloned().flatten();
         let section = key.split('.').next().unwrap_or_default();

@@ -15,7 +15,7 @@ use super::value::{self, Bytes, Endpoint};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replica {
-    /// `host:port`, or `host` for port 3306.
+    /// `host:port`, or `host` for port 3306, of PostgreSQL 5432.
     pub address: Endpoint,
     /// The name that the server's certificate must carry. Default: the host of `address`.
     #[serde(default)]
@@ -154,6 +154,7 @@ mod tests {
         let more = format!("{EAST}[routing]\nmax_lag_bytes = \"16MiB\"\n");
         let config = parse("postgres", &more).unwrap();
         assert_eq!(config.routing.to_policy().max_lag_bytes, Some(16 << 20));
+        assert_eq!(config.replicas["east"].address.to_string(), "10.0.0.2:5432");
         assert_eq!(config.replicas.len(), 1);
     }
 

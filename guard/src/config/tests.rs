@@ -178,7 +178,7 @@ fn a_value_of_the_wrong_form_is_told_with_the_accepted_one() {
     error(
         &MINIMAL.replace("127.0.0.1:3306", "db:port"),
         "t.toml:2: upstream.address = \"db:port\": not an address; expected \"host:port\", such as \
-         \"db.internal:3306\" or \"[::1]:3306\"",
+         \"db.internal:3306\" or \"[::1]:5432\"",
     );
 }
 
@@ -559,4 +559,41 @@ fn the_examples_are_valid() {
         let loaded = Config::parse(&path, &text, &env).unwrap_or_else(|errors| panic!("{errors}"));
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     }
+}
+
+#[test]
+fn ports_that_are_not_given_follow_the_engine() {
+    let text = |engine: &str, more: &str| {
+        format!(
+            "[upstream]\n{engine}address = \"db\"\n[replica.east]\naddress = \"[::1]\"\n\
+             [replica.west]\naddress = \"db.west:7\"\n[control]\nuser = \"c\"\npassword = \"p\"\n{more}"
+        )
+    };
+    for (engine, own, guards) in [
+        ("", 3306, 3307),
+        ("engine = \"mysql\"\n", 3306, 3307),
+        ("engine = \"postgres\"\n", 5432, 6432),
+    ] {
+        let config = parse(&text(engine, "")).unwrap().config;
+        assert_eq!(config.upstream.address.to_string(), format!("db:{own}"));
+        assert_eq!(config.replicas["east"].address.to_string(), format!("[::1]:{own}"));
+        assert_eq!(config.replicas["west"].address.to_string(), "db.west:7");
+        let listeners = |more: &str| {
+            let config = parse(&text(engine, more)).unwrap().config;
+            config.listeners.iter().map(|one| one.address.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(listeners(""), [format!("127.0.0.1:{guards}")]);
+        assert_eq!(listeners("[[listener]]\nmax_clients = 7"), [format!("127.0.0.1:{guards}")]);
+        let two = "[[listener]]\naddress = \"127.0.0.1:3307\"\n[[listener]]\naddress = \"/run/s\"";
+        assert_eq!(listeners(two), ["127.0.0.1:3307", "/run/s"]);
+        let of = |key: &str| list(&config).into_iter().find(|listed| listed.key == key).unwrap();
+        let listener = of("listener.1.address");
+        assert_eq!(listener.value, listener.default);
+        assert_eq!(of("upstream.engine").default.as_deref(), Some("mysql"));
+    }
+    let socket = MINIMAL.replace("127.0.0.1:3306", "/run/postgresql/.s.PGSQL.5432");
+    assert_eq!(parse(&socket).unwrap().config.upstream.address.port, 0);
+    let door = format!("{MINIMAL}address = \"db\"\n");
+    let door = parse(&door).unwrap().config.control.address.unwrap();
+    assert_eq!(door.to_string(), "db:3306");
 }

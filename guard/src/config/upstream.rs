@@ -17,7 +17,7 @@ pub struct Upstream {
     /// The protocol it speaks.
     #[serde(default)]
     pub engine: Engine,
-    /// `host:port`, or `host` for port 3306. Or the path of the server's Unix socket, such as
+    /// `host:port`, or `host` for port 3306, of PostgreSQL 5432. Or the path of the server's Unix socket, such as
     /// `/run/postgresql/.s.PGSQL.5432` or `/run/mysqld/mysqld.sock`.
     pub address: Endpoint,
     /// Whether the guard uses TLS towards the server.
@@ -99,6 +99,25 @@ pub enum Engine {
     Postgres,
 }
 
+impl Engine {
+    /// The port that its servers usually listen on.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Mysql => 3306,
+            Self::Postgres => 5432,
+        }
+    }
+
+    /// The port that the guard listens on where nothing else is said: beside the server's own, and of PostgreSQL
+    /// that of its other poolers.
+    pub const fn guard_port(self) -> u16 {
+        match self {
+            Self::Mysql => 3307,
+            Self::Postgres => 6432,
+        }
+    }
+}
+
 /// Whether the guard uses TLS towards the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -155,7 +174,7 @@ pub struct Control {
     #[serde(default = "default::control_database")]
     pub database: String,
     /// `host:port` of the server's extra door (`admin_port`, `extra_port`), which opens even when
-    /// the server has no connections left. Default: the address of `[upstream]`.
+    /// the server has no connections left. `host` alone is its usual port. Default: the address of `[upstream]`.
     #[serde(default)]
     pub address: Option<Endpoint>,
 }

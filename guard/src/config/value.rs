@@ -21,7 +21,7 @@ pub struct Bytes(pub u64);
 pub struct Endpoint {
     /// Name or address, without brackets. What begins with a slash is the path of a Unix socket.
     pub host: String,
-    /// Port, 0 only of a Unix socket.
+    /// Port; 0 of a Unix socket, and of a host alone until [`Self::fill_port`].
     pub port: u16,
 }
 
@@ -79,20 +79,22 @@ impl FromStr for Endpoint {
             return Ok(Self { host: text.into(), port: 0 });
         }
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, port)) => {
-                (host, port.strip_prefix(':').or(port.is_empty().then_some("3306")))
-            }
+            Some((host, "")) => (host, None),
+            Some((host, port)) => (host, Some(port.strip_prefix(':').unwrap_or_default())),
             None => match text.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
-                None => (text, Some("3306")),
+                None => (text, None),
             },
         };
-        let port = port.and_then(|port| port.parse().ok()).filter(|port| *port != 0);
+        let port = match port {
+            Some(port) => port.parse().ok().filter(|port| *port != 0),
+            None => Some(0),
+        };
         match port {
             Some(port) if !host.is_empty() && !host.contains(char::is_whitespace) => {
                 Ok(Self { host: host.into(), port })
             }
-            _ => Err("not an address; expected \"host:port\", such as \"db.internal:3306\" or \"[::1]:3306\"".into()),
+            _ => Err("not an address; expected \"host:port\", such as \"db.internal:3306\" or \"[::1]:5432\"".into()),
         }
     }
 }
@@ -112,6 +114,13 @@ impl Endpoint {
             Some((folder, name.strip_prefix(".s.PGSQL.")?.parse().ok()?))
         };
         self.socket().and_then(|_| named()).unwrap_or((&self.host, self.port))
+    }
+
+    /// Gives a host that stands alone the port that its server usually has.
+    pub fn fill_port(&mut self, usual: u16) {
+        if self.port == 0 && self.socket().is_none() {
+            self.port = usual;
+        }
     }
 
     /// The path of its Unix socket, if it is one.

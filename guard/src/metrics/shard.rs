@@ -12,7 +12,7 @@ use thread_local::ThreadLocal;
 /// One `T` for each thread that counted. What a thread that has ended counted is kept; another goes on with
 /// it.
 #[derive(Debug)]
-pub(super) struct Sharded<T: Send>(ThreadLocal<Alone<T>>);
+pub(crate) struct Sharded<T: Send>(ThreadLocal<Alone<T>>);
 
 /// Two cache lines: processors fetch them in pairs.
 #[derive(Debug, Default)]
@@ -27,18 +27,18 @@ impl<T: Send> Default for Sharded<T> {
 
 impl<T: Default + Send + Sync> Sharded<T> {
     /// The shard of the thread that asks. No other thread adds to it: use [`add`].
-    pub(super) fn own(&self) -> &T {
+    pub(crate) fn own(&self) -> &T {
         &self.0.get_or_default().0
     }
 
     /// The sum of one count over all shards. What is added meanwhile may be missed.
-    pub(super) fn sum(&self, count: impl Fn(&T) -> &AtomicU64) -> u64 {
+    pub(crate) fn sum(&self, count: impl Fn(&T) -> &AtomicU64) -> u64 {
         self.0.iter().map(|shard| count(&shard.0).load(Ordering::Relaxed)).sum()
     }
 }
 
 /// Adds to a count of the thread's own shard.
-pub(super) fn add(count: &AtomicU64, by: u64) {
+pub(crate) fn add(count: &AtomicU64, by: u64) {
     let before = count.load(Ordering::Relaxed);
     count.store(before.wrapping_add(by), Ordering::Relaxed);
 }

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ipnet::IpNet;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::postgres::backend::{
@@ -73,13 +74,22 @@ pub enum Entered {
     Cancel(Cancel),
 }
 
-/// A client that wants another connection's statement stopped. It waits until we hang up: drop this
+/// A client that wants another connection's statement stopped. It waits until we [hang up](Self::hang_up)
 /// when that is done, whether or not there was something to stop.
 #[derive(Debug)]
 pub struct Cancel {
     /// Of which connection; compare it with that one's.
     pub key: BackendKey,
-    _stream: Stream,
+    stream: Stream,
+}
+
+impl Cancel {
+    /// Ends its connection, TLS first: libpq 17 and newer takes an end without `close_notify` for a
+    /// cancel that failed. Cancel-safe: dropping it hangs up, too.
+    pub async fn hang_up(mut self) {
+        // Who does not listen has hung up by itself.
+        let _gone = timeout(LAST_WORD, self.stream.shutdown()).await;
+    }
 }
 
 /// A client that proved who it is, was told so, and waits for the last word: call
@@ -158,7 +168,7 @@ async fn attempt(socket: Socket, context: &LoginContext) -> Result<Entered, Logi
     let (mut messages, startup) = match open::open(socket, context).await? {
         Opened::Startup(messages, startup) => (messages, startup),
         Opened::Cancel(key, stream) => {
-            return Ok(Entered::Cancel(Cancel { key, _stream: stream }));
+            return Ok(Entered::Cancel(Cancel { key, stream }));
         }
     };
     let prover = Prover { context, user: &startup.user, from };

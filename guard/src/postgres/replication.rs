@@ -84,7 +84,7 @@ impl Replication {
     pub(super) async fn run(mut self, mut arrival: Arrival<Postgres>) -> Result<(), LoginError> {
         let shared = Arc::clone(&arrival.shared);
         let parameters = &self.connected.parameters;
-        let (entry, _listing) = let_in(&mut arrival, &mut self.login, parameters).await?;
+        let (entry, _listing, _traffic) = let_in(&mut arrival, &mut self.login, parameters).await?;
         let (session, user) = (arrival.id, &self.login.user);
         info!(session, %user, "a client replicates");
         shared.metrics.upstream.replications.increment(1.0);

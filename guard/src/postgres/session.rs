@@ -61,6 +61,7 @@ use super::{
     refuse::Error,
     settings::Settings,
     statements::ClientStatements,
+    traffic::{Count, Own},
 };
 use crate::{
     gate::{Permit, Pinned},
@@ -155,6 +156,7 @@ pub struct Session {
     orders: Orders,
     door: Arc<Door>,
     entry: Entry,
+    traffic: Own,
     client: Client,
     user: Arc<str>,
     database: Arc<str>,
@@ -215,7 +217,13 @@ enum Heard {
 
 impl Session {
     /// A session for a client that has logged in and been told so.
-    pub fn new(shared: Arc<Shared>, door: Arc<Door>, entry: Entry, entrance: Entrance) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        door: Arc<Door>,
+        entry: Entry,
+        traffic: Own,
+        entrance: Entrance,
+    ) -> Self {
         let mut pins = Pins::default();
         if shared.options.session_pooling {
             pins.add(Pin::Session);
@@ -255,6 +263,7 @@ impl Session {
             shared,
             door,
             entry,
+            traffic,
         }
     }
 
@@ -390,6 +399,19 @@ impl Session {
         }
         self.permit = None;
         self.pinned = None;
+        self.hand_in();
+    }
+
+    /// Hands in what was counted so far.
+    fn hand_in(&mut self) {
+        let (received, sent) = self.client.moved();
+        self.traffic.add(Count::Received, received);
+        self.traffic.add(Count::Sent, sent);
+        let uses = std::mem::take(&mut self.statements.uses);
+        self.traffic.add(Count::ClientParses, uses.parses.into());
+        self.traffic.add(Count::ServerParses, uses.server_parses.into());
+        self.traffic.add(Count::Binds, uses.binds.into());
+        self.traffic.hand_in();
     }
 
     /// Shows others what the session is doing.

@@ -1,6 +1,10 @@
 //! What PostgreSQL brings to a guard.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
 use tokio::sync::Semaphore;
 
@@ -20,6 +24,7 @@ use crate::{
         listeners::ListenOptions,
         login::LoginContext,
         stored::random_seed,
+        traffic::{self, Traffic},
         users::{Asked, DEFAULT_QUERY, Users},
     },
     shared::Door,
@@ -76,10 +81,24 @@ pub(super) async fn start(
         config.upstream.replication_connections,
         Arc::clone(&console),
     );
+    let traffic = Arc::clone(engine.traffic());
     let parts = Parts { engine, target, courier, control, identity, listeners, replicas };
     let assembly = Assembly::new(config, source, parts)?;
     console.connect(Arc::downgrade(&assembly.operator()));
+    tokio::spawn(turn(Arc::downgrade(&traffic)));
     Ok(assembly)
+}
+
+/// Begins each period of what is counted, for averages, as long as there is a guard.
+async fn turn(traffic: Weak<Traffic>) {
+    let mut ticks = tokio::time::interval(traffic::PERIOD);
+    // The first is at once, and is the start.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let Some(traffic) = traffic.upgrade() else { return };
+        traffic.turn(Instant::now());
+    }
 }
 
 fn users(

@@ -54,6 +54,8 @@ pub struct Card {
     state: AtomicU8,
     /// When it began to wait for its turn last, in microseconds after `since`.
     waits_from: AtomicU64,
+    /// When its client asked for something last, in microseconds after `since`; 0 before the first.
+    asked_at: AtomicU64,
     /// What serves it in the database, or served it last.
     backend: AtomicU32,
     /// The class of what it did there.
@@ -148,6 +150,18 @@ impl Card {
     /// Shows which statement it is about to run. One store: it happens for each statement.
     pub fn set_statement(&self, digest: Digest) {
         self.statement.store(digest.0, Ordering::Relaxed);
+    }
+
+    /// Shows when its client asked for what it is about to run. One store: it happens for each statement.
+    pub fn set_asked(&self, at: Instant) {
+        let after = at.saturating_duration_since(self.since).as_micros();
+        self.asked_at.store(u64::try_from(after).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// When its client asked for something last, or logged in. Of PostgreSQL alone.
+    pub fn asked(&self) -> Instant {
+        let after = Duration::from_micros(self.asked_at.load(Ordering::Relaxed));
+        self.since.checked_add(after).unwrap_or(self.since)
     }
 
     /// Its statement, or its last; 0 before the first, and for a command that has no text.
@@ -293,6 +307,7 @@ impl Sessions {
             database,
             since: Instant::now(),
             waits_from: AtomicU64::new(0),
+            asked_at: AtomicU64::new(0),
             interrupt: Interrupt::default(),
             ended: AtomicBool::new(false),
             state: AtomicU8::new(ClientState::Idle as u8),

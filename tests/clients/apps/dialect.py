@@ -36,7 +36,7 @@ MYSQL = Dialect(
 
 POSTGRES = Dialect(
     name="postgresql",
-    drivers=("psycopg", "psycopg2"),
+    drivers=("psycopg", "psycopg2", "asyncpg"),
     backend="django.db.backends.postgresql",
     identity="SELECT pg_backend_pid()",
     kill="SELECT pg_terminate_backend({})",

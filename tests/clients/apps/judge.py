@@ -9,6 +9,6 @@ def judge(report, name, *where):
     for variant, shop in application.shops(*where):
         for check in application.CHECKS:
             with report.judging(f"{variant}: {check.__name__.replace('_', ' ')}"):
-                shop.restock()
-                check(shop)
+                shop.run(shop.restock)
+                shop.run(check, shop)
         shop.close()

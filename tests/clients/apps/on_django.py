@@ -54,6 +54,9 @@ class Shop:
     def migrate(self, *target):
         call_command("migrate", *target, verbosity=0)
 
+    def run(self, work, *args):
+        return work(*args)
+
     def restock(self):
         self.orders.all().delete()
         self.items.all().delete()

@@ -1,10 +1,13 @@
 """A small shop on SQLAlchemy: orders and items, as an application would write it."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import URL, ForeignKey, String, create_engine, func, select, text, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from expect import Checks, expect
 
@@ -50,15 +53,25 @@ class Line(Base):
 def shops(dialect, host, port, account, database):
     for driver in dialect.drivers:
         url = URL.create(f"{dialect.name}+{driver}", account.user, account.password, host, port, database)
-        yield f"sqlalchemy over {driver}", Shop(dialect, url)
+        shop = AsyncShop if driver == "asyncpg" else Shop
+        yield f"sqlalchemy over {driver}", shop(dialect, url)
 
 
 class Shop:
     """The application: an engine with a pool of connections, and the tables."""
 
+    POOL = {"pool_pre_ping": True, "pool_size": 4, "max_overflow": THREADS}
+
     def __init__(self, dialect, url):
         self.dialect = dialect
-        self.engine = create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=THREADS)
+        self.engine = create_engine(url, **self.POOL)
+
+    def run(self, work, *args):
+        return work(*args)
+
+    def at_once(self, work, numbers):
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(work, numbers))
 
     def restock(self):
         Base.metadata.drop_all(self.engine)
@@ -83,6 +96,34 @@ class Shop:
     def stock(self, name):
         with self.session() as session:
             return session.scalar(select(Item.stock).where(Item.name == name))
+
+
+class AsyncShop(Shop):
+    """The same on a driver for asyncio: what runs is in a greenlet, from where SQLAlchemy awaits the driver."""
+
+    def __init__(self, dialect, url):
+        self.dialect = dialect
+        self.loop = asyncio.new_event_loop()
+        self.engine = create_async_engine(url, **self.POOL).sync_engine
+
+    def run(self, work, *args):
+        return self.loop.run_until_complete(greenlet_spawn(work, *args))
+
+    def at_once(self, work, numbers):
+        turns = asyncio.Semaphore(THREADS)
+
+        async def one(number):
+            async with turns:
+                await greenlet_spawn(work, number)
+
+        async def all_of_them():
+            await asyncio.gather(*(one(number) for number in numbers))
+
+        await_only(all_of_them())
+
+    def close(self):
+        self.run(super().close)
+        self.loop.close()
 
 
 @check
@@ -148,8 +189,7 @@ def rows_are_inserted_in_bulk(shop):
 @check
 def threads_that_sell_the_same_item_lose_no_sale(shop):
     sold = THREADS * SALES
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda number: shop.sell(f"customer {number}", "paper", 1), range(sold)))
+    shop.at_once(lambda number: shop.sell(f"customer {number}", "paper", 1), range(sold))
     expect(shop.stock("paper"), STOCK - sold)
     with shop.session() as session:
         expect(session.scalar(select(func.sum(Line.count))), sold)
@@ -172,7 +212,7 @@ def the_pool_replaces_a_killed_connection(shop):
             killer.execute(text(shop.dialect.kill.format(identity)))
         try:
             connection.execute(text("SELECT 1"))
-        except OperationalError as error:
+        except DBAPIError as error:
             expect(error.connection_invalidated, True)
         else:
             raise AssertionError("a killed connection answered")

@@ -28,7 +28,7 @@ CLIENTS = {
 }
 
 # In the order in which a new adapter is best brought up.
-CHECKS = ["login", "statements", "transactions", "types", "prepared", "state", "bulk", "copying", "aside", "loss"]
+CHECKS = "login statements transactions types prepared state bulk copying aside pools loss".split()
 
 
 def main(client, only=None):

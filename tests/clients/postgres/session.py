@@ -62,6 +62,10 @@ class Session:
         """Waits for the next notification: channel and payload."""
         raise Absent("it shows no notifications")
 
+    def many(self, sql, rows):
+        """One statement with each of many rows of parameters, by the driver's own call for that."""
+        raise Absent("it has no batches")
+
     def pipeline(self, statements):
         """Sends all `(sql, args)` before it reads; a list of `Result` or `Refused`."""
         raise Absent("it sends nothing ahead")
@@ -69,6 +73,19 @@ class Session:
     def cancel(self):
         """Cancels the running statement, called from another thread than the one that waits."""
         raise Absent("it cannot cancel")
+
+    def abandon(self, sql):
+        """Sends a statement, and drops what would have read its answer."""
+        raise Absent("what it has sent it awaits")
+
+    # Whether the driver's pool resets a connection that is given back, by itself or as its users have it do.
+    pool_resets = True
+
+    def pooled(self, size, tasks, *, at_once=True):
+        """Runs each of the tasks, lists of statements, on a connection of the driver's own pool of so many;
+        all at once or one after the other. Of each the last `Result`.
+        """
+        raise Absent("it has no pool")
 
     def close(self):
         raise NotImplementedError

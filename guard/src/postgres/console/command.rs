@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Refused;
 use super::table::Column;
-use super::{overview, show, table};
+use super::{overview, show, stats, table};
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub(super) enum Topic {
     Servers,
     Users,
     Stats,
+    StatsTotals,
+    StatsAverages,
     Classes,
     Pins,
     Limits,
@@ -68,12 +70,14 @@ pub(super) enum Topic {
 }
 
 impl Topic {
-    const ALL: [(&'static str, Self); 15] = [
+    const ALL: [(&'static str, Self); 17] = [
         ("POOLS", Self::Pools),
         ("CLIENTS", Self::Clients),
         ("SERVERS", Self::Servers),
         ("USERS", Self::Users),
         ("STATS", Self::Stats),
+        ("STATS_TOTALS", Self::StatsTotals),
+        ("STATS_AVERAGES", Self::StatsAverages),
         ("CLASSES", Self::Classes),
         ("PINS", Self::Pins),
         ("LIMITS", Self::Limits),
@@ -92,7 +96,9 @@ impl Topic {
             Self::Clients => show::CLIENTS,
             Self::Servers => show::SERVERS,
             Self::Users => overview::USERS,
-            Self::Stats => super::stats::STATS,
+            Self::Stats => stats::STATS,
+            Self::StatsTotals => stats::TOTALS,
+            Self::StatsAverages => stats::AVERAGES,
             Self::Classes => show::CLASSES,
             Self::Pins => show::PINS,
             Self::Limits => show::LIMITS,

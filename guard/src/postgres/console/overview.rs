@@ -96,7 +96,20 @@ pub(super) fn config(operations: &dyn Operations) -> Vec<Row> {
         let changeable = if setting.is_reloaded { "yes" } else { "no" };
         vec![setting.key.into(), setting.value.into(), setting.default.into(), changeable.into()]
     };
-    operations.config().into_iter().map(row).collect()
+    let keys = operations.config();
+    let most = clients_max(&keys);
+    let mut rows: Vec<Row> = keys.into_iter().map(row).collect();
+    rows.push(vec!["max_client_conn".into(), most.to_string().into(), Value::Null, "no".into()]);
+    rows
+}
+
+/// The clients that there may be at all listeners together: what PgBouncer has one key for, which
+/// exporters read.
+fn clients_max(keys: &[ListedKey]) -> u64 {
+    let of_listeners = keys.iter().filter(|listed| {
+        listed.key.starts_with("listener.") && listed.key.ends_with(".max_clients")
+    });
+    of_listeners.filter_map(|listed| listed.value.as_ref()?.parse::<u64>().ok()).sum()
 }
 
 /// Whether the guard as a whole is paused.
@@ -131,14 +144,14 @@ pub(super) fn databases(shared: &Shared) -> Vec<Row> {
             name.as_str().into(),
             Value::Null,
             shared.upstream.connections.into(),
-            Value::Null,
-            Value::Null,
+            0_u32.into(),
+            0_u32.into(),
             Value::Null,
             pool_mode(shared).into(),
             Value::Null,
             shared.upstream.connections.into(),
             connections.into(),
-            Value::Null,
+            0_u32.into(),
             clients.into(),
             u32::from(is_paused).into(),
             0_u32.into(),
@@ -147,7 +160,7 @@ pub(super) fn databases(shared: &Shared) -> Vec<Row> {
     databases.into_iter().map(row).collect()
 }
 
-pub(super) fn lists(shared: &Shared) -> Vec<Row> {
+pub(super) fn lists(shared: &Shared, operations: &dyn Operations) -> Vec<Row> {
     let cards = shared.sessions.all();
     let is_idle = |state| matches!(state, ClientState::Idle);
     let idle = cards.iter().filter(|card| is_idle(card.state())).count();
@@ -159,19 +172,34 @@ pub(super) fn lists(shared: &Shared) -> Vec<Row> {
     let users = distinct(&mut cards.iter().map(|card| card.user.to_string()));
     let databases = distinct(&mut pools.iter().map(|pool| pool.opener().names().1));
     let number = |count: usize| Value::from(count);
+    let none = || Value::Int(0);
     [
         ("databases", number(databases)),
         ("users", number(users)),
+        // There are no peers, and names are not kept.
+        ("peers", none()),
         ("pools", number(pools.len())),
+        ("peer_pools", none()),
         ("free_clients", number(idle)),
         ("used_clients", number(cards.len() - idle)),
-        ("login_clients", Value::Null),
+        ("login_clients", logging_in(&operations.metrics()).into()),
         ("free_servers", sizes.idle.into()),
         ("used_servers", sizes.leased.into()),
         ("login_servers", sizes.connecting.into()),
+        ("dns_names", none()),
+        ("dns_zones", none()),
+        ("dns_queries", none()),
+        ("dns_pending", none()),
     ]
     .map(|(list, items)| vec![list.into(), items])
     .into()
+}
+
+/// Clients that log in, of what Prometheus is told: such a gauge can be read nowhere else.
+fn logging_in(metrics: &str) -> u64 {
+    const SERIES: &str = "guard_client_connections{state=\"logging_in\"} ";
+    let value = metrics.lines().find_map(|line| line.strip_prefix(SERIES)?.parse::<f64>().ok());
+    value.map_or(0, |clients| clients as u64)
 }
 
 /// Each connection by which clients listen.

@@ -83,6 +83,11 @@ pub(super) const CLASSES: &[Column] = &[
     ("shed", Int),
     ("would_wait", Int),
     ("would_shed", Int),
+    ("transactions", Int),
+    ("statements", Int),
+    ("transaction_us", Int),
+    ("statement_us", Int),
+    ("wait_us", Int),
 ];
 
 pub(super) const PINS: &[Column] = &[
@@ -127,14 +132,16 @@ pub(super) fn rows(topic: Topic, shared: &Shared, operations: &dyn Operations) -
         Topic::Clients => clients(shared),
         Topic::Servers => servers(shared),
         Topic::Users => overview::users(shared),
-        Topic::Stats => stats::rows(&operations.metrics()),
+        Topic::Stats => stats::rows(shared),
+        Topic::StatsTotals => stats::totals(shared),
+        Topic::StatsAverages => stats::averages(shared),
         Topic::Classes => classes(operations),
         Topic::Pins => pins(operations),
         Topic::Limits => limits(shared),
         Topic::Switches => switches(operations),
         Topic::Databases => overview::databases(shared),
         Topic::Listeners => overview::listeners(shared),
-        Topic::Lists => overview::lists(shared),
+        Topic::Lists => overview::lists(shared, operations),
         Topic::Config => overview::config(operations),
         Topic::State => overview::state(shared),
         Topic::Version => vec![vec![concat!("Tidegate ", env!("CARGO_PKG_VERSION")).into()]],
@@ -177,6 +184,9 @@ fn pools(shared: &Shared) -> Vec<Row> {
         *servers = Some((idle_before + idle.min(all), all_before + all));
     }
     let mode = if shared.options.session_pooling { "session" } else { "transaction" };
+    // States that a connection here is never in, or that are not told from being active: exporters
+    // add all of them up, and some fail on NULL.
+    let none = || Value::Int(0);
     let row = |((database, user), counted): ((String, String), Counted)| {
         let (idle, all) = counted.servers.unwrap_or_default();
         vec![
@@ -184,15 +194,15 @@ fn pools(shared: &Shared) -> Vec<Row> {
             user.into(),
             counted.active.into(),
             counted.waiting.into(),
-            Value::Null,
-            Value::Null,
+            none(),
+            none(),
             (all - idle).into(),
-            Value::Null,
-            Value::Null,
+            none(),
+            none(),
             idle.into(),
-            Value::Null,
-            Value::Null,
-            Value::Null,
+            none(),
+            none(),
+            none(),
             counted.longest.as_secs().into(),
             counted.longest.subsec_micros().into(),
             mode.into(),
@@ -228,7 +238,7 @@ fn client(card: &Card, now: Instant) -> Row {
         Value::Null,
         Value::Null,
         time(now.saturating_duration_since(card.since)).into(),
-        Value::Null,
+        time(now.saturating_duration_since(card.asked())).into(),
         waited.as_secs().into(),
         waited.subsec_micros().into(),
         Value::Null,
@@ -301,8 +311,10 @@ fn servers(shared: &Shared) -> Vec<Row> {
 }
 
 fn classes(operations: &dyn Operations) -> Vec<Row> {
+    let metrics = operations.metrics();
     let row = |class: crate::control::ClassStatus| {
-        vec![
+        let counted = stats::of_class(&metrics, &class.name);
+        let mut row = vec![
             class.name.into(),
             class.mode.into(),
             class.in_flight.into(),
@@ -315,7 +327,9 @@ fn classes(operations: &dyn Operations) -> Vec<Row> {
             class.shed.into(),
             class.would_wait.into(),
             class.would_shed.into(),
-        ]
+        ];
+        row.extend(counted);
+        row
     };
     operations.classes().into_iter().map(row).collect()
 }

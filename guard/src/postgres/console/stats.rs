@@ -1,52 +1,127 @@
-//! What was counted since the guard started. It is counted by class, not by database, so there is a
-//! row for each class; times are in microseconds, as PgBouncer's. The counters can only be read
-//! where they are rendered for Prometheus.
+//! What was counted since the guard started: by database, in PgBouncer's columns, and by class. Times are
+//! in microseconds.
+
+use std::time::Instant;
 
 use super::table::{
     Column, Row,
     Type::{Int, Text},
     Value,
 };
+use crate::postgres::{
+    Shared,
+    traffic::{Count, Counts, Figures},
+};
 
+/// Totals and averages of each database, as PgBouncer's.
 pub(super) const STATS: &[Column] = &[
     ("database", Text),
+    ("total_server_assignment_count", Int),
     ("total_xact_count", Int),
     ("total_query_count", Int),
-    ("total_server_assignment_count", Int),
     ("total_received", Int),
     ("total_sent", Int),
     ("total_xact_time", Int),
     ("total_query_time", Int),
     ("total_wait_time", Int),
-    ("class", Text),
+    ("total_client_parse_count", Int),
+    ("total_server_parse_count", Int),
+    ("total_bind_count", Int),
+    ("total_client_login_count", Int),
+    ("avg_server_assignment_count", Int),
+    ("avg_xact_count", Int),
+    ("avg_query_count", Int),
+    ("avg_recv", Int),
+    ("avg_sent", Int),
+    ("avg_xact_time", Int),
+    ("avg_query_time", Int),
+    ("avg_wait_time", Int),
+    ("avg_client_parse_count", Int),
+    ("avg_server_parse_count", Int),
+    ("avg_bind_count", Int),
+    ("avg_client_login_count", Int),
 ];
 
-/// The rows, of what Prometheus is told.
-pub(super) fn rows(metrics: &str) -> Vec<Row> {
-    let mut classes: Vec<&str> =
-        series(metrics, "guard_in_flight").map(|(class, _)| class).collect();
-    classes.dedup();
-    let row = |class: &str| {
-        let sum = |name: &str| {
-            let own = series(metrics, name).filter(|(of, _)| *of == class);
-            own.map(|(_, value)| value).sum::<f64>()
-        };
-        let count = |name: &str| Value::Int(sum(name) as i64);
-        let micros = |name: &str| Value::Int((sum(name) * 1e6) as i64);
-        vec![
-            Value::Null,
-            count("guard_transactions_total"),
-            count("guard_statements_total"),
-            Value::Null,
-            Value::Null,
-            Value::Null,
-            micros("guard_transaction_seconds_sum"),
-            micros("guard_service_seconds_sum"),
-            micros("guard_queue_wait_seconds_sum"),
-            class.into(),
-        ]
+/// The totals, by the names that PgBouncer has for them where they stand alone.
+pub(super) const TOTALS: &[Column] = &[
+    ("database", Text),
+    ("server_assignment_count", Int),
+    ("xact_count", Int),
+    ("query_count", Int),
+    ("bytes_received", Int),
+    ("bytes_sent", Int),
+    ("xact_time", Int),
+    ("query_time", Int),
+    ("wait_time", Int),
+    ("client_parse_count", Int),
+    ("server_parse_count", Int),
+    ("bind_count", Int),
+    ("client_login_count", Int),
+];
+
+/// The averages, likewise. The last four are as PgBouncer writes them.
+pub(super) const AVERAGES: &[Column] = &[
+    ("database", Text),
+    ("server_assignment_count", Int),
+    ("xact_count", Int),
+    ("query_count", Int),
+    ("bytes_received", Int),
+    ("bytes_sent", Int),
+    ("xact_time", Int),
+    ("query_time", Int),
+    ("wait_time", Int),
+    ("avg_client_parse_count", Int),
+    ("avg_server_parse_count", Int),
+    ("avg_bind_count", Int),
+    ("avg_client_login_count", Int),
+];
+
+/// A row for each database that somebody has logged in to. Columns stand in the order of [`Count::ALL`].
+pub(super) fn rows(shared: &Shared) -> Vec<Row> {
+    each(shared, |row, figures| {
+        row.extend(values(&figures.totals));
+        row.extend(values(&figures.averages));
+    })
+}
+
+pub(super) fn totals(shared: &Shared) -> Vec<Row> {
+    each(shared, |row, figures| row.extend(values(&figures.totals)))
+}
+
+pub(super) fn averages(shared: &Shared) -> Vec<Row> {
+    each(shared, |row, figures| row.extend(values(&figures.averages)))
+}
+
+fn each(shared: &Shared, fill: impl Fn(&mut Row, &Figures)) -> Vec<Row> {
+    let figures = shared.engine.traffic().figures(Instant::now());
+    let row = |figures: &Figures| {
+        let mut row = vec![Value::from(&*figures.database)];
+        fill(&mut row, figures);
+        row
     };
-    classes.into_iter().map(row).collect()
+    figures.iter().map(row).collect()
+}
+
+fn values(counts: &Counts) -> [Value; Count::ALL.len()] {
+    Count::ALL.map(|count| counts.of(count).into())
+}
+
+/// What was counted for a class: transactions, statements, and the time of transactions, of statements
+/// and of waits. Those counters can only be read where they are rendered for Prometheus.
+pub(super) fn of_class(metrics: &str, class: &str) -> [Value; 5] {
+    let sum = |name: &str| {
+        let own = series(metrics, name).filter(|(of, _)| *of == class);
+        own.map(|(_, value)| value).sum::<f64>()
+    };
+    let count = |name: &str| Value::Int(sum(name) as i64);
+    let micros = |name: &str| Value::Int((sum(name) * 1e6) as i64);
+    [
+        count("guard_transactions_total"),
+        count("guard_statements_total"),
+        micros("guard_transaction_seconds_sum"),
+        micros("guard_service_seconds_sum"),
+        micros("guard_queue_wait_seconds_sum"),
+    ]
 }
 
 /// The series of a metric: class and value.
@@ -65,6 +140,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn there_is_a_column_for_each_count() {
+        let counts = Count::ALL.len();
+        assert_eq!(
+            [STATS, TOTALS, AVERAGES].map(<[_]>::len),
+            [2 * counts + 1, counts + 1, counts + 1]
+        );
+        for (index, (name, _)) in TOTALS.iter().enumerate().skip(1) {
+            let bare = name.trim_start_matches("bytes_");
+            assert_eq!(STATS[index].0, format!("total_{bare}"), "{name}");
+        }
+    }
+
+    #[test]
     fn counters_are_summed_by_class() {
         let text = "# TYPE guard_in_flight gauge\nguard_in_flight{class=\"default\"} 1\n\
                     guard_in_flight{class=\"jobs\"} 0\nguard_in_flight_limit{class=\"jobs\"} 4\n\
@@ -72,16 +160,7 @@ mod tests {
                     guard_statements_total{class=\"default\",outcome=\"failed\"} 2\n\
                     guard_service_seconds_sum{class=\"default\"} 0.25\n\
                     guard_service_seconds_bucket{class=\"default\",le=\"1\"} 9\n";
-        let rows = rows(text);
-        assert_eq!(rows.len(), 2);
-        let cell = |row: usize, name: &str| {
-            let column = STATS.iter().position(|(column, _)| *column == name).unwrap();
-            rows[row][column].clone()
-        };
-        assert_eq!(cell(0, "class"), Value::from("default"));
-        assert_eq!(cell(0, "total_query_count"), Value::Int(9));
-        assert_eq!(cell(0, "total_query_time"), Value::Int(250_000));
-        assert_eq!(cell(0, "total_sent"), Value::Null);
-        assert_eq!(cell(1, "total_query_count"), Value::Int(0));
+        assert_eq!(of_class(text, "default"), [0, 9, 0, 250_000, 0].map(Value::Int));
+        assert_eq!(of_class(text, "jobs"), [0; 5].map(Value::Int));
     }
 }

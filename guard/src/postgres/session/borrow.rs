@@ -18,6 +18,7 @@ use crate::{
         handover::{HandoverError, Incoming, hand_over},
         refuse::{self, Error},
         sequences::{self, Draws, may_draw},
+        traffic::Count,
     },
     replica::Blame,
 };
@@ -64,6 +65,7 @@ impl Session {
     ///
     /// Cancel-safe at a replica, where nothing runs on a connection before it is borrowed.
     pub(super) async fn borrow(&mut self, task: &Task) -> Result<Borrowed, End> {
+        let is_assigned = self.lease.is_none();
         self.resume();
         if self.is_in_transaction() {
             return self.go_on(task).await;
@@ -95,7 +97,10 @@ impl Session {
                 drop(lease.detach());
             }
             match fitted {
-                Ok(()) => return Ok(Borrowed::Yes),
+                Ok(()) => {
+                    self.traffic.add(Count::Assignments, is_assigned.into());
+                    return Ok(Borrowed::Yes);
+                }
                 Err(Misfit::Standby) => return Ok(Borrowed::Elsewhere(Failing::Standby)),
                 // What it is set to may not have come there yet, as a new role.
                 Err(Misfit::Refused(_)) if self.away.is_some() => {

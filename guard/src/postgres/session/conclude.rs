@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use policy::{
@@ -16,7 +16,10 @@ use super::{End, Lost, Session, Transaction, outcome_of, relay::Unit, unit::Task
 use crate::{
     gate::Permit,
     metrics::{StatementOutcome, TransactionOutcome},
-    postgres::holdings::{self, Suspicion},
+    postgres::{
+        holdings::{self, Suspicion},
+        traffic::Count,
+    },
     session::{
         cause_of,
         pins::{Pin, Pins},
@@ -38,6 +41,7 @@ impl Session {
         let took = now.duration_since(sent);
         self.orders.metrics.of(task.class).note_statement(ended, took);
         self.note_served(took);
+        self.count_statement(took);
         let transaction = self.transaction.since().or(Some(sent));
         self.observe(Since { statement: Some(sent), transaction, idle: None });
         self.take_over(task, unit);
@@ -48,6 +52,7 @@ impl Session {
             }
             self.idle_since = Some(now);
             self.show();
+            self.hand_in();
             return Ok(());
         }
         let is_rolled_back = unit.error.is_some() || unit.rolled_back;
@@ -180,9 +185,19 @@ impl Session {
         }
         let outcome = std::mem::replace(&mut self.outcome, Outcome::Success);
         if let Some(permit) = self.permit.take() {
+            let took = self.now.saturating_duration_since(permit.since());
+            self.traffic.add(Count::Transactions, 1);
+            self.traffic.add_time(Count::TransactionTime, took);
             permit.settle(self.now, outcome);
         }
         self.show();
+        self.hand_in();
+    }
+
+    /// Counts a statement that is over, for its database.
+    pub(super) fn count_statement(&mut self, took: Duration) {
+        self.traffic.add(Count::Statements, 1);
+        self.traffic.add_time(Count::StatementTime, took);
     }
 
     /// Leaves the connection where others may take it.

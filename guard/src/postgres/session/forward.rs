@@ -151,6 +151,7 @@ impl Relay<'_> {
             self.statements.undo.push(Undo::Unnamed { request, before });
             return Ok(());
         }
+        self.statements.uses.parses += 1;
         if let Some(known) = self.statements.get(name).cloned() {
             // The server refuses the name, as it would refuse the client's.
             self.prepare_ahead(&known)?;
@@ -186,6 +187,7 @@ impl Relay<'_> {
                 self.close(&statement)?;
             }
             let request = self.send_numbered(message, Some(&statement))?;
+            self.statements.uses.server_parses += 1;
             self.hold(&statement, definitions)?;
             request
         };
@@ -205,7 +207,8 @@ impl Relay<'_> {
         let asks = shape.is_some_and(|shape| asks(shape));
         let may_stand_in = self.connection.status == TransactionStatus::Failed
             && shape.is_some_and(|shape| is_of_data(shape.kind));
-        let name = name.map(Box::from);
+        let name: Option<Box<[u8]>> = name.map(Box::from);
+        self.statements.uses.binds += u32::from(name.as_ref().is_some_and(|name| !name.is_empty()));
         if asks && self.connection.draws != Draws::Own {
             self.forget_draws(name.as_deref().unwrap_or_default())?;
             self.connection.draws = Draws::Others;

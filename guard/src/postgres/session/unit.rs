@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     metrics::ClientState,
-    postgres::{client::Message, connection::Lost, refuse},
+    postgres::{client::Message, connection::Lost, refuse, traffic::Count},
     replica::{Blame, silenced},
     session::{
         turn::{Asked, Turn, take_turn},
@@ -139,6 +139,7 @@ impl Session {
         let switch = self.orders.switched_off(self.now, &facts, class);
         self.entry.card.set_row(self.row_of(first, &shape));
         self.entry.card.set_statement(shape.digest);
+        self.entry.card.set_asked(self.now);
         Task { first, shape, has_text, class, switch }
     }
 
@@ -225,6 +226,7 @@ impl Session {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
                 self.orders.metrics.of(task.class).queue_wait.record(waited);
+                self.traffic.add_time(Count::WaitTime, waited);
                 self.permit = Some(permit);
                 self.class = task.class;
                 self.series = Series::Served;
@@ -365,7 +367,13 @@ impl Session {
                 return Err(End::Told(Some(error)));
             }
             // Boxed: it is large and rare.
-            stop => Box::pin(self.cancel(task, Open { unit, deadline, sent }, stop)).await?,
+            stop => {
+                let cancelled =
+                    Box::pin(self.cancel(task, Open { unit, deadline, sent }, stop)).await;
+                self.count_statement(sent.elapsed());
+                self.hand_in();
+                cancelled?;
+            }
         }
         Ok(Carriage::Over)
     }

@@ -58,6 +58,27 @@ def a_statement_is_cancelled_from_another_thread(world):
 
 
 @check
+def a_statement_is_cancelled_by_its_process(world):
+    victim, other = world.open(), world.open()
+    process = victim.run("SELECT pg_backend_pid()").value
+    for _ in range(3):
+        slow = Behind(victim.run, "SELECT pg_sleep(50)")
+        busy = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND pid = {process}"
+        eventually("1", lambda: other.run(busy).value)
+        expect(other.run(f"SELECT pg_cancel_backend({process})::int").value, "1")
+        expect_refused(CANCELLED, slow.result)
+        expect(victim.run("SELECT pg_backend_pid()").value, process)
+
+
+@check
+def a_query_that_was_dropped_answers_nobody(world):
+    session = world.open()
+    for number in range(3):
+        session.abandon("SELECT pg_sleep(0.02), 'nobody'")
+        expect(session.run(f"SELECT {number}").value, str(number))
+
+
+@check
 def cancelling_an_idle_session_harms_nothing(world):
     session = world.open()
     for number in range(10):

@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from expect import Checks, expect
+from expect import Checks, expect, expect_refused
 
 check = CHECKS = Checks()
 
@@ -25,6 +25,17 @@ def a_value_of_20_mib_arrives_whole(world):
     value = session.run(f"SELECT repeat('y', {20 * MIB})").value
     expect((len(value), value.strip("y")), (20 * MIB, ""))
     expect(session.run("SELECT 1").value, "1")
+
+
+@check
+def many_rows_go_in_one_batch(world):
+    session = world.table("batch", "id int PRIMARY KEY, word text")
+    insert = "INSERT INTO batch VALUES ($1::int, $2::text)"
+    session.many(insert, [(number, f"word {number}") for number in range(1000)])
+    shown = session.run("SELECT count(*), count(*) FILTER (WHERE word = 'word ' || id) FROM batch")
+    expect(shown.texts, [("1000", "1000")])
+    expect_refused("23505", session.many, insert, [(number, "again") for number in range(1100, 990, -1)])
+    expect(session.run("SELECT count(*) FROM batch WHERE id < 1000").value, "1000")
 
 
 def stores_17_mib(world, insert):

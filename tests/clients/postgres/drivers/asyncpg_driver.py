@@ -42,18 +42,19 @@ class AsyncPg(Session):
     faults = {"several_statements_give_several_results": "of a simple query it shows only a status"}
 
     def __init__(self, settings, *, account, database, tls=False):
-        self.connection = wait(
-            asyncpg.connect(
-                host="localhost" if tls else settings.host,
-                port=settings.port,
-                user=account.user,
-                password=account.password,
-                database=database,
-                ssl=authority(settings.ca) if tls else False,
-            )
-        )
-        self.heard = None
-        self.task = None
+        self.where = {
+            "host": "localhost" if tls else settings.host,
+            "port": settings.port,
+            "user": account.user,
+            "password": account.password,
+            "database": database,
+            "ssl": authority(settings.ca) if tls else False,
+        }
+        self.connection = wait(asyncpg.connect(**self.where))
+
+    # What it listens to, and the statement that runs.
+    heard = None
+    task = None
 
     def run(self, sql):
         return self.bind(sql)
@@ -124,6 +125,26 @@ class AsyncPg(Session):
 
     def notification(self):
         return wait(asyncio.wait_for(self.heard.get(), PATIENCE_S))
+
+    def many(self, sql, rows):
+        # All of them behind one Sync.
+        wait(self.connection.executemany(sql, rows))
+
+    def pooled(self, size, tasks, *, at_once=True):
+        async def work(pool, statements):
+            # What it was left with is reset when it is given back.
+            async with pool.acquire() as connection:
+                for sql in statements:
+                    rows = await connection.fetch(sql)
+                return Result(rows=plain_rows(rows))
+
+        async def all_of_them():
+            async with asyncpg.create_pool(**self.where, min_size=1, max_size=size) as pool:
+                if at_once:
+                    return await asyncio.gather(*(work(pool, task) for task in tasks))
+                return [await work(pool, task) for task in tasks]
+
+        return wait(all_of_them())
 
     def cancel(self):
         # Its users cancel the task that waits; the driver sends the request and waits for its end.

@@ -5,7 +5,8 @@
     {"prepare": sql}  {"execute": [statement, args]}  {"close": statement}
     {"carry": [select, insert, binary]}  {"pipeline": [[sql, args], …]}
     {"copy_in": [sql, data]}  {"copy_out": sql}
-    {"listen": channel}  {"notification": null}
+    {"listen": channel}  {"notification": null}  {"abandon": sql}
+    {"pooled": [size, [[sql, …], …], at_once]}
     {"cancel": null}     at any time, without an answer of its own
     {"quit": null}       of a process with many sessions; their lines both ways have {"session": number}
 
@@ -117,6 +118,12 @@ class Peer(Session):
     def pipeline(self, statements):
         return self.results(pipeline=statements)
 
+    def abandon(self, sql):
+        self.ask(abandon=sql)
+
+    def pooled(self, size, tasks, *, at_once=True):
+        return self.results(pooled=[size, tasks, at_once])
+
     def cancel(self):
         self.tell({"cancel": None})
 
@@ -190,10 +197,12 @@ def result(part):
 
 class NodePostgres(Housemate):
     program = ["node", str(PEERS / "node-postgres.cjs")]
+    pool_resets = False
 
 
 class PostgresJs(Housemate):
     program = ["node", str(PEERS / "postgres.js.cjs")]
+    pool_resets = False
     cannot_carry = {
         "moment": "it makes a moment of it, with milliseconds in the zone of the client",
         "stamp": "it makes a moment of it, with milliseconds",
@@ -222,8 +231,9 @@ class TokioPostgres(Peer):
 
 class Sqlx(Peer):
     program = [RUST_PEER, "sqlx"]
+    pool_resets = False
     faults = {
         "a_copy_of_no_table_is_refused": LOST,
-        "a_statement_is_cancelled_from_another_thread": "it cannot cancel",
-        "cancelling_an_idle_session_harms_nothing": "it cannot cancel",
+        "a_statement_is_cancelled_from_another_thread": "it sends no CancelRequest",
+        "cancelling_an_idle_session_harms_nothing": "it sends no CancelRequest",
     }

@@ -6,8 +6,10 @@ statements reaches the server. `\\warn` marks it among the errors.
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from queue import Queue
 from threading import Thread
 
@@ -25,7 +27,7 @@ TAG = re.compile(r"(?:INSERT 0|UPDATE|DELETE|COPY|SELECT) (\d+)")
 
 
 class Psql(Session):
-    faults = {"a_statement_is_cancelled_from_another_thread": "it ends after Ctrl-C, unless a person types"}
+    faults = {"cancelling_an_idle_session_harms_nothing": "it ends after Ctrl-C, unless a person types"}
 
     def __init__(self, settings, *, account, database, tls=False):
         connect = {
@@ -38,35 +40,35 @@ class Psql(Session):
         }
         if tls:
             connect["sslrootcert"] = settings.ca
-        self.client = subprocess.Popen(
-            [
-                "psql",
-                "--no-psqlrc",
-                "--no-password",
-                "--no-align",
-                f"--field-separator={FIELD}",
-                f"--record-separator={ROW}",
-                f"--pset=null={NULL}",
-                "--set=VERBOSITY=verbose",
-                "--set=SHOW_ALL_RESULTS=on",
-                " ".join(f"{name}={value}" for name, value in connect.items()),
-            ],
-            env=os.environ | {"PGPASSWORD": account.password, "PGOPTIONS": ""},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        self.errors = Queue()
+        self.command = [
+            "psql",
+            "--no-psqlrc",
+            "--no-password",
+            "--no-align",
+            f"--field-separator={FIELD}",
+            f"--record-separator={ROW}",
+            f"--pset=null={NULL}",
+            "--set=VERBOSITY=verbose",
+            "--set=SHOW_ALL_RESULTS=on",
+            " ".join(f"{name}={value}" for name, value in connect.items()),
+        ]
+        self.environment = os.environ | {"PGPASSWORD": account.password, "PGOPTIONS": ""}
         self.heard = Queue()
-        Thread(target=self.read_errors, daemon=True).start()
+        self.start()
         self.tell("")
 
-    def read_errors(self):
-        for line in self.client.stderr:
-            self.errors.put(line)
-        self.errors.put("")
+    def start(self):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.client = subprocess.Popen(self.command, env=self.environment, text=True, encoding="utf-8", **pipes)
+        self.errors = Queue()
+        self.is_interrupted = False
+        Thread(target=self.read_errors, args=(self.client.stderr, self.errors), daemon=True).start()
+
+    @staticmethod
+    def read_errors(lines, errors):
+        for line in lines:
+            errors.put(line)
+        errors.put("")
 
     def run(self, sql):
         results = self.run_all(sql)
@@ -94,6 +96,9 @@ class Psql(Session):
 
     def tell(self, lines):
         """Gives the client some lines and returns what it answered."""
+        if self.is_interrupted:
+            self.close()
+            self.start()
         try:
             self.client.stdin.write(f"{lines}\n\\echo '{END}'\n\\warn '{END}'\n")
             self.client.stdin.flush()
@@ -120,8 +125,15 @@ class Psql(Session):
         line = self.errors.get(timeout=PATIENCE_S)
         return "" if line.rstrip("\n") == END else line
 
+    def cancel(self):
+        # Ctrl-C. It cancels the statement, tells its error, and ends unless a person types: whoever goes on
+        # does so with another.
+        self.client.send_signal(signal.SIGINT)
+        self.is_interrupted = True
+
     def close(self):
-        self.client.stdin.close()
+        with suppress(BrokenPipeError):
+            self.client.stdin.close()
         self.client.wait(PATIENCE_S)
 
 

@@ -79,6 +79,10 @@ class Psycopg2(Session):
         notify = self.connection.notifies.pop(0)
         return notify.channel, notify.payload
 
+    def many(self, sql, rows):
+        with refusals(), self.connection.cursor() as cursor:
+            cursor.executemany(percent(sql), rows)
+
     def cancel(self):
         self.connection.cancel()
 

@@ -1,7 +1,10 @@
 """psycopg 3, over libpq."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 from psycopg import RawCursor
+from psycopg_pool import ConnectionPool
 
 from adapter import Refused, Result, Statement, refused_as
 from expect import PATIENCE_S
@@ -33,18 +36,19 @@ class Psycopg(Session):
     }
 
     def __init__(self, settings, *, account, database, tls=False):
+        self.where = {
+            "host": settings.host,
+            "port": settings.port,
+            "user": account.user,
+            "password": account.password,
+            "dbname": database,
+            "sslmode": "verify-full" if tls else "disable",
+            "sslrootcert": settings.ca if tls else None,
+            "autocommit": True,
+            "cursor_factory": RawCursor,
+        }
         with refusals():
-            self.connection = psycopg.connect(
-                host=settings.host,
-                port=settings.port,
-                user=account.user,
-                password=account.password,
-                dbname=database,
-                sslmode="verify-full" if tls else "disable",
-                sslrootcert=settings.ca if tls else None,
-                autocommit=True,
-                cursor_factory=RawCursor,
-            )
+            self.connection = psycopg.connect(**self.where)
 
     def run(self, sql):
         with refusals():
@@ -90,6 +94,27 @@ class Psycopg(Session):
         for notify in self.connection.notifies(timeout=PATIENCE_S, stop_after=1):
             return notify.channel, notify.payload
         raise TimeoutError("no notification came")
+
+    def many(self, sql, rows):
+        with refusals(), self.connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+
+    def pooled(self, size, tasks, *, at_once=True):
+        def work(statements):
+            with pool.connection() as connection:
+                for sql in statements:
+                    cursor = connection.execute(sql)
+                return self.result(cursor)
+
+        def reset(connection):
+            # It resets nothing by itself. This is what asyncpg does; DISCARD ALL would take away statements
+            # that the driver believes to be prepared.
+            connection.execute("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL")
+
+        usual = {"min_size": 1, "max_size": size, "timeout": PATIENCE_S, "open": True}
+        pool = ConnectionPool(kwargs=self.where, reset=reset, **usual)
+        with refusals(), pool, ThreadPoolExecutor(len(tasks) if at_once else 1) as threads:
+            return list(threads.map(work, tasks))
 
     def pipeline(self, statements):
         answers, cursors = [], []

@@ -5,9 +5,9 @@
 const fs = require("node:fs");
 const { pipeline } = require("node:stream/promises");
 const { Readable } = require("node:stream");
-const { Client } = require("pg");
+const { Client, Pool } = require("pg");
 const copy = require("pg-copy-streams");
-const { Absent, Notifications, serve } = require("./serve.cjs");
+const { Absent, Notifications, each, serve } = require("./serve.cjs");
 
 serve(session, (error) => [error.code ?? "", error.message]);
 
@@ -71,6 +71,27 @@ function session() {
     notification: async () => ({ notified: await heard.next() }),
     pipeline() {
       throw new Absent("it sends nothing ahead");
+    },
+    abandon() {
+      throw new Absent("it has no way to drop a query that was sent");
+    },
+    async pooled([max, tasks, atOnce]) {
+      const pool = new Pool({ ...config, max });
+      const work = async (statements) => {
+        const one = await pool.connect();
+        try {
+          let last;
+          for (const text of statements) last = await one.query({ ...asText, text });
+          return results(last).results[0];
+        } finally {
+          one.release();
+        }
+      };
+      try {
+        return { results: await each(tasks, work, atOnce) };
+      } finally {
+        await pool.end();
+      }
     },
     cancel() {
       // The driver has no other call for it; of a client that runs nothing it would do nothing.

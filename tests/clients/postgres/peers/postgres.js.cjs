@@ -6,12 +6,13 @@ const fs = require("node:fs");
 const { pipeline } = require("node:stream/promises");
 const { Readable } = require("node:stream");
 const postgres = require("postgres");
-const { Absent, Notifications, serve } = require("./serve.cjs");
+const { Absent, Notifications, each, serve } = require("./serve.cjs");
 
 serve(session, refused);
 
 function session() {
   let sql;
+  let options;
   let running;
   const statements = [];
   const heard = new Notifications();
@@ -28,7 +29,8 @@ function session() {
     async open({ host, port, user, password, database, ca, tls }) {
       const ssl = tls ? { ca: fs.readFileSync(ca) } : false;
       const name = { user, password, database };
-      sql = postgres({ host, port, ...name, ssl, max: 1, onnotice: () => {}, backoff: false });
+      options = { host, port, ...name, ssl, onnotice: () => {}, backoff: false };
+      sql = postgres({ ...options, max: 1 });
       await sql`SELECT 1`;
     },
     run: (text) => query(text),
@@ -76,6 +78,27 @@ function session() {
       const all = await Promise.allSettled(list.map(([text, args]) => query(text, args)));
       const part = ({ value, reason }) => (reason ? { refused: refused(reason) } : value.results[0]);
       return { results: all.map(part) };
+    },
+    abandon() {
+      throw new Absent("it has no way to drop a query that was sent");
+    },
+    async pooled([max, tasks, atOnce]) {
+      const pool = postgres({ ...options, max });
+      const work = async (statements) => {
+        const one = await pool.reserve();
+        try {
+          let last;
+          for (const text of statements) last = await one.unsafe(text).simple().raw();
+          return described(last);
+        } finally {
+          one.release();
+        }
+      };
+      try {
+        return { results: await each(tasks, work, atOnce) };
+      } finally {
+        await pool.end();
+      }
     },
     cancel() {
       running?.cancel();

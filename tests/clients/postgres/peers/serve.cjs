@@ -40,6 +40,14 @@ module.exports.serve = function serve(begin, refused) {
 class Absent extends Error {}
 module.exports.Absent = Absent;
 
+// What `work` makes of each of the items: of all at once, or of one after the other.
+module.exports.each = async function each(items, work, atOnce) {
+  if (atOnce) return Promise.all(items.map(work));
+  const made = [];
+  for (const item of items) made.push(await work(item));
+  return made;
+};
+
 // Notifications that came, and whoever waits for the next.
 module.exports.Notifications = class Notifications {
   #heard = [];

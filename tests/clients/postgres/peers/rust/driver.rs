@@ -20,6 +20,8 @@ pub(crate) enum Request {
     CopyOut(String),
     Listen(String),
     Notification(()),
+    Abandon(String),
+    Pooled(u32, Vec<Vec<String>>, bool),
     Cancel(()),
 }
 
@@ -77,6 +79,17 @@ pub(crate) fn absent<T>(why: &str) -> Outcome<T> {
     Err(Failure::Absent(why.into()))
 }
 
+/// Polls a query once, which sends it, and drops it.
+pub(crate) async fn poll_once(query: impl Future) {
+    let mut query = std::pin::pin!(query);
+    std::future::poll_fn(|context| {
+        // Whether it has failed already, the next statement says.
+        let _answer = query.as_mut().poll(context);
+        std::task::Poll::Ready(())
+    })
+    .await;
+}
+
 pub(crate) trait Driver: Sized {
     async fn open(open: &Open) -> Outcome<Self>;
     /// What ends the running statement while it is awaited.
@@ -93,6 +106,20 @@ pub(crate) trait Driver: Sized {
     async fn copy_out(&mut self, sql: String) -> Outcome<String>;
     async fn listen(&mut self, channel: String) -> Outcome<()>;
     async fn notification(&mut self) -> Outcome<(String, String)>;
+
+    /// Sends a simple query and drops the future that would read its answer.
+    async fn abandon(&mut self, sql: String) -> Outcome<()>;
+
+    /// Runs each of the tasks on a connection of the driver's own pool, all at once or one after the other; of
+    /// each the last result.
+    async fn pooled(
+        &mut self,
+        _size: u32,
+        _tasks: Vec<Vec<String>>,
+        _at_once: bool,
+    ) -> Outcome<Vec<Part>> {
+        absent("it has no pool")
+    }
 
     async fn pipeline(&mut self, _statements: Vec<(String, Vec<Value>)>) -> Outcome<Vec<Part>> {
         absent("it sends nothing ahead")

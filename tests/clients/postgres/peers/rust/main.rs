@@ -95,6 +95,10 @@ async fn obey(driver: &mut impl Driver, request: Request) -> Outcome<Reply> {
         Request::CopyIn(sql, data) => driver.copy_in(sql, data).await.map(done),
         Request::CopyOut(sql) => driver.copy_out(sql).await.map(Reply::Copied),
         Request::Listen(channel) => driver.listen(channel).await.map(done),
+        Request::Abandon(sql) => driver.abandon(sql).await.map(done),
+        Request::Pooled(size, tasks, at_once) => {
+            driver.pooled(size, tasks, at_once).await.map(Reply::Results)
+        }
         Request::Notification(()) => {
             driver.notification().await.map(|(channel, payload)| Reply::Notified(channel, payload))
         }

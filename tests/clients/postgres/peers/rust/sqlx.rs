@@ -1,7 +1,8 @@
 //! The driver `sqlx`.
 
-use crate::driver::{Driver, Failure, Open, Outcome, Part, absent};
+use crate::driver::{Driver, Failure, Open, Outcome, Part, absent, poll_once};
 use futures_util::TryStreamExt;
+use futures_util::future::try_join_all;
 use serde_json::Value;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -91,6 +92,38 @@ impl Driver for Peer {
         }
         self.connection.execute(query).await?;
         Ok(())
+    }
+
+    async fn abandon(&mut self, sql: String) -> Outcome<()> {
+        poll_once(self.run(sql)).await;
+        Ok(())
+    }
+
+    async fn pooled(
+        &mut self,
+        size: u32,
+        tasks: Vec<Vec<String>>,
+        at_once: bool,
+    ) -> Outcome<Vec<Part>> {
+        let pool = PgPoolOptions::new().max_connections(size);
+        let pool = &pool.connect_with(self.options.clone()).await?;
+        let work = async |statements: Vec<String>| {
+            let mut connection = pool.acquire().await?;
+            let mut last = Part::default();
+            for sql in statements {
+                let query = sqlx::raw_sql(AssertSqlSafe(sql));
+                last = parts(query.fetch_many(&mut *connection)).await?.pop().unwrap_or_default();
+            }
+            Outcome::Ok(last)
+        };
+        if at_once {
+            return try_join_all(tasks.into_iter().map(work)).await;
+        }
+        let mut all = Vec::new();
+        for task in tasks {
+            all.push(work(task).await?);
+        }
+        Ok(all)
     }
 
     async fn copy_in(&mut self, sql: String, data: String) -> Outcome<()> {

@@ -1,6 +1,6 @@
 //! The driver `tokio-postgres`.
 
-use crate::driver::{Driver, Failure, Open, Outcome, Part, absent};
+use crate::driver::{Driver, Failure, Open, Outcome, Part, absent, poll_once};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt, TryStreamExt, pin_mut};
@@ -119,6 +119,11 @@ impl Driver for Peer {
             }
         });
         Ok(join_all(all).await)
+    }
+
+    async fn abandon(&mut self, sql: String) -> Outcome<()> {
+        poll_once(self.client.simple_query(&sql)).await;
+        Ok(())
     }
 
     async fn copy_in(&mut self, sql: String, data: String) -> Outcome<()> {
