@@ -282,7 +282,7 @@ impl Engine for Postgres {
         // Boxed, like the session below: a client's task should carry one of them, not both.
         let (entrance, (entry, _listing, traffic)) =
             match Box::pin(enter(socket, &mut arrival)).await {
-                Ok(Came::Session(entrance, place)) => (entrance, place),
+                Ok(Came::Session(came)) => *came,
                 Ok(Came::Console(login, guest)) => {
                     let peer = arrival.peer;
                     if let Err(error) = Box::pin(console::serve(arrival, *login, guest)).await {
@@ -358,7 +358,7 @@ enum Came {
     /// To replicate; it was not told yet that it is in.
     Replica(Box<Replication>),
     /// To speak with the database.
-    Session(Entrance, Place),
+    Session(Box<(Entrance, Place)>),
 }
 
 /// Logs a client in, and tells it so once it is known what its session is like.
@@ -398,7 +398,8 @@ async fn enter(socket: Socket, arrival: &mut Arrival<Postgres>) -> Result<Came, 
     let Login { stream, leftover, user, database, .. } = *login;
     let database = String::from_utf8_lossy(&database).into();
     let settings = Arc::clone(&welcome.settings);
-    Ok(Came::Session(Entrance { stream, leftover, user, database, pool, settings }, place))
+    let entrance = Entrance { stream, leftover, user, database, pool, settings };
+    Ok(Came::Session(Box::new((entrance, place))))
 }
 
 /// Tells a client why its session cannot begin.
