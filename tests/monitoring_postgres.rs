@@ -154,7 +154,6 @@ async fn what_is_done_is_counted_for_its_database() {
     for name in ["total_query_time", "total_xact_time"] {
         assert!(of_app[name] >= 50_000, "{name} in microseconds: {of_app:?}");
     }
-    assert!(of_app["avg_query_time"] >= 50_000 / 9, "{of_app:?}");
     assert!(of_app["total_received"] > 0 && of_app["total_sent"] > of_app["total_received"]);
     assert_eq!(of_console["total_query_count"], 0, "the console's own are none of a database");
 

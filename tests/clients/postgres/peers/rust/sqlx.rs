@@ -15,6 +15,7 @@ use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Either, Encode, Executor, Postgres, Row, SqlSafeStr,
     Type, TypeInfo, ValueRef,
 };
+use std::time::Duration;
 
 pub(crate) struct Peer {
     connection: PgConnection,
@@ -23,6 +24,9 @@ pub(crate) struct Peer {
     /// The driver keeps prepared statements by their text, as many as its cache holds.
     statements: Vec<String>,
 }
+
+/// Longer than a task may wait for a connection of the driver's pool, on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
@@ -105,7 +109,7 @@ impl Driver for Peer {
         tasks: Vec<Vec<String>>,
         at_once: bool,
     ) -> Outcome<Vec<Part>> {
-        let pool = PgPoolOptions::new().max_connections(size);
+        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE);
         let pool = &pool.connect_with(self.options.clone()).await?;
         let work = async |statements: Vec<String>| {
             let mut connection = pool.acquire().await?;
