@@ -206,6 +206,8 @@ async fn paced(password: Secret, derivation: Derivation, pacing: &Arc<Semaphore>
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     const VERIFIER: &str = "SCRAM-SHA-256$4096:c2l4dGVlbiBieXRlcyBvaw==$\
@@ -248,6 +250,21 @@ mod tests {
         assert!(nobody.recall(&"".into()).is_none());
         let locked = Known::new("locked", Stored::Plain("".into()));
         assert!(locked.proved_by_password("".into(), &seed, &pacing).await.is_none());
+    }
+
+    /// A herd's passwords are reckoned one after the other, however many come.
+    #[tokio::test]
+    async fn a_password_is_reckoned_in_its_turn() {
+        let (seed, pacing) = (random_seed(), Arc::new(Semaphore::new(1)));
+        let keys = Keys::derive(b"secret", b"salt", 16);
+        let known = Known::new("app", Stored::Scram(scram::Secret::of(&keys, b"salt", 16)));
+        let others = Arc::clone(&pacing).acquire_owned().await.unwrap();
+        let mut proof = std::pin::pin!(known.proved_by_password("secret".into(), &seed, &pacing));
+        let polled = std::future::poll_fn(|context| Poll::Ready(proof.as_mut().poll(context)));
+        assert!(polled.await.is_pending(), "another has the turn");
+        drop(others);
+        assert!(proof.await.is_some());
+        assert_eq!(pacing.available_permits(), 1);
     }
 
     /// Verifiers of a server's may say any number of iterations.
