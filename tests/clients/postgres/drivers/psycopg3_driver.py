@@ -117,15 +117,16 @@ class Psycopg(Session):
             return list(threads.map(work, tasks))
 
     def pipeline(self, statements):
-        answers, cursors = [], []
+        answers, cursors, early = [], [], []
         try:
             with self.connection.pipeline():
                 try:
                     for sql, args in statements:
                         cursors.append(self.connection.execute(sql, args))
-                except psycopg.Error:
-                    pass  # An error that came while more was sent is told with its own statement.
-                answers = [self.outcome(cursor) for cursor in cursors]
+                except psycopg.Error as error:
+                    # It came while more was sent, and is told only once: not with its own statement.
+                    early = [Refused(*describe(error))]
+                answers = [self.outcome(cursor) for cursor in cursors] + early
         except psycopg.Error:
             pass  # The end of the block repeats an error that an answer has already told.
         return answers
