@@ -23,6 +23,7 @@ use wire::{
     },
 };
 
+use super::traffic::{Count, Own};
 use crate::{
     session::buffers::{self, READ_LEN},
     stream::Stream,
@@ -84,27 +85,16 @@ pub struct Client {
     /// How many bytes there must be before the message at the front can be dealt with.
     wanted: usize,
     max_message: usize,
-    /// Bytes that came, and bytes that were written, since somebody took the counts; and how many of
-    /// `outbuf` those had in them.
-    received: usize,
-    written: usize,
-    told: usize,
+    /// What is counted of it.
+    pub traffic: Own,
 }
 
 impl Client {
     /// A client that has logged in; `leftover` is what it sent behind its login.
-    pub fn new(stream: Stream, leftover: BytesMut, max_message: usize) -> Self {
-        Self {
-            stream,
-            received: leftover.len(),
-            inbuf: leftover,
-            outbuf: BytesMut::new(),
-            dropping: 0,
-            wanted: 0,
-            max_message,
-            written: 0,
-            told: 0,
-        }
+    pub fn new(stream: Stream, leftover: BytesMut, max_message: usize, mut traffic: Own) -> Self {
+        traffic.add(Count::Received, leftover.len() as u64);
+        let outbuf = BytesMut::new();
+        Self { stream, inbuf: leftover, outbuf, dropping: 0, wanted: 0, max_message, traffic }
     }
 
     /// Waits for the next message. Cancel-safe: what was read stays in `inbuf`.
@@ -202,7 +192,7 @@ impl Client {
             0 if self.inbuf.is_empty() => Poll::Ready(Err(ClientError::Closed)),
             0 => Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
             len => {
-                self.received += len;
+                self.traffic.add(Count::Received, len as u64);
                 Poll::Ready(Ok(()))
             }
         }
@@ -215,7 +205,7 @@ impl Client {
     pub fn poll_deliver(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let before = self.outbuf.len();
         let delivered = poll_write(&mut self.stream, &mut self.outbuf, context);
-        self.written += before - self.outbuf.len();
+        self.traffic.note_written(before - self.outbuf.len());
         delivered
     }
 
@@ -234,20 +224,15 @@ impl Client {
     pub async fn flush(&mut self) -> io::Result<()> {
         if !self.outbuf.is_empty() {
             self.stream.write_all(&self.outbuf).await?;
-            self.written += self.outbuf.len();
+            self.traffic.note_written(self.outbuf.len());
             self.outbuf.clear();
         }
         Ok(())
     }
 
-    /// The bytes that came from it, and those that it was told, since this was asked last. What it was
-    /// told may be on its way still.
-    pub fn moved(&mut self) -> (u64, u64) {
-        let waiting = self.outbuf.len();
-        let received = std::mem::take(&mut self.received);
-        let sent = (std::mem::take(&mut self.written) + waiting).saturating_sub(self.told);
-        self.told = waiting;
-        (received as u64, sent as u64)
+    /// Hands in what was counted of it.
+    pub fn hand_in(&mut self) {
+        self.traffic.hand_in(self.outbuf.len());
     }
 
     /// Gives the buffers back while nothing is in them.

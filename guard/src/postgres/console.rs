@@ -119,9 +119,9 @@ pub(super) async fn serve(
     mut login: Login,
     guest: Guest,
 ) -> Result<(), LoginError> {
-    let (entry, _listing, _traffic) = let_in(&mut arrival, &mut login, &welcome()).await?;
+    let (entry, _listing, traffic) = let_in(&mut arrival, &mut login, &welcome()).await?;
     let Arrival { shared, door, .. } = arrival;
-    talk::Talk::new(shared, door, entry, login, guest).run().await;
+    talk::Talk::new(shared, door, (entry, traffic), login, guest).run().await;
     Ok(())
 }
 

@@ -61,7 +61,7 @@ use super::{
     refuse::Error,
     settings::Settings,
     statements::ClientStatements,
-    traffic::{Count, Own},
+    traffic::Own,
 };
 use crate::{
     gate::{Permit, Pinned},
@@ -156,7 +156,6 @@ pub struct Session {
     orders: Orders,
     door: Arc<Door>,
     entry: Entry,
-    traffic: Own,
     client: Client,
     user: Arc<str>,
     database: Arc<str>,
@@ -228,7 +227,8 @@ impl Session {
         if shared.options.session_pooling {
             pins.add(Pin::Session);
         }
-        let client = Client::new(entrance.stream, entrance.leftover, shared.options.max_packet);
+        let client =
+            Client::new(entrance.stream, entrance.leftover, shared.options.max_packet, traffic);
         Self {
             client,
             user: entrance.user,
@@ -263,7 +263,6 @@ impl Session {
             shared,
             door,
             entry,
-            traffic,
         }
     }
 
@@ -399,19 +398,7 @@ impl Session {
         }
         self.permit = None;
         self.pinned = None;
-        self.hand_in();
-    }
-
-    /// Hands in what was counted so far.
-    fn hand_in(&mut self) {
-        let (received, sent) = self.client.moved();
-        self.traffic.add(Count::Received, received);
-        self.traffic.add(Count::Sent, sent);
-        let uses = std::mem::take(&mut self.statements.uses);
-        self.traffic.add(Count::ClientParses, uses.parses.into());
-        self.traffic.add(Count::ServerParses, uses.server_parses.into());
-        self.traffic.add(Count::Binds, uses.binds.into());
-        self.traffic.hand_in();
+        self.client.hand_in();
     }
 
     /// Shows others what the session is doing.

@@ -94,19 +94,6 @@ pub struct ClientStatements {
     /// What was noted of requests that the server has not answered yet. Kept from unit to unit for
     /// its room.
     pub undo: Vec<Undo>,
-    /// How often named ones were used since somebody took the counts.
-    pub uses: Uses,
-}
-
-/// How often the named statements of a client were used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Uses {
-    /// Parses of the client.
-    pub parses: u32,
-    /// Parses that the server was sent.
-    pub server_parses: u32,
-    /// Binds of the client.
-    pub binds: u32,
 }
 
 /// What a failed request has not done, by its number.

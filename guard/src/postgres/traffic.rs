@@ -159,9 +159,9 @@ impl Traffic {
             None => Arc::clone(&kept.databases.entry(database.into()).or_default().counted),
         };
         drop(kept);
-        let mut own = Own { database: counted, counts: Counts::default() };
+        let mut own = Own::new(counted);
         own.add(Count::Logins, 1);
-        own.hand_in();
+        own.hand_in(0);
         own
     }
 
@@ -193,17 +193,28 @@ impl Database {
     }
 }
 
-/// What one session has counted and not handed in yet.
+/// What one session has counted and not handed in yet. Boxed: every idle client has one.
 #[derive(Debug)]
-pub struct Own {
+pub struct Own(Box<Pending>);
+
+#[derive(Debug)]
+struct Pending {
     database: Arc<Database>,
     counts: Counts,
+    /// Bytes that were written and may have been counted when they were put.
+    written: usize,
+    /// How many bytes were counted and not written yet.
+    ahead: usize,
 }
 
 impl Own {
+    fn new(database: Arc<Database>) -> Self {
+        Self(Box::new(Pending { database, counts: Counts::default(), written: 0, ahead: 0 }))
+    }
+
     /// Counts.
     pub fn add(&mut self, count: Count, by: u64) {
-        self.counts.add(count, by);
+        self.0.counts.add(count, by);
     }
 
     /// Counts a time. Less than a microsecond is none.
@@ -211,10 +222,19 @@ impl Own {
         self.add(count, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Hands it in.
-    pub fn hand_in(&mut self) {
-        let counts = std::mem::take(&mut self.counts);
-        let shard = self.database.0.own();
+    /// Notes that so many bytes were written to the client.
+    pub fn note_written(&mut self, len: usize) {
+        self.0.written += len;
+    }
+
+    /// Hands it in. The `waiting` bytes that are to be written to the client count as sent.
+    pub fn hand_in(&mut self, waiting: usize) {
+        let pending = &mut *self.0;
+        let sent = (std::mem::take(&mut pending.written) + waiting).saturating_sub(pending.ahead);
+        pending.ahead = waiting;
+        pending.counts.add(Count::Sent, sent as u64);
+        let counts = std::mem::take(&mut pending.counts);
+        let shard = pending.database.0.own();
         for (count, by) in shard.iter().zip(counts.0).filter(|(_, by)| *by > 0) {
             add(count, by);
         }
@@ -242,8 +262,8 @@ mod tests {
         other.add(Count::Binds, 1);
         assert_eq!(of(&traffic, "app", now).totals.of(Count::Statements), 0, "not handed in");
         for own in [&mut one, &mut two, &mut other] {
-            own.hand_in();
-            own.hand_in();
+            own.hand_in(0);
+            own.hand_in(0);
         }
         let app = of(&traffic, "app", now).totals;
         let told = [Count::Statements, Count::StatementTime, Count::Binds, Count::Logins];
@@ -255,6 +275,23 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_counted_once_whether_they_wait_or_not() {
+        let now = Instant::now();
+        let traffic = Traffic::new(now);
+        let mut own = traffic.enter("app");
+        let mut after = |written: usize, waiting: usize| {
+            own.note_written(written);
+            own.hand_in(waiting);
+            of(&traffic, "app", now).totals.of(Count::Sent)
+        };
+        assert_eq!(after(0, 10), 10, "all of it waits");
+        assert_eq!(after(10, 0), 10, "it went");
+        assert_eq!(after(5, 7), 22);
+        assert_eq!(after(3, 4), 22, "a part of it went");
+        assert_eq!(after(4, 0), 22);
+    }
+
+    #[test]
     fn averages_are_of_one_to_two_periods() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -263,7 +300,7 @@ mod tests {
         let mut run = |statements: u64, micros: u64| {
             own.add(Count::Statements, statements);
             own.add(Count::StatementTime, statements * micros);
-            own.hand_in();
+            own.hand_in(0);
         };
         let told = |now| {
             let averages = of(&traffic, "app", now).averages;

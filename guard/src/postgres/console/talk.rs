@@ -22,6 +22,7 @@ use super::{Guest, Refused, show};
 use crate::metrics::Disconnect;
 use crate::postgres::client::{Client, ClientError, Message};
 use crate::postgres::login::Login;
+use crate::postgres::traffic::Own;
 use crate::postgres::{Door, Shared};
 use crate::session::registry::Entry;
 
@@ -72,11 +73,12 @@ impl Talk {
     pub(super) fn new(
         shared: Arc<Shared>,
         door: Arc<Door>,
-        entry: Entry,
+        (entry, traffic): (Entry, Own),
         login: Login,
         guest: Guest,
     ) -> Self {
-        let client = Client::new(login.stream, login.leftover, shared.options.max_packet);
+        let most = shared.options.max_packet;
+        let client = Client::new(login.stream, login.leftover, most, traffic);
         Self {
             shared,
             door,

@@ -19,6 +19,7 @@ use super::{
 use crate::postgres::{
     sequences::forget_unless_drawn,
     statements::{Statement, Undo},
+    traffic::Count,
 };
 
 /// The type `text`.
@@ -60,7 +61,7 @@ impl Relay<'_> {
         let definitions = self.shared.engine.statements.definitions();
         let request = self.push(Request::Parse, Asker::Guard)?;
         put_raw_parse(&mut self.connection.outbuf, &statement.name, &statement.rest);
-        self.statements.uses.server_parses += 1;
+        self.count(Count::ServerParses);
         self.statements.undo.push(Undo::Ahead { request, statement: Arc::clone(statement) });
         self.hold(statement, definitions)
     }

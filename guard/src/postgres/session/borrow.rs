@@ -98,7 +98,7 @@ impl Session {
             }
             match fitted {
                 Ok(()) => {
-                    self.traffic.add(Count::Assignments, is_assigned.into());
+                    self.client.traffic.add(Count::Assignments, is_assigned.into());
                     return Ok(Borrowed::Yes);
                 }
                 Err(Misfit::Standby) => return Ok(Borrowed::Elsewhere(Failing::Standby)),

@@ -52,7 +52,7 @@ impl Session {
             }
             self.idle_since = Some(now);
             self.show();
-            self.hand_in();
+            self.client.hand_in();
             return Ok(());
         }
         let is_rolled_back = unit.error.is_some() || unit.rolled_back;
@@ -186,18 +186,18 @@ impl Session {
         let outcome = std::mem::replace(&mut self.outcome, Outcome::Success);
         if let Some(permit) = self.permit.take() {
             let took = self.now.saturating_duration_since(permit.since());
-            self.traffic.add(Count::Transactions, 1);
-            self.traffic.add_time(Count::TransactionTime, took);
+            self.client.traffic.add(Count::Transactions, 1);
+            self.client.traffic.add_time(Count::TransactionTime, took);
             permit.settle(self.now, outcome);
         }
         self.show();
-        self.hand_in();
+        self.client.hand_in();
     }
 
     /// Counts a statement that is over, for its database.
     pub(super) fn count_statement(&mut self, took: Duration) {
-        self.traffic.add(Count::Statements, 1);
-        self.traffic.add_time(Count::StatementTime, took);
+        self.client.traffic.add(Count::Statements, 1);
+        self.client.traffic.add_time(Count::StatementTime, took);
     }
 
     /// Leaves the connection where others may take it.

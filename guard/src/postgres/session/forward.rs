@@ -28,6 +28,7 @@ use crate::postgres::{
     refuse,
     sequences::{Draws, asks},
     statements::{ClientStatements, Statement, Undo, Unnamed},
+    traffic::Count,
 };
 
 /// A longer value is not taken for the name of a parameter.
@@ -151,8 +152,8 @@ impl Relay<'_> {
             self.statements.undo.push(Undo::Unnamed { request, before });
             return Ok(());
         }
-        self.statements.uses.parses += 1;
         if let Some(known) = self.statements.get(name).cloned() {
+            self.count(Count::ClientParses);
             // The server refuses the name, as it would refuse the client's.
             self.prepare_ahead(&known)?;
             return self.send(message, Some(&known));
@@ -176,6 +177,7 @@ impl Relay<'_> {
         statement: Arc<Statement>,
         definitions: u64,
     ) -> Result<(), Stop> {
+        self.count(Count::ClientParses);
         let has_failed = self.connection.status == TransactionStatus::Failed;
         let held = &mut self.connection.statements;
         let request = if held.is_fresh(&statement, definitions) && !has_failed {
@@ -187,7 +189,7 @@ impl Relay<'_> {
                 self.close(&statement)?;
             }
             let request = self.send_numbered(message, Some(&statement))?;
-            self.statements.uses.server_parses += 1;
+            self.count(Count::ServerParses);
             self.hold(&statement, definitions)?;
             request
         };
@@ -208,7 +210,9 @@ impl Relay<'_> {
         let may_stand_in = self.connection.status == TransactionStatus::Failed
             && shape.is_some_and(|shape| is_of_data(shape.kind));
         let name: Option<Box<[u8]>> = name.map(Box::from);
-        self.statements.uses.binds += u32::from(name.as_ref().is_some_and(|name| !name.is_empty()));
+        if name.as_ref().is_some_and(|name| !name.is_empty()) {
+            self.count(Count::Binds);
+        }
         if asks && self.connection.draws != Draws::Own {
             self.forget_draws(name.as_deref().unwrap_or_default())?;
             self.connection.draws = Draws::Others;
@@ -273,6 +277,13 @@ impl Relay<'_> {
         let request = self.push(Request::GivenClose, Asker::Guard)?;
         self.statements.undo.push(Undo::Closed { request, name, statement });
         Ok(())
+    }
+
+    /// Counts one, for the client's database.
+    pub(super) fn count(&mut self, count: Count) {
+        if let Some(client) = &mut self.client {
+            client.traffic.add(count, 1);
+        }
     }
 
     /// What a statement may do to its session is suspected until the server is asked.

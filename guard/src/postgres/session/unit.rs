@@ -226,7 +226,7 @@ impl Session {
                 self.now = permit.since();
                 let waited = permit.since().saturating_duration_since(now);
                 self.orders.metrics.of(task.class).queue_wait.record(waited);
-                self.traffic.add_time(Count::WaitTime, waited);
+                self.client.traffic.add_time(Count::WaitTime, waited);
                 self.permit = Some(permit);
                 self.class = task.class;
                 self.series = Series::Served;
@@ -371,7 +371,7 @@ impl Session {
                 let cancelled =
                     Box::pin(self.cancel(task, Open { unit, deadline, sent }, stop)).await;
                 self.count_statement(sent.elapsed());
-                self.hand_in();
+                self.client.hand_in();
                 cancelled?;
             }
         }
