@@ -17,7 +17,7 @@
 //! | `replication` | a client that replicates, and its connection |
 //! | `console` | the database `tidegate`: the guard itself, for operators |
 //! | `connect`, `connection`, `handover` | a connection to the database, and how it changes hands |
-//! | `courier`, `nets` | orders to the database; its own limits below the guard's |
+//! | `courier`, `stop`, `nets` | orders to the database, and what there is where none gets through; its own limits below the guard's |
 
 pub mod key;
 pub mod messages;
