@@ -6,7 +6,8 @@
 //! what is waiting and pipelines it in one write, so a storm of cancels costs a few packets and
 //! never a new connection. (ProxySQL opens a thread and a connection per kill.)
 //!
-//! Invariant 6: nothing else in the guard cancels anything.
+//! Invariant 6: nothing else in the guard cancels anything, but for what follows an order that did not get through
+//! (`postgres/stop.rs`).
 
 use std::{
     fmt::{Debug, Display},
