@@ -77,8 +77,16 @@ mod tests {
     #[test]
     fn invariant_6_only_control_ends_what_runs_on_the_server() {
         let sources = crate_sources();
-        let kills = sources.iter().filter(|(_, code)| code.contains("\"KILL "));
-        assert_eq!(kills.map(|(name, _)| name).collect::<Vec<_>>(), ["courier.rs"]);
+        for (text, only) in [
+            ("\"KILL ", "courier.rs"),
+            ("pg_cancel_backend(ask", "courier.rs"),
+            ("pg_terminate_backend(ask", "courier.rs"),
+            // What follows an order that did not get through.
+            ("connect::cancel(", "stop.rs"),
+        ] {
+            let found = sources.iter().filter(|(_, code)| code.contains(text));
+            assert_eq!(found.map(|(name, _)| name).collect::<Vec<_>>(), [only], "{text}");
+        }
     }
 
     /// A value of a label that nothing counts is a graph that is always flat.
