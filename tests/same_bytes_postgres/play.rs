@@ -79,11 +79,8 @@ impl Player<'_> {
     ) -> io::Result<()> {
         let mut out = BytesMut::new();
         messages.iter().for_each(|message| message.put(&mut out));
-        // A server that has ended the session may have said why all the same.
-        let sent = self.client.send(&out).await;
-        if sent.is_err() {
-            ready = ready.max(1);
-        }
+        // Whether a session that its server has ended is found so here is chance; who waits for an answer finds it.
+        let _gone = self.client.send(&out).await;
         let gives_data = messages.iter().any(is_end_of_data);
         let behind = messages.iter().rposition(|message| *message == Message::Sync);
         if behind.is_some() {
