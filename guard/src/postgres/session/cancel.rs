@@ -38,7 +38,10 @@ use crate::{
     metrics::{CancelCause, StatementOutcome, TransactionOutcome},
     postgres::{
         client::{ClientError, Message},
-        handover, refuse, stop,
+        connection::Connection,
+        handover,
+        key::BackendKey,
+        refuse, stop,
     },
     session::{
         cause_of,
@@ -46,7 +49,7 @@ use crate::{
         verdict::{Call, Verdict},
     },
     upstream::{
-        control::{Ask, ControlError, Told},
+        control::{Ask, Backend, ControlError, Told},
         reclaim::reclaim,
     },
 };
@@ -61,6 +64,9 @@ pub(super) struct Open {
     pub deadline: Option<Deadline>,
     pub sent: Instant,
 }
+
+/// An order that was given, and what came of it.
+type Order = JoinHandle<Result<Told, ControlError>>;
 
 /// Why a unit is ended.
 #[derive(Debug)]
@@ -100,22 +106,10 @@ impl Session {
             return self.give_up_waiting(&task, open, &cause, gone).await;
         }
         if lease.tracker.awaits_copy_data() {
-            // The server waits for data, and looks up for nothing else.
-            let pushed = lease.tracker.push(Request::CopyEnd, Asker::Guard);
-            put_copy_fail(&mut lease.outbuf, b"canceled by tidegate");
-            if pushed.is_ok()
-                && open.unit.is_extended
-                && lease.tracker.push(Request::Sync, Asker::Guard).is_ok()
-            {
-                put_sync(&mut lease.outbuf);
-            }
+            end_copy(lease, open.unit.is_extended);
         }
         let key = lease.key.clone();
-        let upstream = Arc::clone(self.upstream());
-        let patience = self.shared.options.cancel_grace / 2;
-        let order = tokio::spawn(async move {
-            stop::stop(&upstream, Ask::Cancel(backend), key.as_ref(), patience).await
-        });
+        let order = self.order_cancel(backend, key);
         if let Err(lost) = self.read_out(&task, &mut open, &cause, began).await {
             return self.give_up(&task, &open.unit, &cause, gone, Some(&lost)).await;
         }
@@ -157,6 +151,15 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    /// Orders the end of what a backend runs. Dropping the handle leaves the order standing.
+    fn order_cancel(&self, backend: Backend, key: Option<BackendKey>) -> Order {
+        let upstream = Arc::clone(self.upstream());
+        let patience = self.shared.options.cancel_grace / 2;
+        tokio::spawn(async move {
+            stop::stop(&upstream, Ask::Cancel(backend), key.as_ref(), patience).await
+        })
     }
 
     /// The cause in the metrics.
@@ -225,7 +228,7 @@ impl Session {
 
     /// Whether the order has been carried out or refused. One that is still on its way may hit
     /// whatever the connection does next.
-    async fn is_order_over(&self, order: JoinHandle<Result<Told, ControlError>>) -> bool {
+    async fn is_order_over(&self, order: Order) -> bool {
         match tokio::time::timeout(self.shared.options.cancel_grace, order).await {
             Ok(Ok(Ok(Told::Done | Told::Gone))) => true,
             Ok(Ok(Err(error))) => {
@@ -469,6 +472,16 @@ impl Session {
             permit.settle(Instant::now(), Outcome::Ignored);
         }
         self.show();
+    }
+}
+
+/// Ends a COPY in the client's place: the server waits for data, and looks up for nothing else.
+fn end_copy(connection: &mut Connection, is_extended: bool) {
+    let pushed = connection.tracker.push(Request::CopyEnd, Asker::Guard);
+    put_copy_fail(&mut connection.outbuf, b"canceled by tidegate");
+    if pushed.is_ok() && is_extended && connection.tracker.push(Request::Sync, Asker::Guard).is_ok()
+    {
+        put_sync(&mut connection.outbuf);
     }
 }
 
